@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Flags of everything we compile.
+add_library(quire_flags INTERFACE)
+target_compile_options(quire_flags INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Werror -fno-strict-aliasing
+  -fno-omit-frame-pointer)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64")
+  target_compile_options(quire_flags INTERFACE -mcx16)
+endif()
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+  target_compile_options(quire_flags INTERFACE -Wthread-safety)
+endif()
+if(QUIRE_DEBUG)
+  target_compile_definitions(quire_flags INTERFACE QUIRE_DEBUG=1)
+endif()
+if(QUIRE_COUNT_COSTS)
+  target_compile_definitions(quire_flags INTERFACE QUIRE_COUNT_COSTS=1)
+endif()
+if(QUIRE_SANITIZE STREQUAL "address+undefined")
+  target_compile_options(quire_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
+  target_link_options(quire_flags INTERFACE -fsanitize=address,undefined)
+elseif(QUIRE_SANITIZE STREQUAL "thread")
+  target_compile_options(quire_flags INTERFACE -fsanitize=thread)
+  target_link_options(quire_flags INTERFACE -fsanitize=thread)
+elseif(QUIRE_SANITIZE)
+  message(FATAL_ERROR "QUIRE_SANITIZE: '${QUIRE_SANITIZE}' is not one of address+undefined, thread")
+endif()

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frame descriptors and folios.
+ *
+ * Every page frame has one 64-byte descriptor in an array indexed by frame
+ * number.  A *folio* is a naturally aligned run of 2^order frames that is
+ * allocated, referenced and freed as one; its descriptor is that of its first
+ * frame (the head).  The others are tails and point to the head.  A folio of
+ * order >= 1 also owns the descriptor of its first tail for what only large
+ * folios need (struct folio_large).
+ *
+ * Lock key:  (A) atomic  (C) constant while allocated  (F) folio lock
+ *            (Z) zone lock, while free  (O) the owner's lock, named there
+ */
+#ifndef PHYS_FRAME_H
+#define PHYS_FRAME_H
+
+#include "base/list.h"
+#include "base/types.h"
+#include "sync/atomic.h"
+#include "sync/lock.h"
+#include "sync/refcount.h"
+
+enum frame_flag {
+	FRAME_TAIL = 1u << 0,           /* of a folio of order >= 1 */
+	FRAME_FREE = 1u << 1,           /* head of a free buddy block */
+	FRAME_TABLE = 1u << 2,          /* a page table: see pgtable/table.h */
+	FRAME_SLAB = 1u << 3,           /* holds objects: see objcache.h */
+	FRAME_UPTODATE = 1u << 4,       /* contents are valid */
+	FRAME_DIRTY = 1u << 5,          /* contents newer than the backing */
+	FRAME_WRITEBACK = 1u << 6,      /* being written to the backing */
+	FRAME_REFERENCED = 1u << 7,     /* used since reclaim last looked */
+	FRAME_SWAPBACKED = 1u << 8,     /* anonymous or shmem */
+	FRAME_ANON_EXCLUSIVE = 1u << 9, /* per page: no other mm may map it */
+	FRAME_LAZYFREE = 1u << 10,      /* MADV_FREE: drop if still clean */
+	FRAME_PERCPU = 1u << 11,        /* on a per-CPU free list */
+	FRAME_ZERO_PAGE = 1u << 12,     /* the shared page of zeros: not counted */
+};
+
+struct folio;
+
+#define FRAME_FIELDS                                                          \
+	u32 flags;            /* (A) enum frame_flag */                       \
+	u8 order;             /* (C) of the folio; heads and free blocks */   \
+	u8 spare[3];                                                          \
+	struct list lru;      /* (Z) free list / (O) */                       \
+	union {                                                               \
+		void *mapping;        /* (F) tagged: see rmap/rmap.h */       \
+		struct folio *head;   /* (C) of a tail */                     \
+	};                                                                    \
+	u64 index;            /* (F) page index in the file or anon_vma */    \
+	u64 private;          /* (O) */                                       \
+	u32 mapcount;         /* (A) page-table entries that map this page */ \
+	struct refcount refs; /* (A) */                                       \
+	struct mutex lock;    /* the folio lock */                            \
+	u32 spare2;
+
+struct frame {
+	FRAME_FIELDS
+};
+
+struct folio {
+	union {
+		struct frame frame;
+		struct {
+			FRAME_FIELDS
+		};
+	};
+};
+
+/* Laid over the first tail's descriptor of a folio of order >= 1. */
+struct folio_large {
+	u32 flags; /* as struct frame */
+	u8 spare[4];
+	struct list deferred;    /* deferred split queue */
+	struct folio *head;      /* as struct frame */
+	u32 total_mapcount;      /* (A) sum over pages, a PMD mapping counts once */
+	u32 entire_mapcount;     /* (A) PMD mappings */
+	u32 nr_pages_mapped;     /* (A) pages with a mapping */
+	u32 pincount;            /* (A) long and short term pins */
+	u32 mapcount;            /* as struct frame: this page's */
+};
+
+#ifndef QUIRE_DEBUG
+_Static_assert(sizeof(struct frame) == 64, "one cache line a frame");
+#endif
+_Static_assert(sizeof(struct folio_large) <= sizeof(struct frame), "overlay");
+_Static_assert(offsetof(struct folio_large, head) == offsetof(struct frame, head),
+	       "overlay keeps the head");
+
+static inline bool frame_test(const struct frame *frame, enum frame_flag flag)
+{
+	return (atomic_load(&frame->flags) & flag) != 0;
+}
+
+static inline void frame_set(struct frame *frame, enum frame_flag flag)
+{
+	atomic_fetch_or(&frame->flags, (u32)flag);
+}
+
+static inline void frame_clear(struct frame *frame, enum frame_flag flag)
+{
+	atomic_fetch_and(&frame->flags, ~(u32)flag);
+}
+
+/* Sets / clears the flag; true when it was set before. */
+static inline bool frame_test_and_set(struct frame *frame, enum frame_flag flag)
+{
+	return (atomic_fetch_or(&frame->flags, (u32)flag) & flag) != 0;
+}
+
+static inline bool frame_test_and_clear(struct frame *frame, enum frame_flag flag)
+{
+	return (atomic_fetch_and(&frame->flags, ~(u32)flag) & flag) != 0;
+}
+
+#define folio_test(folio, flag) frame_test(&(folio)->frame, flag)
+#define folio_set(folio, flag) frame_set(&(folio)->frame, flag)
+#define folio_clear(folio, flag) frame_clear(&(folio)->frame, flag)
+
+/* The folio a frame belongs to.  Pre: the frame is allocated. */
+static inline struct folio *frame_folio(struct frame *frame)
+{
+	if (unlikely(frame_test(frame, FRAME_TAIL)))
+		return frame->head;
+	return (struct folio *)(void *)frame;
+}
+
+static inline unsigned folio_order(const struct folio *folio)
+{
+	return folio->order;
+}
+
+static inline u64 folio_nr_pages(const struct folio *folio)
+{
+	return UINT64_C(1) << folio->order;
+}
+
+static inline bool folio_is_large(const struct folio *folio)
+{
+	return unlikely(folio->order != 0);
+}
+
+static inline struct frame *folio_frame(struct folio *folio, u64 page)
+{
+	return &folio->frame + page;
+}
+
+/* Pre: folio_is_large(). */
+static inline struct folio_large *folio_large(struct folio *folio)
+{
+	return (struct folio_large *)(void *)(&folio->frame + 1);
+}
+
+static inline void folio_get(struct folio *folio)
+{
+	refcount_get(&folio->refs, 1);
+}
+
+static inline void folio_lock(struct folio *folio) ACQUIRES(folio->lock)
+{
+	mutex_lock(&folio->lock);
+}
+
+static inline bool folio_trylock(struct folio *folio) TRY_ACQUIRES(true, folio->lock)
+{
+	return mutex_trylock(&folio->lock);
+}
+
+static inline void folio_unlock(struct folio *folio) RELEASES(folio->lock)
+{
+	mutex_unlock(&folio->lock);
+}
+
+#endif

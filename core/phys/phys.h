@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Physical memory of one instance: frames, the buddy allocator, per-CPU lists.
+ *
+ * The range comes from the machine and is given back whole.  Free memory lies
+ * in naturally aligned blocks of 2^order frames, order 0 to QUIRE_MAX_ORDER;
+ * two free buddies of one order below the largest are never both on the lists
+ * (they would be one block).  A CPU keeps a short list of single frames so
+ * that the common allocation takes no lock.
+ */
+#ifndef PHYS_PHYS_H
+#define PHYS_PHYS_H
+
+#include <quire/machine.h>
+
+#include "phys/frame.h"
+
+struct phys_cpu; /* a CPU's lists; private to buddy.c */
+
+struct phys {
+	void *base;            /* (C) byte 0 of frame 0 */
+	u64 nr_frames;         /* (C) */
+	struct frame *frames;  /* (C) nr_frames descriptors */
+	unsigned nr_cpus;      /* (C) */
+	struct phys_cpu *cpus; /* (C) array; each used by its CPU alone */
+	struct spinlock zone;  /* guards (Z) */
+	struct list free[QUIRE_MAX_ORDER + 1]; /* (Z) */
+	u64 nr_free_by_order[QUIRE_MAX_ORDER + 1]; /* (Z) blocks */
+	u64 nr_free;           /* (A) frames on the lists, without per-CPU ones */
+	u64 nr_reserved;       /* (C) frames that cannot be allocated (frame 0) */
+};
+
+enum alloc_flag {
+	ALLOC_ZERO = 1u << 0, /* contents are cleared */
+};
+
+/* 0 or -ENOMEM / -EINVAL (nr_frames < 2).  Frame 0 is never handed out. */
+int phys_init(struct phys *phys, u64 nr_frames, unsigned nr_cpus) MUST_CHECK;
+/*
+ * Gives everything back.  Returns the number of frames that were still
+ * allocated: a leak of the caller's.
+ */
+u64 phys_fini(struct phys *phys);
+
+/*
+ * A folio of 2^order frames with one reference, order in the descriptor, all
+ * flags clear, mapcounts 0, lru initialised.  NULL when there is no memory,
+ * when mach_should_fail() says so, or order > QUIRE_MAX_ORDER.
+ * Context: any; takes the zone lock.
+ */
+struct folio *folio_alloc(struct phys *phys, unsigned order, unsigned flags);
+/* Drops `n` references; frees with the last.  Pre: then unmapped, unlocked. */
+void folio_put_n(struct phys *phys, struct folio *folio, u32 n);
+static inline void folio_put(struct phys *phys, struct folio *folio)
+{
+	folio_put_n(phys, folio, 1);
+}
+/* Frees a folio whose references are already 0 (refcount_put said so). */
+void folio_free(struct phys *phys, struct folio *folio);
+/*
+ * Turns a folio of order n into 2^(n-m) folios of order m, each with
+ * `refs` references.  Pre: the caller has frozen the references and owns all.
+ */
+void folio_split_frames(struct phys *phys, struct folio *folio, unsigned order,
+			u32 refs);
+
+/* Returns this CPU's list to the buddy allocator. */
+void phys_drain_cpu(struct phys *phys);
+/* Frames that could be allocated now, the per-CPU lists of all CPUs included. */
+u64 phys_nr_free(const struct phys *phys);
+/* Asserts every invariant above; stops the machine on a breach. */
+void phys_check(struct phys *phys);
+
+static inline pfn_t frame_pfn(const struct phys *phys, const struct frame *frame)
+{
+	return pfn_make((u64)(frame - phys->frames));
+}
+
+static inline struct frame *pfn_frame(const struct phys *phys, pfn_t pfn)
+{
+	check(pfn.v < phys->nr_frames);
+	return &phys->frames[pfn.v];
+}
+
+static inline void *pfn_bytes(const struct phys *phys, pfn_t pfn)
+{
+	return (char *)phys->base + (pfn.v << PAGE_SHIFT);
+}
+
+static inline void *frame_bytes(const struct phys *phys, const struct frame *frame)
+{
+	return pfn_bytes(phys, frame_pfn(phys, frame));
+}
+
+static inline void *folio_bytes(const struct phys *phys, const struct folio *folio)
+{
+	return frame_bytes(phys, &folio->frame);
+}
+
+static inline pfn_t folio_pfn(const struct phys *phys, const struct folio *folio)
+{
+	return frame_pfn(phys, &folio->frame);
+}
+
+#endif
