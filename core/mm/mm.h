@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Address spaces: what the files of this room share.
+ *
+ * Flow.  A call comes in through api.c, takes the mmap lock, finds VMAs in the
+ * tree, changes them (vma_*.c), and lets the page-table side (fault.c, zap.c,
+ * protect.c, move.c, copy.c) do what follows for entries.  A fault comes in
+ * through access.c and takes the mmap lock for reading.
+ *
+ * Lock key:  (C) constant  (A) atomic  (M) mmap_lock, write to change
+ *
+ * Invariants (mm_check asserts them all):
+ *   1. VMAs in the tree do not overlap; each lies in [mmap_min, TASK_SIZE), is
+ *      page aligned, and sits in the tree at exactly [start, end - 1].
+ *   2. nr_vmas counts them; total_pages etc. are the sums over them.
+ *   3. Every present entry lies in a VMA, maps a frame whose mapcount counts
+ *      it (special entries aside), and is writable only if its VMA is.
+ *   4. rss counters are the numbers of such entries by kind.
+ *   5. Two neighbours that could be merged were, after mmap, munmap, mprotect,
+ *      brk, mremap, mlock and madvise, as Linux merges.
+ */
+#ifndef MM_MM_H
+#define MM_MM_H
+
+#include <quire/instance.h>
+#include <quire/mm.h>
+
+#include "file/file.h"
+#include "pgtable/pgtable.h"
+#include "phys/objcache.h"
+#include "rmap/rmap.h"
+#include "tlb/gather.h"
+#include "tree/maple.h"
+
+enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, NR_RSS };
+
+struct mm {
+	struct quire *q;          /* (C) */
+	struct refcount users;    /* threads */
+	struct list link;         /* quire.mms_lock */
+	struct rwsem mmap_lock;   /* rank mmap */
+	struct maple_tree vmas;   /* (M); readers may use RCU */
+	struct pgtable pt;
+	u32 nr_vmas;              /* (M) */
+	u32 default_lock_flags;   /* (M) VMA_LOCKED... for new VMAs (MCL_FUTURE) */
+	u64 total_pages, locked_pages, data_pages, stack_pages, exec_pages; /* (M) */
+	struct quire_layout layout; /* (M) limits included */
+	u64 brk;                  /* (M) current break */
+	u64 rss[NR_RSS];          /* (A) pages */
+	u64 peak_rss;             /* (A) */
+	u64 faults, major_faults, cow_copies, cow_reuses; /* (A) */
+};
+
+struct quire {
+	struct quire_config config; /* (C) */
+	struct phys phys;
+	struct mach_mmu *mmu;     /* (C) */
+	struct rmap rmap;
+	struct files files;
+	struct objcache tree_nodes;
+	struct objcache vma_cache;
+	struct objcache mm_cache;
+	struct objcache pin_cache;
+	struct folio *zero_folio; /* (C) one page of zeros, mapped special */
+	struct spinlock mms_lock; /* rank instance */
+	struct list mms;          /* (mms_lock) */
+	u64 nr_mms;               /* (mms_lock) */
+	u32 next_asid;            /* (A) */
+	u64 committed_pages;      /* (A) commit accounting */
+	struct quire_cost *costs; /* (C) array by CPU */
+};
+
+/* The chosen alternative of a row. */
+#define DECIDED(q, row, alt) \
+	((q)->config.decisions.chosen[QUIRE_DECISION_##row] == QUIRE_##row##_##alt)
+
+/* ---- vma.c: making, finding, splitting, merging; mmap write lock ------------- */
+
+struct vma *vma_alloc(struct mm *mm); /* fields of mm set, rest zero; NULL */
+/* A copy not in any tree: file reference taken, anon chain empty. */
+struct vma *vma_copy(struct mm *mm, const struct vma *from);
+/* Pre: in no tree.  Drops the file, unlinks anon_vmas, frees. */
+void vma_free(struct vma *vma);
+/* First VMA that ends above addr, or NULL; mmap lock in any mode. */
+struct vma *vma_find(struct mm *mm, u64 addr);
+/* The VMA that contains addr, or NULL. */
+struct vma *vma_at(struct mm *mm, u64 addr);
+u64 vma_entry_bits(const struct vma *vma);
+/* Sums of mm: total_pages, data, stack, exec. */
+void mm_account_vma(struct mm *mm, u32 flags, s64 nr_pages);
+
+/* ---- commit accounting: commit.c ---------------------------------------------- */
+int commit_charge(struct mm *mm, u64 nr_pages) MUST_CHECK; /* 0 or -ENOMEM */
+void commit_uncharge(struct mm *mm, u64 nr_pages);
+
+/* ---- the page-table side --------------------------------------------------------- */
+
+/* fault.c.  mmap lock held (any mode); 0 or -ENOMEM or -EFAULT with signal. */
+int mm_handle_fault(struct mm *mm, struct vma *vma, u64 addr, enum mach_access_kind kind,
+		    enum quire_signal *ret_signal) MUST_CHECK;
+/* Faults [start, end) in, as mlock and MAP_POPULATE do; VMAs inside it only.
+ * mmap read lock.  0, -ENOMEM, -EFAULT. */
+int mm_populate_range(struct mm *mm, u64 start, u64 end, bool write) MUST_CHECK;
+
+/* zap.c.  Takes out every entry of [start, end) of the VMA into the gather. */
+void zap_vma_range(struct gather *gather, struct vma *vma, u64 start, u64 end);
+/* MADV_DONTNEED; mmap lock in any mode. */
+void zap_range_single(struct vma *vma, u64 start, u64 end);
+/* MADV_FREE of private anonymous memory. */
+void mark_lazyfree_range(struct vma *vma, u64 start, u64 end);
+/*
+ * Unmaps the VMAs in `vmas` (ascending, already out of the tree): zaps, unlinks
+ * them from rmap, frees the tables between floor and ceiling (what remains
+ * mapped before and after; ceiling 0: nothing after).  VMAs are not freed.
+ */
+void unmap_vmas(struct mm *mm, struct vma **vmas, u64 nr_vmas, u64 floor, u64 ceiling);
+/* mapping_unmap_fn of file/: unmaps a file's pages everywhere. */
+void mm_unmap_mapping(struct mapping *mapping, u64 first_index, u64 last_index,
+		      bool even_private_copies);
+
+/* protect.c: entries of [start, end) to the VMA's present entry_bits. */
+void change_protection(struct vma *vma, u64 start, u64 end);
+/* move.c: moves entries; both VMAs exist.  0 or -ENOMEM with all moved back. */
+int move_page_tables(struct vma *from, u64 from_addr, struct vma *to, u64 to_addr,
+		     u64 len_bytes) MUST_CHECK;
+/* copy.c: fork's copy of one VMA's entries.  0 or -ENOMEM (child partial). */
+int copy_page_range(struct vma *dst, struct vma *src) MUST_CHECK;
+
+/* fork.c, exit.c */
+int mm_fork(struct mm *parent, struct mm **ret_child) MUST_CHECK;
+void mm_exit(struct mm *mm); /* last user gone */
+/* instance.c */
+struct mm *mm_alloc(struct quire *q, const struct quire_layout *layout);
+void mm_free(struct mm *mm); /* Pre: no VMAs, no tables but the root */
+
+/* check.c */
+void mm_check(struct mm *mm);
+
+static inline void mm_rss_add(struct mm *mm, enum rss_kind kind, s64 nr_pages)
+{
+	atomic_fetch_add(&mm->rss[kind], (u64)nr_pages);
+}
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The page tables of one address space.
+ *
+ * QUIRE_LEVELS levels; a table fills one frame (its first
+ * QUIRE_TABLE_ENTRIES entries); level 0 tables map pages.  A leaf at level 1
+ * maps a PMD-sized folio.  Every table but the root counts in table_bytes,
+ * as Linux's VmPTE counts them.
+ *
+ * Locking.  Entries of a level 0 table: that table's lock (rank pte).  Entries
+ * of the tables above: pgtable.lock (rank page_table).  Both only for changing
+ * entries; walking down needs no lock but a promise that no table goes away:
+ * the mmap lock in any mode, or a lock that keeps one of the VMAs in the range
+ * findable by rmap (i_mmap, anon_vma): tables are freed under the mmap write
+ * lock after their VMAs were unlinked from rmap.
+ *
+ * Lock key:  (C) constant  (A) atomic  (U) pgtable.lock  (T) table lock
+ */
+#ifndef PGTABLE_PGTABLE_H
+#define PGTABLE_PGTABLE_H
+
+#include "pgtable/entry.h"
+#include "phys/phys.h"
+
+struct gather; /* tlb/gather.h; tables are freed through it */
+
+/* Laid over the descriptor of a frame that is a table (FRAME_TABLE). */
+struct table {
+	u32 flags; /* as struct frame */
+	u8 order;
+	u8 level;          /* (C) 0: maps pages */
+	u8 spare[2];
+	struct list link;  /* (O) while on its way to be freed */
+	void *spare_mapping;
+	u64 va;            /* (C) first address its entries cover */
+	u64 spare_private;
+	u32 spare_mapcount;
+	struct refcount refs;
+	struct spinlock lock; /* guards the entries of a level 0 table */
+};
+
+_Static_assert(sizeof(struct table) <= sizeof(struct frame), "overlay");
+_Static_assert(offsetof(struct table, refs) == offsetof(struct frame, refs), "overlay");
+
+struct pgtable {
+	struct phys *phys;       /* (C) */
+	struct mach_mmu *mmu;    /* (C) */
+	struct table *root;      /* (C) */
+	u32 asid;                /* (C) not 0 */
+	struct mach_cpuset cpus; /* (A) CPUs whose TLB may hold our entries */
+	struct spinlock lock;    /* guards upper entries */
+	u64 table_bytes;         /* (A) all tables but the root */
+	u64 table_bytes_peak;    /* (A) */
+};
+
+/* 0 or -ENOMEM. */
+int pgtable_init(struct pgtable *pt, struct phys *phys, struct mach_mmu *mmu,
+		 u32 asid) MUST_CHECK;
+/* Pre: all tables but the root have been freed. */
+void pgtable_fini(struct pgtable *pt);
+
+static inline unsigned pgtable_index(u64 addr, unsigned level)
+{
+	return (unsigned)(addr >> QUIRE_LEVEL_SHIFT(level)) & (QUIRE_TABLE_ENTRIES - 1);
+}
+
+static inline entry_t *table_slots(const struct pgtable *pt, const struct table *table)
+{
+	return frame_bytes(pt->phys, (const struct frame *)(const void *)table);
+}
+
+/* The table a (non-leaf) upper entry points to. */
+static inline struct table *entry_table(const struct pgtable *pt, entry_t e)
+{
+	return (struct table *)(void *)pfn_frame(pt->phys, entry_pfn(e));
+}
+
+/*
+ * The slot for `addr` at `level`, and its table; NULL when a table on the way
+ * is missing or a leaf is in the way.
+ */
+entry_t *pgtable_find(const struct pgtable *pt, u64 addr, unsigned level,
+		      struct table **ret_table);
+/*
+ * The same, allocating missing tables; 0, -ENOMEM, or -EEXIST when a leaf is
+ * in the way.  What was allocated on the way to a failure stays (empty tables
+ * are valid) and goes with the range.
+ */
+int pgtable_ensure(struct pgtable *pt, u64 addr, unsigned level, entry_t **ret_slot,
+		   struct table **ret_table) MUST_CHECK;
+
+/*
+ * A run of slots that lie in one table: [addr, end) at `level`; level 0, or a
+ * single leaf at level 1.
+ */
+struct span {
+	u64 addr, end;
+	entry_t *slots; /* slots[0] maps addr */
+	struct table *table;
+	unsigned level;
+};
+
+/*
+ * The next run in [addr, end) that has a table; false when there is none.
+ *     for (u64 a = start; pgtable_next_span(pt, a, end, &s); a = s.end)
+ */
+bool pgtable_next_span(const struct pgtable *pt, u64 addr, u64 end, struct span *ret_span);
+
+static inline void table_lock(struct table *table) ACQUIRES(table->lock)
+{
+	spin_lock(&table->lock);
+}
+
+static inline void table_unlock(struct table *table) RELEASES(table->lock)
+{
+	spin_unlock(&table->lock);
+}
+
+/*
+ * Takes out of the tree and hands to `gather` every table whose whole span
+ * lies in [floor, ceiling) and which [addr, end) touches: the caller knows
+ * that nothing else is mapped in [floor, ceiling).  ceiling 0 means the top of
+ * the address space.  A `ceiling` that is not the start of something mapped
+ * but of something that never was leaves tables behind: the leak told in
+ * letter 004_b20df14de9f2b197.txt.
+ * Pre: mmap write lock; the range holds no present entries.
+ */
+void pgtable_free_range(struct pgtable *pt, struct gather *gather, u64 addr, u64 end,
+			u64 floor, u64 ceiling);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * struct vma: one range of an address space with one set of properties.
+ *
+ * Its operations live in mm/; the type lives here because the reverse map
+ * finds VMAs and must read where they are.
+ *
+ * Lock key:  (C) constant  (M) mmap lock of the mm: write to change, any mode
+ *   to read; start, end and pgoff are also changed only with the locks of the
+ *   rmap trees that hold the VMA, so that either is enough to read
+ *   (I) i_mmap lock of the mapping  (V) anon_vma root lock
+ */
+#ifndef RMAP_VMA_H
+#define RMAP_VMA_H
+
+#include "base/interval.h"
+#include "base/list.h"
+#include "pgtable/pgtable.h"
+
+struct mm;
+struct anon_vma;
+struct file;
+struct mapping;
+
+/* What the owner of a VMA may do and what was asked for it. */
+enum vma_flag {
+	VMA_READ = 1u << 0,
+	VMA_WRITE = 1u << 1,
+	VMA_EXEC = 1u << 2,
+	VMA_SHARED = 1u << 3,
+	VMA_MAYREAD = 1u << 4, /* mprotect may add it */
+	VMA_MAYWRITE = 1u << 5,
+	VMA_MAYEXEC = 1u << 6,
+	VMA_MAYSHARE = 1u << 7, /* was mapped MAP_SHARED (even of a read-only file) */
+	VMA_GROWSDOWN = 1u << 8,
+	VMA_LOCKED = 1u << 9,
+	VMA_LOCKONFAULT = 1u << 10,
+	VMA_DONTFORK = 1u << 11,
+	VMA_WIPEONFORK = 1u << 12,
+	VMA_NORESERVE = 1u << 13,
+	VMA_ACCOUNT = 1u << 14, /* counts in commit accounting */
+	VMA_HUGEPAGE = 1u << 15,
+	VMA_NOHUGEPAGE = 1u << 16,
+	VMA_SEQ_READ = 1u << 17,
+	VMA_RAND_READ = 1u << 18,
+	VMA_DONTDUMP = 1u << 19,
+	VMA_SPECIAL = 1u << 20, /* vdso and the like: not merged, moved or grown */
+};
+
+#define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
+
+struct vma {
+	u64 start, end;   /* (M) + rmap locks */
+	struct mm *mm;    /* (C) */
+	struct pgtable *pt; /* (C) the mm's tables */
+	u32 flags;        /* (M) enum vma_flag */
+	u64 pgoff;        /* (M) + rmap locks: page index of `start` in the file, or
+	                     start >> PAGE_SHIFT at the time of mapping if anonymous */
+	u64 entry_bits;   /* (M) protection bits of a new entry (derived from flags) */
+	struct file *file;       /* (C) reference, or NULL; shared anonymous memory has one */
+	struct mapping *mapping; /* (C) file's, or NULL */
+	struct anon_vma *anon_vma;     /* (M)+(page_table lock when set under a read lock) */
+	struct list anon_chain;        /* (M) its anon_vma_links */
+	struct interval_node i_mmap;   /* (I) */
+	const char *name;              /* (C) for people; may be NULL */
+};
+
+static inline u64 vma_nr_pages(const struct vma *vma)
+{
+	return (vma->end - vma->start) >> PAGE_SHIFT;
+}
+
+/* The page index in file or anon_vma of an address inside. */
+static inline u64 vma_index(const struct vma *vma, u64 addr)
+{
+	return vma->pgoff + ((addr - vma->start) >> PAGE_SHIFT);
+}
+
+/* The address of page `index`; the caller knows that it is inside. */
+static inline u64 vma_address(const struct vma *vma, u64 index)
+{
+	return vma->start + ((index - vma->pgoff) << PAGE_SHIFT);
+}
+
+static inline bool vma_is_anonymous(const struct vma *vma)
+{
+	return vma->mapping == NULL;
+}
+
+#endif

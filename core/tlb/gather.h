@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The gather: what an unmapping collects so that nothing is freed before the
+ * last CPU has forgotten it.
+ *
+ *   1. the unmapper takes entries out of the tables and adds the folios;
+ *   2. gather_flush() flushes the TLBs of the collected range, once;
+ *   3. only then are references dropped and tables freed.
+ *
+ * A full batch asks for a flush in between (gather_add_* says so).  The
+ * batches come from frames; when there is none the inline part is used alone
+ * and flushes are more frequent: a gather never fails.
+ *
+ * A dirty page of a file mapping keeps its rmap until after the flush, so that
+ * writeback finds it and waits for the table lock (letter
+ * 001_ef4970009e19dfd6.txt): see gather_flush_rmap.  Which pages are delayed
+ * is the rmap-removal decision's business, not the gather's.
+ */
+#ifndef TLB_GATHER_H
+#define TLB_GATHER_H
+
+#include "pgtable/pgtable.h"
+
+#define GATHER_INLINE 8
+
+struct gather_item {
+	struct frame *frame; /* bit 0: rmap removal is delayed */
+	u32 nr_pages;        /* consecutive frames of one folio, one reference each */
+};
+
+struct gather_batch; /* a frame full of items; private to gather.c */
+
+/* What rooms above fill in: removes the rmap of `nr` pages mapped by `vma`. */
+typedef void gather_remove_rmap_fn(struct phys *phys, struct frame *frame, u32 nr,
+				   void *vma);
+
+struct gather {
+	struct pgtable *pt;
+	gather_remove_rmap_fn *remove_rmap;
+	bool full_mm;        /* nobody runs in this address space any more */
+	bool freed_tables;
+	u64 start, end;      /* what must be flushed; empty: start >= end */
+	u32 nr_items;        /* in `items`, then in the batches */
+	u32 nr_delayed;
+	struct gather_item items[GATHER_INLINE];
+	struct gather_batch *first, *active;
+	struct list tables;  /* tables to free */
+};
+
+/* Pre: full_mm only from the exit of the last user. */
+void gather_begin(struct gather *gather, struct pgtable *pt,
+		  gather_remove_rmap_fn *remove_rmap, bool full_mm);
+
+static inline void gather_note_range(struct gather *gather, u64 start, u64 end)
+{
+	if (start < gather->start)
+		gather->start = start;
+	if (end > gather->end)
+		gather->end = end;
+}
+
+/*
+ * Takes over one reference per page.  `delayed`: call remove_rmap after the
+ * flush.  True: the gather is full; the caller must flush before it adds more.
+ */
+bool gather_add(struct gather *gather, struct frame *frame, u32 nr_pages, bool delayed) MUST_CHECK;
+/* Takes over a table that was unlinked from its parent. */
+void gather_add_table(struct gather *gather, struct table *table);
+/*
+ * With delayed items: flushes the TLB and removes their rmap.  Called with the
+ * table lock still held under which the entries were taken.
+ */
+void gather_flush_rmap(struct gather *gather, void *vma);
+/* Flushes the TLB, frees what was collected, goes on empty.  No locks held
+ * but the mmap lock. */
+void gather_flush(struct gather *gather);
+void gather_end(struct gather *gather);
+
+/* A flush by itself, for entries that were changed and stay. */
+void tlb_flush_range(struct pgtable *pt, u64 start, u64 end);
+
+#endif

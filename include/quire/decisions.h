@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Decisions: the contested choices of memory management, each a named row with
+ * its alternatives.  An instance is created with one alternative per row.
+ *
+ * The list is the only place where a row or an alternative is named.
+ * ROW(id, "name", letter, "question")
+ * ALT(row, id, "name", sound, "what it does; what it costs")
+ * The first alternative of a row is its default.
+ */
+#ifndef QUIRE_DECISIONS_H
+#define QUIRE_DECISIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QUIRE_DECISION_LIST(ROW, ALT)                                                  \
+	ROW(fork_tree, "fork-tree", "004_b20df14de9f2b197.txt",                        \
+	    "how fork duplicates the tree of VMAs")                                    \
+	ALT(fork_tree, dup, "dup", true,                                               \
+	    "copy the tree node by node, then replace each entry in place")            \
+	ALT(fork_tree, bulk_store, "bulk-store", true,                                 \
+	    "allocate all nodes ahead, then append entry after entry")                 \
+	ALT(fork_tree, insert_each, "insert-each", true,                               \
+	    "store each VMA by itself, splitting nodes on the way")                    \
+	ROW(fork_undo, "fork-undo", "004_b20df14de9f2b197.txt",                        \
+	    "how a fork that fails half-way is undone")                                \
+	ALT(fork_undo, own_limit, "own-limit-and-ceiling", true,                       \
+	    "unmap what was done up to its own limit, with a separate ceiling for tables") \
+	ALT(fork_undo, marker, "marker", true,                                         \
+	    "put a marker over the first VMA not done; exit stops there")              \
+	ALT(fork_undo, next_as_ceiling, "next-as-ceiling", false,                      \
+	    "use the first VMA not done as the ceiling: leaks page tables")            \
+	ROW(cow_reuse, "cow-reuse", "002_c2ad3a3754927e32.txt",                        \
+	    "when a write fault may reuse an anonymous page instead of copying it")    \
+	ALT(cow_reuse, refcount_exclusive, "refcount+exclusive", true,                 \
+	    "when marked exclusive, or when the faulting entry holds the only reference") \
+	ALT(cow_reuse, mapcount, "mapcount", false,                                    \
+	    "when mapped once: leaks to whoever holds another reference (CVE-2020-29374)")
+
+#define QUIRE_DECISION_NOTHING(...)
+
+enum quire_decision {
+#define QUIRE_DECISION_ROW_ENUM(id, name, letter, question) QUIRE_DECISION_##id,
+	QUIRE_DECISION_LIST(QUIRE_DECISION_ROW_ENUM, QUIRE_DECISION_NOTHING)
+#undef QUIRE_DECISION_ROW_ENUM
+	QUIRE_NR_DECISIONS
+};
+
+/* QUIRE_<row>_<alternative>: unique over all rows. */
+enum quire_alternative {
+#define QUIRE_DECISION_ALT_ENUM(row, id, name, sound, what) QUIRE_##row##_##id,
+	QUIRE_DECISION_LIST(QUIRE_DECISION_NOTHING, QUIRE_DECISION_ALT_ENUM)
+#undef QUIRE_DECISION_ALT_ENUM
+	QUIRE_NR_ALTERNATIVES
+};
+
+struct quire_decisions {
+	uint8_t chosen[QUIRE_NR_DECISIONS]; /* enum quire_alternative */
+};
+
+/* What can be said of a row and of an alternative. */
+struct quire_decision_info {
+	const char *name, *letter, *question;
+	enum quire_alternative first, last; /* inclusive */
+};
+struct quire_alternative_info {
+	enum quire_decision row;
+	const char *name, *what;
+	bool sound;
+};
+
+/* NULL when out of range. */
+const struct quire_decision_info *quire_decision_info(enum quire_decision row);
+const struct quire_alternative_info *quire_alternative_info(enum quire_alternative alt);
+/* Every row's default. */
+void quire_decisions_default(struct quire_decisions *decisions);
+/* Sets a row by names ("fork-tree", "dup"): 0, -ENOENT no such row, -EINVAL no
+ * such alternative in it. */
+int quire_decisions_set(struct quire_decisions *decisions, const char *row,
+			const char *alternative);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

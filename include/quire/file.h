@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Files: what address spaces can map.
+ * Every function may be called from any attached CPU with no lock held.
+ */
+#ifndef QUIRE_FILE_H
+#define QUIRE_FILE_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quire;
+struct quire_file; /* an open file; opaque */
+
+enum quire_file_kind {
+	QUIRE_FILE_MEMORY, /* tmpfs, memfd, shared memory: the cache is the contents */
+	QUIRE_FILE_HOST,   /* read and written through quire_backing */
+};
+
+enum quire_file_mode {
+	QUIRE_FILE_READ = 1,
+	QUIRE_FILE_WRITE = 2,
+	QUIRE_FILE_NOEXEC = 4, /* lies on a file system mounted noexec */
+};
+
+/*
+ * Where the contents of a QUIRE_FILE_HOST file come from.  The functions may
+ * be called on any CPU, several at once for different ranges; they return 0
+ * or -QUIRE_EIO.  Bytes beyond the end of the backing read as zeros.
+ */
+struct quire_backing {
+	void *context;
+	int (*read)(void *context, uint64_t offset, void *buf, uint64_t len_bytes);
+	int (*write)(void *context, uint64_t offset, const void *buf, uint64_t len_bytes);
+	void (*destroy)(void *context); /* may be NULL */
+};
+
+struct quire_file_config {
+	enum quire_file_kind kind;
+	uint32_t mode; /* enum quire_file_mode */
+	uint64_t size_bytes;
+	struct quire_backing backing;
+};
+
+/* 0 and *ret_file with one reference; -ENOMEM; -EINVAL for a bad config. */
+int quire_file_create(struct quire *q, const struct quire_file_config *config,
+		      struct quire_file **ret_file);
+/* Another handle on the same contents with its own mode. */
+int quire_file_reopen(struct quire_file *file, uint32_t mode, struct quire_file **ret_file);
+/* Closes a handle; mappings of it keep the contents alive. */
+void quire_file_put(struct quire_file *file);
+/* 0, -EIO, -ENOMEM; -EBADF for a handle without that mode; reading beyond the
+ * end gives -ERANGE, writing extends the file. */
+int quire_file_read(struct quire_file *file, uint64_t offset, void *buf, uint64_t len_bytes);
+int quire_file_write(struct quire_file *file, uint64_t offset, const void *buf,
+		     uint64_t len_bytes);
+/* Grows or shrinks; shrinking unmaps what lies beyond, private copies too. */
+int quire_file_truncate(struct quire_file *file, uint64_t size_bytes);
+/* Frees the whole pages of a range, which then reads as zeros. */
+int quire_file_punch(struct quire_file *file, uint64_t offset, uint64_t len_bytes);
+/* Writes dirty pages back to the backing. */
+int quire_file_sync(struct quire_file *file);
+uint64_t quire_file_size_bytes(const struct quire_file *file);
+/* Pages of it in the cache now. */
+uint64_t quire_file_nr_cached_pages(const struct quire_file *file);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An instance: one physical memory and all that lives in it.  Several can be
+ * used side by side in one process, with different decisions.
+ *
+ * The caller's thread must be attached to the machine: quire_attach() once per
+ * thread, quire_detach() before it ends.
+ */
+#ifndef QUIRE_INSTANCE_H
+#define QUIRE_INSTANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quire/cost.h>
+#include <quire/decisions.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quire;
+
+enum quire_overcommit {
+	QUIRE_OVERCOMMIT_HEURISTIC, /* refuse only the obviously impossible */
+	QUIRE_OVERCOMMIT_ALWAYS,
+	QUIRE_OVERCOMMIT_NEVER, /* commit limit: half of memory */
+};
+
+struct quire_config {
+	uint64_t memory_bytes; /* rounded down to whole pages */
+	unsigned nr_cpus;      /* 1 .. 64: CPUs that may use the instance */
+	unsigned tlb_sets, tlb_ways; /* per CPU; sets a power of two */
+	unsigned fault_around_bytes; /* power of two; one page: off */
+	uint32_t map_count_max;      /* VMAs in one address space */
+	enum quire_overcommit overcommit;
+	uint64_t guard_gap_bytes;    /* below a VMA that grows down */
+	struct quire_decisions decisions;
+};
+
+/* Linux's defaults where it has one; 1 GiB, 8 CPUs. */
+void quire_config_default(struct quire_config *config);
+
+/* 0, or -EAGAIN when all CPUs of the machine are taken. */
+int quire_attach(void);
+void quire_detach(void);
+
+/* 0; -EINVAL for a config that cannot be; -ENOMEM. */
+int quire_create(const struct quire_config *config, struct quire **ret_q);
+
+/* What quire_destroy found still allocated; all zero is a clean end. */
+struct quire_leaks {
+	uint64_t nr_frames, nr_objects, nr_address_spaces;
+};
+/* Gives everything back.  Nobody may use the instance any more.  `ret_leaks`
+ * may be NULL. */
+void quire_destroy(struct quire *q, struct quire_leaks *ret_leaks);
+
+/* True when the caller was compiled with the geometry of this library:
+ * quire_geometry_matches(QUIRE_PAGE_SHIFT, QUIRE_LEVEL_BITS, QUIRE_LEVELS). */
+bool quire_geometry_matches(unsigned page_shift, unsigned level_bits, unsigned levels);
+
+struct quire_memory_stats {
+	uint64_t nr_frames, nr_free_frames;
+	uint64_t nr_cached_pages;
+	uint64_t committed_pages;
+	uint64_t nr_address_spaces;
+};
+void quire_memory_stats(struct quire *q, struct quire_memory_stats *ret_stats);
+/* Sum over CPUs of the cost counters since creation; zeros unless the library
+ * was built to count. */
+void quire_cost(struct quire *q, struct quire_cost *ret_cost);
+/* True when the library counts costs. */
+bool quire_counts_costs(void);
+/* Asserts every invariant of the instance; stops the machine on a breach.
+ * Pre: nobody else is inside. */
+void quire_check(struct quire *q);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Address spaces: the calls a program makes on its memory, with the meaning
+ * and error numbers of Linux 6.x, and the accesses it makes to it.
+ *
+ * Addresses and lengths are in bytes.  Every function may be called from any
+ * attached CPU, by several at once on one address space, with no lock held.
+ * A result pointer is written only on success.
+ */
+#ifndef QUIRE_MM_H
+#define QUIRE_MM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quire;
+struct quire_file;
+struct quire_mm; /* an address space; opaque */
+
+enum quire_prot {
+	QUIRE_PROT_NONE = 0,
+	QUIRE_PROT_READ = 1,
+	QUIRE_PROT_WRITE = 2,
+	QUIRE_PROT_EXEC = 4,
+	QUIRE_PROT_GROWSDOWN = 0x01000000,
+	QUIRE_PROT_GROWSUP = 0x02000000,
+};
+
+/* Values of x86-64 Linux. */
+enum quire_map {
+	QUIRE_MAP_SHARED = 0x01,
+	QUIRE_MAP_PRIVATE = 0x02,
+	QUIRE_MAP_SHARED_VALIDATE = 0x03,
+	QUIRE_MAP_FIXED = 0x10,
+	QUIRE_MAP_ANONYMOUS = 0x20,
+	QUIRE_MAP_GROWSDOWN = 0x0100,
+	QUIRE_MAP_DENYWRITE = 0x0800, /* ignored */
+	QUIRE_MAP_LOCKED = 0x2000,
+	QUIRE_MAP_NORESERVE = 0x4000,
+	QUIRE_MAP_POPULATE = 0x8000,
+	QUIRE_MAP_NONBLOCK = 0x10000,
+	QUIRE_MAP_STACK = 0x20000, /* hint only: no huge pages */
+	QUIRE_MAP_FIXED_NOREPLACE = 0x100000,
+};
+
+enum quire_mremap {
+	QUIRE_MREMAP_MAYMOVE = 1,
+	QUIRE_MREMAP_FIXED = 2,
+	QUIRE_MREMAP_DONTUNMAP = 4,
+};
+
+enum quire_madvise {
+	QUIRE_MADV_NORMAL = 0,
+	QUIRE_MADV_RANDOM = 1,
+	QUIRE_MADV_SEQUENTIAL = 2,
+	QUIRE_MADV_WILLNEED = 3,
+	QUIRE_MADV_DONTNEED = 4,
+	QUIRE_MADV_FREE = 8,
+	QUIRE_MADV_REMOVE = 9,
+	QUIRE_MADV_DONTFORK = 10,
+	QUIRE_MADV_DOFORK = 11,
+	QUIRE_MADV_HUGEPAGE = 14,
+	QUIRE_MADV_NOHUGEPAGE = 15,
+	QUIRE_MADV_DONTDUMP = 16,
+	QUIRE_MADV_DODUMP = 17,
+	QUIRE_MADV_WIPEONFORK = 18,
+	QUIRE_MADV_KEEPONFORK = 19,
+	QUIRE_MADV_POPULATE_READ = 22,
+	QUIRE_MADV_POPULATE_WRITE = 23,
+	QUIRE_MADV_DONTNEED_LOCKED = 24,
+};
+
+enum quire_msync { QUIRE_MS_ASYNC = 1, QUIRE_MS_INVALIDATE = 2, QUIRE_MS_SYNC = 4 };
+enum quire_mlock { QUIRE_MLOCK_ONFAULT = 1 };
+enum quire_mlockall { QUIRE_MCL_CURRENT = 1, QUIRE_MCL_FUTURE = 2, QUIRE_MCL_ONFAULT = 4 };
+
+#define QUIRE_UNLIMITED UINT64_MAX
+
+/* Resource limits, in bytes; inherited by fork. */
+struct quire_limits {
+	uint64_t address_space_bytes; /* RLIMIT_AS */
+	uint64_t data_bytes;          /* RLIMIT_DATA */
+	uint64_t stack_bytes;         /* RLIMIT_STACK */
+	uint64_t locked_bytes;        /* RLIMIT_MEMLOCK */
+	bool may_lock_any;            /* CAP_IPC_LOCK: locked_bytes is not asked */
+};
+
+/* Where things go in a new address space. */
+struct quire_layout {
+	uint64_t mmap_base;   /* mappings are placed downwards from here */
+	uint64_t mmap_min;    /* lowest address a mapping may have */
+	uint64_t brk_start;   /* the heap begins here */
+	uint64_t stack_top;
+	/* Data segment size, counted with the heap against data_bytes. */
+	uint64_t data_segment_bytes;
+	struct quire_limits limits;
+};
+/* As a Linux program without address randomisation would have it. */
+void quire_layout_default(struct quire_layout *layout);
+
+/* ---- life ------------------------------------------------------------------ */
+
+/* 0, -ENOMEM, -EINVAL (a layout that cannot be). */
+int quire_mm_create(struct quire *q, const struct quire_layout *layout,
+		    struct quire_mm **ret_mm);
+/* Another thread shares it. */
+void quire_mm_get(struct quire_mm *mm);
+/* The last put is exit: everything is unmapped and freed. */
+void quire_mm_put(struct quire_mm *mm);
+/* A child as fork makes one.  0; -ENOMEM with everything undone. */
+int quire_mm_fork(struct quire_mm *mm, struct quire_mm **ret_child);
+void quire_mm_set_limits(struct quire_mm *mm, const struct quire_limits *limits);
+void quire_mm_get_layout(struct quire_mm *mm, struct quire_layout *ret_layout);
+
+/* ---- the calls ---------------------------------------------------------------- */
+
+int quire_mmap(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes, uint32_t prot,
+	       uint32_t flags, struct quire_file *file, uint64_t offset, uint64_t *ret_addr);
+/* mmap with a name for people and properties only a kernel sets. */
+enum quire_map_kernel {
+	QUIRE_MAPK_SPECIAL = 1, /* vdso, vvar: never merged, grown or moved */
+	QUIRE_MAPK_STACK = 2,   /* the initial stack: grows down, accounted as stack */
+};
+int quire_map_kernel(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes, uint32_t prot,
+		     uint32_t flags, struct quire_file *file, uint64_t offset,
+		     uint32_t kernel_flags, const char *name);
+int quire_munmap(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes);
+int quire_mprotect(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes, uint32_t prot);
+int quire_mremap(struct quire_mm *mm, uint64_t addr, uint64_t old_len_bytes,
+		 uint64_t new_len_bytes, uint32_t flags, uint64_t new_addr,
+		 uint64_t *ret_addr);
+/* *ret_brk is the break afterwards, which is the old one when it could not be
+ * moved; the call itself returns 0 then too, as the system call does. */
+int quire_brk(struct quire_mm *mm, uint64_t brk, uint64_t *ret_brk);
+int quire_madvise(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes, int advice);
+/* One byte per page: bit 0 tells whether it is resident. */
+int quire_mincore(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes, uint8_t *vec);
+int quire_msync(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes, uint32_t flags);
+int quire_mlock(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes, uint32_t flags);
+int quire_munlock(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes);
+int quire_mlockall(struct quire_mm *mm, uint32_t flags);
+int quire_munlockall(struct quire_mm *mm);
+
+/* ---- accesses ------------------------------------------------------------------ */
+
+enum quire_signal { QUIRE_NO_SIGNAL, QUIRE_SIGSEGV_MAPERR, QUIRE_SIGSEGV_ACCERR,
+		    QUIRE_SIGBUS, QUIRE_OOM };
+
+struct quire_fault {
+	enum quire_signal signal;
+	uint64_t addr; /* the byte that could not be accessed */
+};
+
+/*
+ * The program reads, writes or executes its memory on this CPU: through the
+ * TLB, the page walker and, where needed, the fault handler.
+ * 0; -EFAULT with *ret_fault (may be NULL) when a signal would be sent, the
+ * bytes before it done; -ENOMEM when the fault found no memory.
+ */
+int quire_read(struct quire_mm *mm, uint64_t addr, void *buf, uint64_t len_bytes,
+	       struct quire_fault *ret_fault);
+int quire_write(struct quire_mm *mm, uint64_t addr, const void *buf, uint64_t len_bytes,
+		struct quire_fault *ret_fault);
+enum quire_touch { QUIRE_TOUCH_READ, QUIRE_TOUCH_WRITE, QUIRE_TOUCH_EXEC };
+/* One access to one byte, its value unchanged. */
+int quire_touch(struct quire_mm *mm, uint64_t addr, enum quire_touch kind,
+		struct quire_fault *ret_fault);
+
+/*
+ * Pins pages so that a device could use them: they stay at their frames and
+ * keep being this address space's, over fork too.
+ */
+enum quire_pin_flag { QUIRE_PIN_WRITE = 1, QUIRE_PIN_LONGTERM = 2,
+		      /* only a reference, as vmsplice took: no pin is recorded */
+		      QUIRE_PIN_GET_ONLY = 4 };
+struct quire_pin;
+int quire_pin_pages(struct quire_mm *mm, uint64_t addr, uint64_t nr_pages, uint32_t flags,
+		    struct quire_pin **ret_pin);
+int quire_pin_read(struct quire_pin *pin, uint64_t offset, void *buf, uint64_t len_bytes);
+int quire_pin_write(struct quire_pin *pin, uint64_t offset, const void *buf,
+		    uint64_t len_bytes);
+void quire_unpin(struct quire_pin *pin);
+
+/* ---- looking at it ---------------------------------------------------------------- */
+
+struct quire_mm_stats {
+	uint64_t faults;          /* minor: no backing was read */
+	uint64_t major_faults;
+	uint64_t cow_copies, cow_reuses;
+	uint64_t rss_anon_pages, rss_file_pages, rss_shmem_pages;
+	uint64_t peak_rss_pages;
+	uint64_t page_table_bytes, peak_page_table_bytes; /* without the root */
+	uint64_t nr_vmas;
+	uint64_t total_pages, locked_pages, data_pages, stack_pages, exec_pages;
+};
+void quire_mm_stats(struct quire_mm *mm, struct quire_mm_stats *ret_stats);
+
+/* One line of /proc/pid/maps. */
+struct quire_map_info {
+	uint64_t start, end;
+	uint32_t prot;       /* enum quire_prot */
+	bool shared, grows_down, locked, special;
+	uint64_t offset;     /* bytes into the file; 0 for anonymous memory */
+	uint64_t file_id;    /* 0: anonymous */
+	const char *name;    /* or NULL */
+};
+/* Calls `visit` for each VMA in order until it returns false. */
+void quire_mm_maps(struct quire_mm *mm,
+		   bool (*visit)(const struct quire_map_info *map, void *arg), void *arg);
+
+/* What one page's entry says; for tests and pictures. */
+struct quire_page_info {
+	bool present, writable, accessed, dirty, zero_page, anon, exclusive;
+	uint64_t pfn;
+	uint32_t mapcount, refcount;
+};
+/* 0, or -EFAULT when addr is beyond the address space. */
+int quire_page_info(struct quire_mm *mm, uint64_t addr, struct quire_page_info *ret_info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
