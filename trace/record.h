@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Makes recordings: by running a command, or from the log of another tool. */
+#ifndef QUIRE_TRACE_RECORD_H
+#define QUIRE_TRACE_RECORD_H
+
+#include "error.h"
+#include "event.h"
+
+struct record_options {
+	const char *output; /* the file to write */
+	/* The best source to try; what is not permitted falls back to the next
+	 * one down in enum trace_source.  NONE means the best there is. */
+	enum trace_source best_source;
+	bool quiet; /* no line about the recording on standard error */
+};
+
+struct record_result {
+	enum trace_source source;
+	uint64_t events, touches, lost, bytes;
+	uint32_t processes;
+	int wait_status; /* of the command */
+};
+
+/*
+ * Runs argv (NULL-terminated) and everything it starts until the last process
+ * of the tree has ended, and writes what they did to options->output.  The
+ * command keeps our standard streams.
+ *
+ * Returns what a shell would: the command's exit status, 128 + the signal
+ * that killed it, 127 or 126 where it could not be run; 125 where recording
+ * itself failed.  Except in the first two cases error says why and no file
+ * is left.  result may be NULL.
+ */
+int record_command(const struct record_options *options, char **argv,
+	struct record_result *result, struct trace_error *error);
+
+/* Turns the log of strace -f into a recording without touches. */
+int import_strace(const char *log_path, const char *output, struct trace_error *error);
+
+#endif
