@@ -89,6 +89,13 @@ u64 vma_entry_bits(const struct vma *vma);
 /* Sums of mm: total_pages, data, stack, exec. */
 void mm_account_vma(struct mm *mm, u32 flags, s64 nr_pages);
 
+/*
+ * munmap.c.  Lets the GROWSDOWN VMA above `addr` grow down to it: 0 (also when
+ * somebody else did), -EFAULT nothing there that grows, -ENOMEM a limit, the
+ * guard gap or memory is in the way.  mmap write lock.
+ */
+int mm_expand_stack(struct mm *mm, u64 addr) MUST_CHECK;
+
 /* ---- commit accounting: commit.c ---------------------------------------------- */
 int commit_charge(struct mm *mm, u64 nr_pages) MUST_CHECK; /* 0 or -ENOMEM */
 void commit_uncharge(struct mm *mm, u64 nr_pages);
@@ -109,11 +116,12 @@ void zap_range_single(struct vma *vma, u64 start, u64 end);
 /* MADV_FREE of private anonymous memory. */
 void mark_lazyfree_range(struct vma *vma, u64 start, u64 end);
 /*
- * Unmaps the VMAs in `vmas` (ascending, already out of the tree): zaps, unlinks
- * them from rmap, frees the tables between floor and ceiling (what remains
- * mapped before and after; ceiling 0: nothing after).  VMAs are not freed.
+ * Unmaps the VMAs of the list that starts at `first` and is linked by
+ * next_detached (ascending, already out of the tree): zaps, unlinks them from
+ * rmap, frees the tables between floor and ceiling (what remains mapped before
+ * and after; ceiling 0: nothing after).  VMAs are not freed.
  */
-void unmap_vmas(struct mm *mm, struct vma **vmas, u64 nr_vmas, u64 floor, u64 ceiling);
+void unmap_vmas(struct mm *mm, struct vma *first, u64 floor, u64 ceiling);
 /* mapping_unmap_fn of file/: unmaps a file's pages everywhere. */
 void mm_unmap_mapping(struct mapping *mapping, u64 first_index, u64 last_index,
 		      bool even_private_copies);
@@ -125,6 +133,9 @@ int move_page_tables(struct vma *from, u64 from_addr, struct vma *to, u64 to_add
 		     u64 len_bytes) MUST_CHECK;
 /* copy.c: fork's copy of one VMA's entries.  0 or -ENOMEM (child partial). */
 int copy_page_range(struct vma *dst, struct vma *src) MUST_CHECK;
+
+/* gup.c: size of the objects of quire.pin_cache */
+u32 pin_object_bytes(void);
 
 /* fork.c, exit.c */
 int mm_fork(struct mm *parent, struct mm **ret_child) MUST_CHECK;

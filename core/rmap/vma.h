@@ -63,6 +63,7 @@ struct vma {
 	struct list anon_chain;        /* (M) its anon_vma_links */
 	struct interval_node i_mmap;   /* (I) */
 	const char *name;              /* (C) for people; may be NULL */
+	struct vma *next_detached; /* (M) list of VMAs on their way out of the mm */
 };
 
 static inline u64 vma_nr_pages(const struct vma *vma)
