@@ -22,8 +22,6 @@
 #include "pgtable/entry.h"
 #include "phys/phys.h"
 
-struct gather; /* tlb/gather.h; tables are freed through it */
-
 /* Laid over the descriptor of a frame that is a table (FRAME_TABLE). */
 struct table {
 	u32 flags; /* as struct frame */
@@ -56,8 +54,9 @@ struct pgtable {
 /* 0 or -ENOMEM. */
 int pgtable_init(struct pgtable *pt, struct phys *phys, struct mach_mmu *mmu,
 		 u32 asid) MUST_CHECK;
-/* Pre: all tables but the root have been freed. */
-void pgtable_fini(struct pgtable *pt);
+/* Frees the root.  Returns the bytes of other tables that were never freed: 0,
+ * but for the known-bad alternative of the fork-undo decision. */
+u64 pgtable_fini(struct pgtable *pt);
 
 static inline unsigned pgtable_index(u64 addr, unsigned level)
 {
@@ -117,15 +116,17 @@ static inline void table_unlock(struct table *table) RELEASES(table->lock)
 }
 
 /*
- * Takes out of the tree and hands to `gather` every table whose whole span
- * lies in [floor, ceiling) and which [addr, end) touches: the caller knows
- * that nothing else is mapped in [floor, ceiling).  ceiling 0 means the top of
- * the address space.  A `ceiling` that is not the start of something mapped
- * but of something that never was leaves tables behind: the leak told in
- * letter 004_b20df14de9f2b197.txt.
+ * Takes out of the tree and appends to `tables` (by table.link) every table
+ * whose whole span lies in [floor, ceiling) and which [addr, end) touches: the
+ * caller knows that nothing else is mapped in [floor, ceiling).  ceiling 0
+ * means the top of the address space.  A `ceiling` that is not the start of
+ * something mapped but of something that never was leaves tables behind: the
+ * leak told in letter 004_b20df14de9f2b197.txt.
  * Pre: mmap write lock; the range holds no present entries.
  */
-void pgtable_free_range(struct pgtable *pt, struct gather *gather, u64 addr, u64 end,
-			u64 floor, u64 ceiling);
+void pgtable_unlink_range(struct pgtable *pt, u64 addr, u64 end, u64 floor, u64 ceiling,
+			  struct list *tables);
+/* Frees a table that was unlinked, after the flush (see tlb/gather.h). */
+void table_free(struct pgtable *pt, struct table *table);
 
 #endif

@@ -28,7 +28,12 @@ struct gather_item {
 	u32 nr_pages;        /* consecutive frames of one folio, one reference each */
 };
 
-struct gather_batch; /* a frame full of items; private to gather.c */
+/* The first lies in the gather, the others at the start of frames. */
+struct gather_batch {
+	struct gather_batch *next;
+	struct gather_item *items;
+	u32 nr, max;
+};
 
 /* What rooms above fill in: removes the rmap of `nr` pages mapped by `vma`. */
 typedef void gather_remove_rmap_fn(struct phys *phys, struct frame *frame, u32 nr,
@@ -38,16 +43,20 @@ struct gather {
 	struct pgtable *pt;
 	gather_remove_rmap_fn *remove_rmap;
 	bool full_mm;        /* nobody runs in this address space any more */
-	bool freed_tables;
+	u32 nr_batches;      /* frames in use */
 	u64 start, end;      /* what must be flushed; empty: start >= end */
-	u32 nr_items;        /* in `items`, then in the batches */
-	u32 nr_delayed;
+	struct list tables;  /* unlinked, to free */
+	struct gather_batch *active; /* where the next item goes */
+	struct gather_batch *delayed; /* batch of the first delayed item, or NULL */
+	u32 delayed_from;    /* its index there */
+	struct gather_batch first;
 	struct gather_item items[GATHER_INLINE];
-	struct gather_batch *first, *active;
-	struct list tables;  /* tables to free */
 };
 
-/* Pre: full_mm only from the exit of the last user. */
+/*
+ * Pre: full_mm only from the exit of the last user.  Then the whole address
+ * space is flushed here, once: nobody can fill a TLB from it again.
+ */
 void gather_begin(struct gather *gather, struct pgtable *pt,
 		  gather_remove_rmap_fn *remove_rmap, bool full_mm);
 
@@ -64,8 +73,9 @@ static inline void gather_note_range(struct gather *gather, u64 start, u64 end)
  * flush.  True: the gather is full; the caller must flush before it adds more.
  */
 bool gather_add(struct gather *gather, struct frame *frame, u32 nr_pages, bool delayed) MUST_CHECK;
-/* Takes over a table that was unlinked from its parent. */
-void gather_add_table(struct gather *gather, struct table *table);
+/* Takes the tables of a range out of the tree, to be freed after the flush:
+ * see pgtable_unlink_range. */
+void gather_unlink_tables(struct gather *gather, u64 addr, u64 end, u64 floor, u64 ceiling);
 /*
  * With delayed items: flushes the TLB and removes their rmap.  Called with the
  * table lock still held under which the entries were taken.
