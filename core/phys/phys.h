@@ -6,7 +6,18 @@
  * in naturally aligned blocks of 2^order frames, order 0 to QUIRE_MAX_ORDER;
  * two free buddies of one order below the largest are never both on the lists
  * (they would be one block).  A CPU keeps a short list of single frames so
- * that the common allocation takes no lock.
+ * that the common allocation takes no lock.  CPUs from `nr_cpus` on may use
+ * everything here too, they only go without a list.
+ *
+ * Lock key: (C) constant after phys_init  (Z) the zone lock  (A) atomic
+ *
+ * Invariants, asserted by phys_check():
+ *  1. FRAME_FREE is set on the first frame of a block on free[], nowhere else;
+ *     its `order` is the block's, and the block is naturally aligned.
+ *  2. FRAME_PERCPU is set on the frames of per-CPU lists, nowhere else.
+ *  3. No two blocks overlap; no two free buddies below the largest order.
+ *  4. nr_free_by_order, nr_free and free_orders say what free[] holds.
+ *  5. Frame 0 is on no list.
  */
 #ifndef PHYS_PHYS_H
 #define PHYS_PHYS_H
@@ -23,11 +34,15 @@ struct phys {
 	struct frame *frames;  /* (C) nr_frames descriptors */
 	unsigned nr_cpus;      /* (C) */
 	struct phys_cpu *cpus; /* (C) array; each used by its CPU alone */
+	u32 cpu_high;          /* (C) longest per-CPU list */
+	u32 cpu_batch;         /* (C) frames moved to or from one at once */
 	struct spinlock zone;  /* guards (Z) */
+	u32 free_orders;       /* (Z) bit n: free[n] is not empty */
 	struct list free[QUIRE_MAX_ORDER + 1]; /* (Z) */
 	u64 nr_free_by_order[QUIRE_MAX_ORDER + 1]; /* (Z) blocks */
 	u64 nr_free;           /* (A) frames on the lists, without per-CPU ones */
 	u64 nr_reserved;       /* (C) frames that cannot be allocated (frame 0) */
+	u64 nr_quarantined;    /* (A) freed frames that the machine keeps */
 };
 
 enum alloc_flag {
@@ -39,6 +54,8 @@ int phys_init(struct phys *phys, u64 nr_frames, unsigned nr_cpus) MUST_CHECK;
 /*
  * Gives everything back.  Returns the number of frames that were still
  * allocated: a leak of the caller's.
+ * Pre: every other CPU has left the instance, in an order that this one has
+ * seen (it joined them, or took a lock after them).
  */
 u64 phys_fini(struct phys *phys);
 
@@ -55,20 +72,31 @@ static inline void folio_put(struct phys *phys, struct folio *folio)
 {
 	folio_put_n(phys, folio, 1);
 }
+/* Drops one reference of each; frees those whose last it was. */
+void folio_put_many(struct phys *phys, struct folio **folios, u32 nr);
 /* Frees a folio whose references are already 0 (refcount_put said so). */
 void folio_free(struct phys *phys, struct folio *folio);
 /*
  * Turns a folio of order n into 2^(n-m) folios of order m, each with
- * `refs` references.  Pre: the caller has frozen the references and owns all.
+ * `refs` references.  The new ones have the old one's flags, mapping and (by
+ * their place in it) index; private is 0; a frame keeps its own
+ * FRAME_ANON_EXCLUSIVE and mapcount.  They come unlocked, but for the first,
+ * whose lock stays as it was.
+ * Pre: the caller has frozen the references and owns all.
  */
 void folio_split_frames(struct phys *phys, struct folio *folio, unsigned order,
 			u32 refs);
 
 /* Returns this CPU's list to the buddy allocator. */
 void phys_drain_cpu(struct phys *phys);
-/* Frames that could be allocated now, the per-CPU lists of all CPUs included. */
+/*
+ * Frames that are free, the per-CPU lists of all CPUs included.  Another CPU's
+ * list is not there for this one's taking: together the lists hold at most an
+ * eighth of memory, or two frames each.
+ */
 u64 phys_nr_free(const struct phys *phys);
-/* Asserts every invariant above; stops the machine on a breach. */
+/* Asserts every invariant above; stops the machine on a breach.  Pre: no other
+ * CPU allocates or frees. */
 void phys_check(struct phys *phys);
 
 static inline pfn_t frame_pfn(const struct phys *phys, const struct frame *frame)
