@@ -16,14 +16,18 @@ foreach(room IN LISTS QUIRE_ROOMS)
   endforeach()
 endforeach()
 
-# quire_core(<variant> MACHINE threads|explore GEOMETRY 4k|64k|tiny)
-# makes the static library quire_<variant>: every room and the machine.
+# quire_core(<variant> MACHINE threads|explore GEOMETRY 4k|64k|tiny [COUNT])
+# makes the static library quire_<variant>: every room and the machine.  COUNT:
+# with cost counters whatever the preset says.
 function(quire_core variant)
-  cmake_parse_arguments(A "" "MACHINE;GEOMETRY" "" ${ARGN})
+  cmake_parse_arguments(A "COUNT" "MACHINE;GEOMETRY" "" ${ARGN})
   add_library(quire_config_${variant} INTERFACE)
   target_link_libraries(quire_config_${variant} INTERFACE quire_flags)
   target_include_directories(quire_config_${variant} INTERFACE
     ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/machine/${A_MACHINE}/include)
+  if(A_COUNT AND NOT QUIRE_COUNT_COSTS)
+    target_compile_definitions(quire_config_${variant} INTERFACE QUIRE_COUNT_COSTS=1)
+  endif()
   if(A_GEOMETRY STREQUAL "64k")
     target_compile_definitions(quire_config_${variant} INTERFACE
       QUIRE_PAGE_SHIFT=16 QUIRE_LEVEL_BITS=13 QUIRE_LEVELS=3)

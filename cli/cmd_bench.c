@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "commands.h"
+
+static const char help_text[] =
+	"quire bench fork|maple|ops [options]\n\n"
+	"  fork   forks per second by number of VMAs, for each fork-tree alternative\n"
+	"  maple  the maple tree's operations, 21 to 100,000 ranges\n"
+	"  ops    faults, copies, unmaps and forks, beside the host kernel's own\n\n"
+	"Each takes --help.\n";
+
+int cmd_bench(int argc, char **argv)
+{
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		fputs(help_text, argc < 2 ? stderr : stdout);
+		return argc < 2 ? EXIT_USAGE : 0;
+	}
+	if (strcmp(argv[1], "fork") == 0)
+		return bench_fork(argc - 1, argv + 1);
+	if (strcmp(argv[1], "maple") == 0)
+		return bench_maple(argc - 1, argv + 1);
+	if (strcmp(argv[1], "ops") == 0)
+		return bench_ops(argc - 1, argv + 1);
+	return usage_error("bench", "there is no benchmark '%s'", argv[1]);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Costs are counted by another build of the same core, so that the plain one
+ * pays nothing: this command runs itself again from quire-counting, which
+ * stands beside quire.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "replay/compare.h"
+
+static const char help_text[] =
+	"quire compare [options] FILE\n"
+	"quire compare [options] -- CMD...\n\n"
+	"Replays the same recording once for each alternative of the decisions and\n"
+	"prints what each costs.\n\n"
+	"  -r, --rows ROW,ROW...         only these decisions (default: all)\n"
+	"  -d, --decide ROW=ALTERNATIVE  for the rows that are not varied\n"
+	"  -j, --json                    print JSON instead of tables\n";
+
+struct compare_arguments {
+	struct replay_options options;
+	bool rows[QUIRE_NR_DECISIONS];
+	bool json;
+};
+
+static int rows_option(char *list, bool rows[QUIRE_NR_DECISIONS])
+{
+	memset(rows, 0, QUIRE_NR_DECISIONS * sizeof(rows[0]));
+	for (char *name = strtok(list, ","); name; name = strtok(NULL, ",")) {
+		unsigned row;
+
+		for (row = 0; row < QUIRE_NR_DECISIONS; row++)
+			if (strcmp(quire_decision_info((enum quire_decision)row)->name, name) == 0)
+				break;
+		if (row == QUIRE_NR_DECISIONS)
+			return usage_error("compare", "there is no decision '%s' (quire decisions "
+						      "lists them)", name);
+		rows[row] = true;
+	}
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct compare_arguments *args)
+{
+	static const struct option longs[] = { { "rows", required_argument, NULL, 'r' },
+					       { "decide", required_argument, NULL, 'd' },
+					       { "json", no_argument, NULL, 'j' },
+					       { "help", no_argument, NULL, 'h' },
+					       { 0 } };
+	int c;
+
+	for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++)
+		args->rows[row] = true;
+	while ((c = getopt_long(argc, argv, "+r:d:jh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'r':
+			if (rows_option(optarg, args->rows) != 0)
+				return EXIT_USAGE;
+			break;
+		case 'd':
+			if (decide_option("compare", optarg, &args->options.config.decisions) != 0)
+				return EXIT_USAGE;
+			break;
+		case 'j':
+			args->json = true;
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	return -1;
+}
+
+/* Becomes quire-counting with the same arguments; returns only on failure. */
+static int run_counting(char **argv)
+{
+	char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof("-counting"));
+	char **arguments;
+	int argc = 0;
+
+	if (len <= 0)
+		return -1;
+	path[len] = '\0';
+	strcat(path, "-counting");
+	while (argv[argc])
+		argc++;
+	arguments = calloc((size_t)argc + 2, sizeof(*arguments));
+	if (!arguments)
+		return -1;
+	arguments[0] = path;
+	memcpy(arguments + 1, argv, (size_t)argc * sizeof(*arguments));
+	execv(path, arguments);
+	fprintf(stderr, "quire compare: cannot run %s: %s\n", path, strerror(errno));
+	free(arguments);
+	return -1;
+}
+
+static int print_result(const struct compare_arguments *args, const struct compare_result *result)
+{
+	json_t *json;
+
+	if (!args->json) {
+		compare_print(stdout, result);
+		return 0;
+	}
+	json = compare_json(result);
+	if (!json)
+		return 1;
+	json_dumpf(json, stdout, JSON_INDENT(1));
+	putchar('\n');
+	json_decref(json);
+	return 0;
+}
+
+int cmd_compare(int argc, char **argv)
+{
+	struct compare_arguments args = { 0 };
+	struct compare_result result;
+	struct trace_error error = { 0 };
+	struct input input;
+	int status;
+
+	if (!quire_counts_costs() && run_counting(argv) != 0)
+		return 1;
+	replay_options_default(&args.options);
+	args.options.progress = progress_line;
+	status = parse(argc, argv, &args);
+	if (status >= 0)
+		return status;
+	status = input_open("compare", argc, argv, optind, &input);
+	if (status)
+		return status;
+	if (compare_file(input.path, &args.options, args.rows, &result, &error) != 0) {
+		progress_end();
+		fprintf(stderr, "quire compare: %s\n", error.message);
+		input_close(&input);
+		return 1;
+	}
+	progress_end();
+	status = print_result(&args, &result);
+	compare_result_fini(&result);
+	input_close(&input);
+	return status;
+}

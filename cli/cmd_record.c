@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "trace/record.h"
+
+static const char help_text[] =
+	"quire record -o FILE [options] [--] CMD...\n\n"
+	"Runs CMD and everything it starts, and writes to FILE what they did to their\n"
+	"memory.  Exits with CMD's own status.\n\n"
+	"  -o, --output FILE    the recording to write\n"
+	"  -s, --source SOURCE  where page touches come from, at best: tracepoint-exact,\n"
+	"                       perf, perf-user, pagemap; default: the best permitted\n"
+	"  -q, --quiet          no line about the recording at the end\n";
+
+static int source_option(const char *word, enum trace_source *ret_source)
+{
+	for (int s = TRACE_SOURCE_TRACEPOINT; s < TRACE_NR_SOURCES; s++) {
+		const char *name = trace_source_name((enum trace_source)s);
+
+		if (strcmp(word, name) == 0) {
+			*ret_source = (enum trace_source)s;
+			return 0;
+		}
+	}
+	fprintf(stderr, "quire record: '%s' is no source; there are:", word);
+	for (int s = TRACE_SOURCE_TRACEPOINT; s < TRACE_NR_SOURCES; s++)
+		fprintf(stderr, " %s", trace_source_name((enum trace_source)s));
+	fputc('\n', stderr);
+	return EXIT_USAGE;
+}
+
+int cmd_record(int argc, char **argv)
+{
+	static const struct option longs[] = { { "output", required_argument, NULL, 'o' },
+					       { "source", required_argument, NULL, 's' },
+					       { "quiet", no_argument, NULL, 'q' },
+					       { "help", no_argument, NULL, 'h' },
+					       { 0 } };
+	struct record_options options = { 0 };
+	struct trace_error error = { 0 };
+	int c, status;
+
+	while ((c = getopt_long(argc, argv, "+o:s:qh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			options.output = optarg;
+			break;
+		case 's':
+			if (source_option(optarg, &options.best_source) != 0)
+				return EXIT_USAGE;
+			break;
+		case 'q':
+			options.quiet = true;
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (!options.output)
+		return usage_error("record", "-o FILE is missing");
+	if (optind >= argc)
+		return usage_error("record", "a command to run is missing");
+	status = record_command(&options, argv + optind, NULL, &error);
+	if (error.err)
+		fprintf(stderr, "quire record: %s\n", error.message);
+	return status;
+}

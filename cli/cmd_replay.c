@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "replay/output.h"
+
+static const char help_text[] =
+	"quire replay [options] FILE\n"
+	"quire replay [options] -- CMD...\n\n"
+	"Replays a recording (or records CMD first) and prints what Linux said of each\n"
+	"process beside what Quire says.\n\n"
+	"  -d, --decide ROW=ALTERNATIVE  see: quire decisions\n"
+	"  -m, --memory MIB              physical memory of the instance (default 8192)\n"
+	"  -r, --report FILE.html        write one self-contained page with plots\n"
+	"  -j, --json                    print JSON instead of tables\n";
+
+struct replay_arguments {
+	struct replay_options options;
+	const char *report;
+	bool json;
+};
+
+/* -1: go on; otherwise the exit status. */
+static int parse(int argc, char **argv, struct replay_arguments *args)
+{
+	static const struct option longs[] = { { "decide", required_argument, NULL, 'd' },
+					       { "memory", required_argument, NULL, 'm' },
+					       { "report", required_argument, NULL, 'r' },
+					       { "json", no_argument, NULL, 'j' },
+					       { "help", no_argument, NULL, 'h' },
+					       { 0 } };
+	char *end;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "+d:m:r:jh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'd':
+			if (decide_option("replay", optarg, &args->options.config.decisions) != 0)
+				return EXIT_USAGE;
+			break;
+		case 'm':
+			args->options.config.memory_bytes = strtoull(optarg, &end, 10) << 20;
+			if (*end || args->options.config.memory_bytes == 0)
+				return usage_error("replay", "--memory takes MiB, not '%s'", optarg);
+			break;
+		case 'r':
+			args->report = optarg;
+			break;
+		case 'j':
+			args->json = true;
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	return -1;
+}
+
+static int print_result(const struct replay_arguments *args, const struct replay_result *result)
+{
+	int err;
+
+	if (args->json) {
+		json_t *json = replay_json(result);
+
+		if (!json)
+			return 1;
+		json_dumpf(json, stdout, JSON_INDENT(1));
+		putchar('\n');
+		json_decref(json);
+	} else {
+		replay_print(stdout, result);
+	}
+	if (!args->report)
+		return 0;
+	err = replay_write_report(args->report, result);
+	if (err) {
+		fprintf(stderr, "quire replay: cannot write %s: %s\n", args->report, strerror(-err));
+		return 1;
+	}
+	if (!args->json)
+		printf("\n  report: %s\n", args->report);
+	return 0;
+}
+
+int cmd_replay(int argc, char **argv)
+{
+	struct replay_arguments args = { 0 };
+	struct replay_result result = { 0 };
+	struct trace_error error = { 0 };
+	struct input input;
+	int status;
+
+	replay_options_default(&args.options);
+	args.options.progress = progress_line;
+	status = parse(argc, argv, &args);
+	if (status >= 0)
+		return status;
+	status = input_open("replay", argc, argv, optind, &input);
+	if (status)
+		return status;
+	if (replay_file(input.path, &args.options, &result, &error) != 0) {
+		progress_end();
+		fprintf(stderr, "quire replay: %s\n", error.message);
+		status = 1;
+	}
+	progress_end();
+	if (result.command && print_result(&args, &result) != 0)
+		status = 1;
+	replay_result_fini(&result);
+	input_close(&input);
+	return status;
+}

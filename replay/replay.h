@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Replays a recording on the core: one address space per recorded one, every
+ * event in the recorded order, and at the end of each address space what Linux
+ * said of it beside what the core says.
+ *
+ * Faithfulness.  A call is made as it was recorded.  Where the core places a
+ * mapping elsewhere than Linux did, that is counted, and the mapping is moved
+ * to where Linux had it, so that what follows means the same.
+ */
+#ifndef REPLAY_REPLAY_H
+#define REPLAY_REPLAY_H
+
+#include <quire/quire.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trace/error.h"
+#include "trace/event.h"
+
+/* Totals and per-address-space figures; UINT64_MAX: not known. */
+struct replay_figures {
+	uint64_t faults;                 /* minor and major */
+	uint64_t cow_copies;
+	uint64_t peak_rss_bytes;         /* totals: the sum of the peaks */
+	uint64_t peak_page_table_bytes;  /* totals: the sum of the peaks */
+	uint64_t vmas;                   /* at the end of each address space */
+};
+
+/* One address space, from its exec or fork to its end. */
+struct replay_space {
+	uint32_t process, pid;
+	char *name;         /* the program, for people */
+	bool compared;      /* Linux's figures are complete */
+	uint64_t start_us, end_us;
+	struct replay_figures linux_said, quire_says;
+	uint64_t nr_map_differences; /* lines of the final maps that differ */
+	char *map_differences;       /* the first of them as text, or NULL */
+};
+
+/* The whole machine at one moment. */
+struct replay_sample {
+	uint64_t time_us;
+	uint64_t rss_anon_bytes, rss_file_bytes, rss_shmem_bytes;
+	uint64_t page_table_bytes;
+	uint64_t vmas, address_spaces;
+	uint64_t faults, cow_copies; /* so far */
+};
+
+#define REPLAY_MAX_SAMPLES 1024
+#define REPLAY_MAX_MISMATCHES 32
+
+struct replay_result {
+	char *command, *source, *kernel; /* of the recording */
+	uint64_t nr_events, nr_calls, nr_touches, nr_lost;
+	uint64_t duration_us;            /* recorded */
+	uint64_t replay_ns;              /* to apply the events: reading included */
+	uint64_t peak_process_bytes;     /* of this process: the replay's own memory */
+	struct replay_figures linux_said, quire_says; /* sums over compared spaces */
+	uint64_t nr_spaces, nr_spaces_compared, nr_spaces_maps_equal;
+	uint64_t nr_placed, nr_placed_alike;  /* mappings whose place was chosen */
+	uint64_t nr_results_alike, nr_results_different; /* of calls */
+	uint64_t nr_skipped_calls;       /* calls that the core does not have */
+	uint64_t nr_touches_refused;     /* a signal where Linux had none */
+	struct replay_space *spaces;
+	struct replay_sample *samples;
+	size_t nr_samples;
+	char *mismatches[REPLAY_MAX_MISMATCHES]; /* sentences */
+	size_t nr_mismatches;
+	struct quire_cost cost;
+	struct quire_leaks leaks;
+	bool complete;                   /* the recording was read to its end */
+};
+
+struct replay_options {
+	struct quire_config config;
+	/* Called now and then; may be NULL. */
+	void (*progress)(void *context, uint64_t nr_events, uint64_t time_us);
+	void *context;
+};
+
+void replay_options_default(struct replay_options *options);
+
+/*
+ * 0 and *result, to be given to replay_result_fini(); or a negative errno with
+ * `error` set.  A damaged recording gives its error AND the result of the good
+ * part (result->complete false).
+ */
+int replay_file(const char *path, const struct replay_options *options,
+		struct replay_result *result, struct trace_error *error);
+void replay_result_fini(struct replay_result *result);
+
+#endif

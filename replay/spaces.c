@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Address spaces and files of a replay: made when a process starts or execs,
+ * and held against what Linux said when they end.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state.h"
+
+/* Makes *array long enough for `index`; new slots are zero. */
+static int slots_reserve(void **array, uint32_t *nr, uint32_t index, size_t bytes)
+{
+	uint32_t want = *nr ? *nr : 16;
+	char *grown;
+
+	while (want <= index)
+		want *= 2;
+	if (want == *nr)
+		return 0;
+	grown = realloc(*array, want * bytes);
+	if (!grown)
+		return -ENOMEM;
+	memset(grown + *nr * bytes, 0, (want - *nr) * bytes);
+	*array = grown;
+	*nr = want;
+	return 0;
+}
+
+#define RESERVE(replay, field, index)                                             \
+	slots_reserve((void **)&(replay)->field, &(replay)->nr_##field, index, \
+		      sizeof(*(replay)->field))
+
+/* ---- files ------------------------------------------------------------------ */
+
+/* What is in a file plays no part in a replay: it reads as zeros. */
+static int zeros_read(void *context, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	(void)context;
+	(void)offset;
+	memset(buf, 0, len_bytes);
+	return 0;
+}
+
+static int zeros_write(void *context, uint64_t offset, const void *buf, uint64_t len_bytes)
+{
+	(void)context;
+	(void)offset;
+	(void)buf;
+	(void)len_bytes;
+	return 0;
+}
+
+static bool file_is_memory(enum trace_file_kind kind)
+{
+	return kind == TRACE_FILE_TMPFS || kind == TRACE_FILE_MEMFD || kind == TRACE_FILE_SHM;
+}
+
+int replay_add_file(struct replay *replay, const struct trace_file *file)
+{
+	struct quire_file_config config = {
+		.kind = file_is_memory(file->kind) ? QUIRE_FILE_MEMORY : QUIRE_FILE_HOST,
+		.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+		.size_bytes = file->bytes,
+		.backing = { .read = zeros_read, .write = zeros_write },
+	};
+	struct file_slot *slot;
+	int err = RESERVE(replay, files, file->file);
+
+	if (err)
+		return err;
+	slot = &replay->files[file->file];
+	if (slot->file) {
+		slot->bytes = file->bytes;
+		return quire_file_truncate(slot->file, file->bytes);
+	}
+	err = quire_file_create(replay->q, &config, &slot->file);
+	if (err)
+		return err;
+	slot->kind = file->kind;
+	slot->bytes = file->bytes;
+	return 0;
+}
+
+struct file_slot *replay_file_slot(struct replay *replay, uint32_t index)
+{
+	if (index >= replay->nr_files || !replay->files[index].file)
+		return NULL;
+	return &replay->files[index];
+}
+
+int replay_fill_file(struct file_slot *slot, uint64_t end_bytes)
+{
+	static char sink[1 << 16];
+	int err;
+
+	if (file_is_memory(slot->kind))
+		return 0;
+	if (end_bytes > slot->bytes)
+		end_bytes = slot->bytes;
+	while (slot->filled_bytes < end_bytes) {
+		uint64_t len = end_bytes - slot->filled_bytes;
+
+		if (len > sizeof(sink))
+			len = sizeof(sink);
+		err = quire_file_read(slot->file, slot->filled_bytes, sink, len);
+		if (err)
+			return err;
+		slot->filled_bytes += len;
+	}
+	return 0;
+}
+
+/* ---- starting ------------------------------------------------------------------ */
+
+struct space_slot *replay_space_of(struct replay *replay, uint32_t process)
+{
+	uint32_t mm;
+
+	if (process >= replay->nr_processes)
+		return NULL;
+	mm = replay->processes[process].mm;
+	return mm < replay->nr_spaces ? &replay->spaces[mm] : NULL;
+}
+
+static int space_open(struct replay *replay, const struct trace_event *event, uint32_t mm,
+		      const char *name, struct space_slot **ret_space)
+{
+	struct space_slot *space;
+	int err = RESERVE(replay, spaces, mm);
+
+	if (err)
+		return err;
+	space = &replay->spaces[mm];
+	*space = (struct space_slot){ .start_us = event->time_us, .process = event->process,
+				      .pid = replay->processes[event->process].pid };
+	space->name = strdup(name);
+	if (!space->name)
+		return -ENOMEM;
+	*ret_space = space;
+	return 0;
+}
+
+int replay_start_process(struct replay *replay, const struct trace_event *event)
+{
+	const struct trace_process_start *start = &event->process_start;
+	struct space_slot *parent, *space;
+	int err = RESERVE(replay, processes, event->process);
+
+	if (err)
+		return err;
+	replay->processes[event->process] = (struct process_slot){ .mm = start->mm,
+								   .pid = start->pid };
+	if (start->shares_mm)
+		return 0;
+	parent = start->parent == TRACE_NONE ? NULL : replay_space_of(replay, start->parent);
+	err = space_open(replay, event, start->mm, parent && parent->name ? parent->name : "?",
+			 &space);
+	if (err)
+		return err;
+	/* space_open may have moved the array */
+	parent = start->parent == TRACE_NONE ? NULL : replay_space_of(replay, start->parent);
+	if (!parent || !parent->mm) {
+		space->unknown = true;
+		return 0;
+	}
+	return quire_mm_fork(parent->mm, &space->mm);
+}
+
+static uint64_t limit_of(uint64_t recorded)
+{
+	return recorded == TRACE_UNKNOWN ? QUIRE_UNLIMITED : recorded;
+}
+
+static void layout_of(const struct replay *replay, const struct trace_exec *exec,
+		      struct quire_layout *layout)
+{
+	const struct trace_layout *seen = &exec->layout;
+
+	quire_layout_default(layout);
+	if (replay->header->mmap_min_addr != TRACE_UNKNOWN && replay->header->mmap_min_addr != 0)
+		layout->mmap_min = replay->header->mmap_min_addr;
+	if (seen->mmap_base != 0 && seen->mmap_base < QUIRE_TASK_SIZE)
+		layout->mmap_base = seen->mmap_base & QUIRE_PAGE_MASK;
+	if (seen->start_brk != 0)
+		layout->brk_start = seen->start_brk;
+	if (seen->start_stack != 0)
+		layout->stack_top = seen->start_stack;
+	layout->data_segment_bytes = seen->end_data - seen->start_data;
+	layout->limits = (struct quire_limits){
+		.address_space_bytes = limit_of(exec->rlimits.as_bytes),
+		.data_bytes = limit_of(exec->rlimits.data_bytes),
+		.stack_bytes = limit_of(exec->rlimits.stack_bytes),
+		.locked_bytes = limit_of(exec->rlimits.memlock_bytes),
+		.may_lock_any = true,
+	};
+}
+
+static int map_initial(struct replay *replay, struct space_slot *space,
+		       const struct trace_map *map)
+{
+	struct file_slot *file = map->file == TRACE_NONE ? NULL : replay_file_slot(replay, map->file);
+	uint32_t prot = (map->flags & TRACE_MAP_READ ? QUIRE_PROT_READ : 0u) |
+			(map->flags & TRACE_MAP_WRITE ? QUIRE_PROT_WRITE : 0u) |
+			(map->flags & TRACE_MAP_EXEC ? QUIRE_PROT_EXEC : 0u);
+	uint32_t flags = QUIRE_MAP_FIXED |
+			 (map->flags & TRACE_MAP_SHARED ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE);
+	uint32_t kernel_flags = 0;
+	int err;
+
+	if (map->start >= QUIRE_TASK_SIZE)
+		return 0; /* [vsyscall] */
+	if (strcmp(map->name, "[stack]") == 0)
+		kernel_flags = QUIRE_MAPK_STACK;
+	else if (map->name[0] == '[' && strcmp(map->name, "[heap]") != 0)
+		kernel_flags = QUIRE_MAPK_SPECIAL;
+	if (!file)
+		flags |= QUIRE_MAP_ANONYMOUS;
+	else {
+		err = replay_fill_file(file, map->offset_bytes + (map->end - map->start));
+		if (err)
+			return err;
+	}
+	return quire_map_kernel(space->mm, map->start, map->end - map->start, prot, flags,
+				file ? file->file : NULL, file ? map->offset_bytes : 0,
+				kernel_flags, NULL);
+}
+
+int replay_exec(struct replay *replay, const struct trace_event *event)
+{
+	const struct trace_exec *exec = &event->exec;
+	struct quire_layout layout;
+	struct space_slot *space;
+	int err = space_open(replay, event, exec->mm, exec->path, &space);
+
+	if (err)
+		return err;
+	replay->processes[event->process].mm = exec->mm;
+	layout_of(replay, exec, &layout);
+	err = quire_mm_create(replay->q, &layout, &space->mm);
+	if (err)
+		return err;
+	space->unknown = !exec->maps_known;
+	for (size_t i = 0; i < exec->maps.nr; i++) {
+		const struct trace_map *map = &exec->maps.map[i];
+
+		err = map_initial(replay, space, map);
+		if (err == -ENOMEM)
+			return err;
+		if (err)
+			replay_mismatch(replay, event, "initial map %#" PRIx64 " %s: error %d",
+					map->start, map->name, -err);
+	}
+	return 0;
+}
+
+/* ---- ending ---------------------------------------------------------------------- */
+
+struct map_compare {
+	const struct trace_maps *recorded;
+	size_t next;
+	uint64_t nr_differences;
+	char text[2048];
+	size_t len;
+};
+
+static void map_difference(struct map_compare *c, const char *who, uint64_t start, uint64_t end,
+			   uint32_t flags, uint64_t offset)
+{
+	int n;
+
+	c->nr_differences++;
+	if (c->len >= sizeof(c->text) - 1)
+		return;
+	n = snprintf(c->text + c->len, sizeof(c->text) - c->len,
+		     "%s %012" PRIx64 "-%012" PRIx64 " %c%c%c%c %08" PRIx64 "\n", who, start, end,
+		     flags & TRACE_MAP_READ ? 'r' : '-', flags & TRACE_MAP_WRITE ? 'w' : '-',
+		     flags & TRACE_MAP_EXEC ? 'x' : '-', flags & TRACE_MAP_SHARED ? 's' : 'p',
+		     offset);
+	if (n > 0)
+		c->len += (size_t)n;
+}
+
+static void recorded_difference(struct map_compare *c, const struct trace_map *map)
+{
+	map_difference(c, "linux", map->start, map->end, map->flags, map->offset_bytes);
+}
+
+static bool map_compare_one(const struct quire_map_info *ours, void *arg)
+{
+	struct map_compare *c = arg;
+	uint32_t flags = (ours->prot & QUIRE_PROT_READ ? TRACE_MAP_READ : 0u) |
+			 (ours->prot & QUIRE_PROT_WRITE ? TRACE_MAP_WRITE : 0u) |
+			 (ours->prot & QUIRE_PROT_EXEC ? TRACE_MAP_EXEC : 0u) |
+			 (ours->shared ? TRACE_MAP_SHARED : 0u);
+	const struct trace_map *map;
+
+	for (;; c->next++) {
+		map = c->next < c->recorded->nr ? &c->recorded->map[c->next] : NULL;
+		if (!map || map->start >= ours->start)
+			break;
+		recorded_difference(c, map);
+	}
+	if (map && map->start == ours->start && map->end == ours->end && map->flags == flags &&
+	    (ours->file_id == 0 || map->offset_bytes == ours->offset)) {
+		c->next++;
+		return true;
+	}
+	if (map && map->start == ours->start) {
+		recorded_difference(c, map);
+		c->next++;
+	}
+	map_difference(c, "quire", ours->start, ours->end, flags, ours->offset);
+	return true;
+}
+
+static void maps_compare(struct replay_space *out, struct quire_mm *mm,
+			 const struct trace_maps *recorded)
+{
+	struct map_compare c = { .recorded = recorded };
+
+	quire_mm_maps(mm, map_compare_one, &c);
+	for (; c.next < recorded->nr; c.next++)
+		if (recorded->map[c.next].start < QUIRE_TASK_SIZE)
+			recorded_difference(&c, &recorded->map[c.next]);
+	out->nr_map_differences = c.nr_differences;
+	out->map_differences = c.nr_differences ? strdup(c.text) : NULL;
+}
+
+static struct replay_space *result_add_space(struct replay_result *result)
+{
+	struct replay_space *grown;
+
+	/* Grows by doubling: at every power of two. */
+	if ((result->nr_spaces & (result->nr_spaces - 1)) == 0) {
+		uint64_t want = result->nr_spaces ? 2 * result->nr_spaces : 1;
+
+		grown = realloc(result->spaces, want * sizeof(*grown));
+		if (!grown)
+			return NULL;
+		result->spaces = grown;
+	}
+	grown = &result->spaces[result->nr_spaces++];
+	*grown = (struct replay_space){ 0 };
+	return grown;
+}
+
+static void figures_add(struct replay_figures *sum, const struct replay_figures *one)
+{
+	sum->faults += one->faults;
+	sum->cow_copies = one->cow_copies == UINT64_MAX ? UINT64_MAX :
+							  sum->cow_copies + one->cow_copies;
+	sum->peak_rss_bytes += one->peak_rss_bytes;
+	sum->peak_page_table_bytes += one->peak_page_table_bytes;
+	sum->vmas += one->vmas;
+}
+
+static struct replay_figures figures_of_linux(const struct trace_said *said,
+					      uint64_t faults_before)
+{
+	return (struct replay_figures){
+		.faults = said->minor_faults + said->major_faults - faults_before,
+		.cow_copies = UINT64_MAX,
+		.peak_rss_bytes = said->peak_rss_bytes,
+		.peak_page_table_bytes = said->peak_page_table_bytes,
+		.vmas = said->vmas,
+	};
+}
+
+static struct replay_figures figures_of_quire(const struct quire_mm_stats *stats,
+					      uint64_t setup_faults)
+{
+	return (struct replay_figures){
+		.faults = stats->faults + stats->major_faults - setup_faults,
+		.cow_copies = stats->cow_copies,
+		.peak_rss_bytes = stats->peak_rss_pages * QUIRE_PAGE_SIZE,
+		.peak_page_table_bytes = stats->peak_page_table_bytes,
+		.vmas = stats->nr_vmas,
+	};
+}
+
+static bool said_is_complete(const struct trace_mm_end *end)
+{
+	const struct trace_said *said = &end->said;
+
+	return end->complete && said->minor_faults != TRACE_UNKNOWN &&
+	       said->major_faults != TRACE_UNKNOWN && said->peak_rss_bytes != TRACE_UNKNOWN &&
+	       said->peak_page_table_bytes != TRACE_UNKNOWN && said->vmas != TRACE_UNKNOWN;
+}
+
+static int space_judge(struct replay *replay, const struct trace_event *event,
+		       struct space_slot *slot, const struct quire_mm_stats *stats)
+{
+	const struct trace_mm_end *end = &event->mm_end;
+	struct process_slot *process = &replay->processes[event->process];
+	struct replay_result *result = replay->result;
+	struct replay_space *space = result_add_space(result);
+
+	if (!space)
+		return -ENOMEM;
+	space->process = slot->process;
+	space->pid = slot->pid;
+	space->name = slot->name;
+	slot->name = NULL;
+	space->start_us = slot->start_us;
+	space->end_us = event->time_us;
+	space->compared = said_is_complete(end) && !slot->unknown;
+	if (!space->compared)
+		return 0;
+	space->linux_said = figures_of_linux(&end->said, process->counted_faults);
+	space->quire_says = figures_of_quire(stats, slot->setup_faults);
+	maps_compare(space, slot->mm, &end->maps);
+	result->nr_spaces_compared++;
+	result->nr_spaces_maps_equal += space->nr_map_differences == 0;
+	figures_add(&result->linux_said, &space->linux_said);
+	figures_add(&result->quire_says, &space->quire_says);
+	return 0;
+}
+
+int replay_end_space(struct replay *replay, const struct trace_event *event)
+{
+	const struct trace_mm_end *end = &event->mm_end;
+	struct space_slot *slot = end->mm < replay->nr_spaces ? &replay->spaces[end->mm] : NULL;
+	struct quire_mm_stats stats = { 0 };
+	int err = 0;
+
+	if (slot && slot->mm) {
+		quire_mm_stats(slot->mm, &stats);
+		err = space_judge(replay, event, slot, &stats);
+		replay->ended_faults += stats.faults + stats.major_faults;
+		replay->ended_copies += stats.cow_copies;
+		quire_mm_put(slot->mm);
+		slot->mm = NULL;
+	}
+	if (said_is_complete(end) && event->process < replay->nr_processes)
+		replay->processes[event->process].counted_faults =
+			end->said.minor_faults + end->said.major_faults;
+	return err;
+}
+
+void replay_end_process(struct replay *replay, const struct trace_event *event)
+{
+	if (event->process < replay->nr_processes)
+		replay->processes[event->process].mm = TRACE_NONE;
+}
