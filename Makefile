@@ -10,7 +10,7 @@ QUIRE := $(BUILD)/cli/quire
 OUT ?= build/run
 
 all: setup ## build build/release/quire
-	@scripts/build.sh release
+	@scripts/build.sh release quire quire-counting embed
 
 setup:
 	@scripts/setup.sh build
@@ -23,7 +23,8 @@ check: ## build and run all tests (under ten minutes on two cores)
 	@scripts/check.sh
 
 differential: all ## 20,000 random programs on the host kernel and on the core
-	@scripts/build.sh release quire-differential
+	@scripts/setup.sh build check
+	@scripts/build.sh release
 	@$(BUILD)/tests/differential/quire-differential --programs 20000 --ops 40 --jobs 2
 
 check-mutants: ## plant each defect of docs/testing.md; the tests must fail
