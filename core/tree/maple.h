@@ -13,6 +13,9 @@
  * With MAPLE_GAPS inner nodes know the largest hole below each child, and the
  * empty-area searches work.
  *
+ * A reader never waits for a writer: nodes that readers can reach are replaced,
+ * not rewritten, but for the few one-word changes that node.h proves harmless.
+ *
  * Sources: Liam R. Howlett and Matthew Wilcox, "The Maple Tree" (LPC 2019 and
  * the kernel's public documentation); Bayer and McCreight's B-tree; the
  * duplication argued in letter 004_b20df14de9f2b197.txt.
@@ -25,6 +28,9 @@
 
 struct maple_node;
 
+/* More levels than memory can hold nodes for. */
+#define MAPLE_MAX_HEIGHT 24
+
 enum maple_flag {
 	MAPLE_GAPS = 1u << 0,
 	MAPLE_RCU = 1u << 1,
@@ -34,28 +40,31 @@ struct maple_tree {
 	struct objcache *nodes; /* (C) where nodes come from */
 	void *root;             /* (A) published; encoding private to tree/ */
 	u32 flags;              /* (W) enum maple_flag; owner's write lock */
-	u32 height;             /* (W) */
+	u32 height;             /* (W) levels of nodes; 0: no entry anywhere */
+	u64 changes;            /* (A) stores so far that moved a boundary */
 };
 
 /*
  * A place in a tree, and what was found there.  Valid while the lock (or RCU
- * section) under which it was positioned is held.  Fields below the line are
- * private.
+ * section) under which it was positioned is held; a store through this or
+ * another cursor does not invalidate it: it then finds its way from the root
+ * again.  Fields below the line are private.
  */
 struct maple_cursor {
 	struct maple_tree *tree;
 	u64 first, last; /* the range sought or found, inclusive */
 	/* ---- */
-	struct maple_node *node;
-	u64 min, max;    /* what `node` spans */
-	u32 slot;
-	u32 depth;
-	struct maple_node *prealloc; /* nodes set aside; linked by slot 0 */
+	struct maple_node *node;     /* the leaf last read; NULL: none */
+	u64 leaf_first, leaf_last;   /* what that leaf spans */
+	u64 changes;                 /* tree->changes before it was looked up */
+	u32 slot;                    /* of the range in `node` */
 	u32 nr_prealloc;
+	struct maple_node *prealloc; /* nodes set aside */
 };
 
 /* Size and alignment of a node, for objcache_init() of `nodes`. */
 u32 maple_node_bytes(void);
+u32 maple_node_align_bytes(void);
 
 void maple_init(struct maple_tree *tree, struct objcache *nodes, u32 flags);
 /* Frees all nodes; entries are the owner's.  Pre: write lock, or unshared. */
@@ -88,17 +97,22 @@ void *maple_load(struct maple_tree *tree, u64 index);
 void *maple_walk(struct maple_cursor *cur);
 /*
  * The first entry that ends at or after cur->first and begins at or before
- * `max`, or NULL.  first/last become its range.
+ * `max`, or NULL.  first/last become its range, or stay when there is none.
  */
 void *maple_find(struct maple_cursor *cur, u64 max);
-/* The entry after / before the cursor's range, no further than the limit. */
+/*
+ * The entry after / before the cursor's range that begins at or before `max` /
+ * ends at or after `min`.  first/last become its range; when there is none
+ * (NULL) they stay, so that the search can go on with a farther limit.
+ */
 void *maple_next(struct maple_cursor *cur, u64 max);
 void *maple_prev(struct maple_cursor *cur, u64 min);
 /*
  * The lowest / highest hole of `size` indexes inside [min, max].  0 and the
  * cursor's first/last are the area [first, first + size - 1], placed at the
  * low / high end of the hole; -EBUSY when there is none, cursor unspecified;
- * -EINVAL when size is 0 or does not fit.
+ * -EINVAL when size is 0 or does not fit.  Beside a writer the answer was a
+ * hole when it was read, and -EBUSY may miss one that was just made.
  * Pre: MAPLE_GAPS.
  */
 int maple_empty_area(struct maple_cursor *cur, u64 min, u64 max, u64 size);
@@ -115,8 +129,10 @@ int maple_empty_area_rev(struct maple_cursor *cur, u64 min, u64 max, u64 size);
  * there.  0 or -ENOMEM with the tree unchanged.
  */
 int maple_store(struct maple_cursor *cur, void *entry) MUST_CHECK;
-/* maple_store of NULL over the range of the entry at cur->first; the old
- * entry in *ret_entry (may be NULL pointer argument). */
+/*
+ * maple_store of NULL over the range of the entry at cur->first; the old entry
+ * in *ret_entry (which may be NULL), its range in first/last.
+ */
 int maple_erase(struct maple_cursor *cur, void **ret_entry) MUST_CHECK;
 /*
  * Sets nodes aside so that the next maple_store_prealloc() of this cursor,
@@ -140,10 +156,16 @@ void maple_replace(struct maple_cursor *cur, void *entry);
  */
 struct maple_bulk {
 	struct maple_tree *tree;
-	struct maple_cursor cur;
-	struct maple_node *spine[16]; /* rightmost node of each level */
-	u32 nr_left;
-	u64 next_index;
+	struct maple_node *stock; /* nodes allocated ahead */
+	u64 nr_left;              /* entries still promised */
+	u64 next_index;           /* first index not written yet */
+	bool full;                /* UINT64_MAX is written */
+	u32 height;
+	struct {
+		struct maple_node *node; /* rightmost of its level, still filling */
+		u32 nr;                  /* slots filled */
+		u64 gap;                 /* largest hole so far */
+	} spine[MAPLE_MAX_HEIGHT];
 };
 int maple_bulk_begin(struct maple_bulk *bulk, struct maple_tree *tree,
 		     u64 nr_entries) MUST_CHECK;

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Writing the maple tree: store, erase, replace, preallocation.
+ *
+ * Invariants that a store keeps (maple_check() asserts them):
+ *   T1  Boundaries of a node rise strictly; its last slot ends where it ends;
+ *       words behind are UINT64_MAX, slots behind NULL, gaps behind 0.
+ *   T2  All leaves are on one level.
+ *   T3  Two neighbouring slots, of one leaf or of two, are never both holes.
+ *       So a hole is one slot of one leaf, whatever its size.
+ *   T4  With MAPLE_GAPS, gap[i] is exactly the largest hole below child[i].
+ *   T5  A tree without entries has no node; an inner root has two children.
+ *
+ * Most stores touch one leaf and are one of three: a word in place, a cut of
+ * the last hole in place, or one new leaf linked in place of the old.  The
+ * rest goes to rebuild.c.  The largest hole of a leaf is computed anew only
+ * when the largest one was written over; parents hear of it only if it changed.
+ */
+#include "tree/edit.h"
+#include "tree/maple.h"
+#include "tree/node.h"
+
+static void path_walk(struct maple_tree *tree, u64 index, struct path *path)
+{
+	void *link = tree->root;
+	u64 first = 0, last = UINT64_MAX;
+	u32 level = tree->height - 1;
+	struct maple_node *node;
+
+	for (; level != 0; level--) {
+		struct step *step = &path->at[level];
+		u32 i;
+
+		node = link_inner(link);
+		i = inner_search(node, index);
+		step->node = node;
+		step->first = first;
+		step->last = last;
+		step->slot = i;
+		if (i != 0)
+			first = node->inner.last[i - 1] + 1;
+		last = node->inner.last[i];
+		link = node->inner.child[i];
+	}
+	node = link_leaf(link);
+	path->at[0] = (struct step){ .node = node, .first = first, .last = last,
+				     .slot = leaf_search(node, index) };
+}
+
+/*
+ * A node's own largest hole stands in its parent; it changes with the child's
+ * only if the child's was the largest or becomes it.
+ */
+void path_set_gap(struct maple_tree *tree, struct path *path, u32 level, u64 gap)
+{
+	if (!(tree->flags & MAPLE_GAPS))
+		return;
+	for (level++; level < tree->height; level++) {
+		struct step *step = &path->at[level];
+		u64 *word = &step->node->inner.gap[step->slot];
+		u64 old = *word;
+		u64 old_node_gap;
+
+		if (old == gap)
+			return;
+		atomic_store(word, gap);
+		if (level + 1 == tree->height)
+			return;
+		old_node_gap = path->at[level + 1].node->inner.gap[path->at[level + 1].slot];
+		if (gap <= old_node_gap) {
+			if (old < old_node_gap)
+				return;
+			gap = inner_gap(step->node);
+		}
+	}
+}
+
+/* ---- where the edit goes ------------------------------------------------------ */
+
+static void edit_locate(struct edit *edit)
+{
+	struct step *leaf = &edit->paths[0].at[0];
+
+	edit->left = &edit->paths[0];
+	edit->right = &edit->paths[0];
+	path_walk(edit->tree, edit->first, edit->left);
+	if (likely(edit->last <= leaf->node->leaf.last[leaf->slot])) {
+		edit->to = leaf->slot;
+	} else if (edit->last <= leaf->last) {
+		edit->to = leaf_search(leaf->node, edit->last);
+	} else {
+		edit->right = &edit->paths[1];
+		path_walk(edit->tree, edit->last, edit->right);
+		edit->to = edit->right->at[0].slot;
+	}
+}
+
+/* The left edge of a new hole takes in the hole it lies in or touches (T3). */
+static void edit_widen_left(struct edit *edit)
+{
+	struct step *leaf = &edit->left->at[0];
+	u64 edge = step_leaf_first(leaf, leaf->slot);
+
+	if (leaf->node->leaf.slot[leaf->slot] != NULL) {
+		if (edit->first != edge || edge == 0)
+			return;
+		if (leaf->slot != 0) {
+			if (leaf->node->leaf.slot[leaf->slot - 1] != NULL)
+				return;
+			leaf->slot--;
+		} else {
+			if (maple_load(edit->tree, edge - 1) != NULL)
+				return;
+			if (edit->right == edit->left) {
+				edit->right = &edit->paths[1];
+				mem_copy(edit->right, edit->left,
+					 edit->tree->height * sizeof(struct step));
+			}
+			path_walk(edit->tree, edge - 1, edit->left);
+		}
+		edge = step_leaf_first(leaf, leaf->slot);
+	}
+	edit->first = edge;
+}
+
+static void edit_widen_right(struct edit *edit)
+{
+	struct step *leaf = &edit->right->at[0];
+	u64 edge = leaf->node->leaf.last[edit->to];
+
+	if (leaf->node->leaf.slot[edit->to] != NULL) {
+		if (edit->last != edge || edge == UINT64_MAX)
+			return;
+		if (edge != leaf->last) {
+			if (leaf->node->leaf.slot[edit->to + 1] != NULL)
+				return;
+			edit->to++;
+		} else {
+			if (maple_load(edit->tree, edge + 1) != NULL)
+				return;
+			edit->right = &edit->paths[1];
+			leaf = &edit->right->at[0];
+			path_walk(edit->tree, edge + 1, edit->right);
+			edit->to = leaf->slot;
+		}
+		edge = leaf->node->leaf.last[edit->to];
+	}
+	edit->last = edge;
+}
+
+static enum edit_kind edit_classify(struct edit *edit)
+{
+	struct step *leaf = &edit->left->at[0];
+	u32 from = leaf->slot;
+
+	if (edit->left != edit->right)
+		return EDIT_REBUILD;
+	edit->before = edit->first > step_leaf_first(leaf, from);
+	edit->after = edit->last < leaf->node->leaf.last[edit->to];
+	edit->nr = leaf_nr(leaf->node, leaf->last);
+	edit->nr_new = edit->nr + edit->before + edit->after - (edit->to - from);
+	if (from == edit->to && !edit->before && !edit->after)
+		return EDIT_REPLACE;
+	if (edit->nr_new > LEAF_SLOTS)
+		return EDIT_REBUILD;
+	if (from == edit->nr - 1 && leaf->node->leaf.slot[from] == NULL)
+		return EDIT_APPEND;
+	if (edit->nr_new < LEAF_MIN && edit->nr_new < edit->nr && edit->tree->height > 1)
+		return EDIT_REBUILD;
+	return EDIT_COPY;
+}
+
+/* ---- the three common stores ---------------------------------------------------- */
+
+/* The largest hole among the slots that are written over. */
+static u64 edit_holes_removed(const struct edit *edit)
+{
+	const struct step *leaf = &edit->left->at[0];
+	u64 gap = 0;
+
+	for (u32 i = leaf->slot; i <= edit->to; i++)
+		if (leaf->node->leaf.slot[i] == NULL)
+			gap = u64_max(gap, leaf->node->leaf.last[i] + 1 -
+						   step_leaf_first(leaf, i));
+	return gap;
+}
+
+/* The largest hole among what stands in their place. */
+static u64 edit_holes_added(const struct edit *edit)
+{
+	const struct step *leaf = &edit->left->at[0];
+	u64 gap = 0;
+
+	if (edit->entry == NULL)
+		return edit->last - edit->first + 1;
+	if (edit->before && leaf->node->leaf.slot[leaf->slot] == NULL)
+		gap = edit->first - step_leaf_first(leaf, leaf->slot);
+	if (edit->after && leaf->node->leaf.slot[edit->to] == NULL)
+		gap = u64_max(gap, leaf->node->leaf.last[edit->to] - edit->last);
+	return gap;
+}
+
+/* `node` is what the leaf has become. */
+static void edit_leaf_gap(struct edit *edit, const struct maple_node *node, u64 removed,
+			  u64 added)
+{
+	struct step *parent = &edit->left->at[1];
+	u64 gap;
+
+	if (edit->tree->height == 1 || !(edit->tree->flags & MAPLE_GAPS))
+		return;
+	gap = parent->node->inner.gap[parent->slot];
+	if (removed < gap)
+		gap = u64_max(gap, added);
+	else if (added >= removed)
+		gap = added;
+	else
+		gap = leaf_gap(node, edit->left->at[0].first, edit->nr_new);
+	path_set_gap(edit->tree, edit->left, 0, gap);
+}
+
+static void leaf_replace(struct edit *edit)
+{
+	struct step *leaf = &edit->left->at[0];
+	void **slot = &leaf->node->leaf.slot[leaf->slot];
+	u64 removed, added;
+
+	if (likely((*slot == NULL) == (edit->entry == NULL))) {
+		/* RELEASE pairs with leaf_read(): what the entry points to. */
+		atomic_store_release(slot, edit->entry);
+		return;
+	}
+	removed = edit_holes_removed(edit);
+	added = edit_holes_added(edit);
+	atomic_store_release(slot, edit->entry);
+	edit_leaf_gap(edit, leaf->node, removed, added);
+}
+
+/*
+ * Cuts the leaf's last slot, a hole, in the order that R3 and R4 of node.h
+ * ask for: the last store commits, what is stored before is unreachable or
+ * says the same as before.
+ */
+static void leaf_append(struct edit *edit)
+{
+	struct step *leaf = &edit->left->at[0];
+	u64 *last = &leaf->node->leaf.last[leaf->slot];
+	void **slot = &leaf->node->leaf.slot[leaf->slot];
+	u64 removed = edit_holes_removed(edit), added = edit_holes_added(edit);
+
+	if (edit->before) {
+		atomic_store(&last[edit->after ? 2 : 1], leaf->last);
+		if (edit->after)
+			atomic_store_release(&last[1], edit->last);
+		atomic_store_release(&slot[1], edit->entry);
+		atomic_store_release(&last[0], edit->first - 1);
+	} else {
+		atomic_store(&last[1], leaf->last);
+		atomic_store_release(&last[0], edit->last);
+		atomic_store_release(&slot[0], edit->entry);
+	}
+	tree_changed(edit->tree);
+	edit_leaf_gap(edit, leaf->node, removed, added);
+}
+
+/* `to` becomes `from` with the slots [leaf->slot, edit->to] written over. */
+static void leaf_copy(const struct edit *edit, const struct maple_node *from,
+		      struct maple_node *to)
+{
+	u32 k = edit->left->at[0].slot, tail = edit->to + 1;
+	u32 at = k + 1 + edit->before + edit->after;
+
+	mem_copy(to, from, sizeof(*to));
+	if (at != tail) {
+		for (u32 i = tail; i < edit->nr; i++) {
+			to->leaf.last[at + i - tail] = from->leaf.last[i];
+			to->leaf.slot[at + i - tail] = from->leaf.slot[i];
+		}
+		for (u32 i = edit->nr_new; i < edit->nr; i++) {
+			to->leaf.last[i] = UINT64_MAX;
+			to->leaf.slot[i] = NULL;
+		}
+	}
+	if (edit->before)
+		to->leaf.last[k++] = edit->first - 1;
+	to->leaf.last[k] = edit->last;
+	to->leaf.slot[k] = edit->entry;
+	if (edit->after) {
+		to->leaf.last[k + 1] = from->leaf.last[edit->to];
+		to->leaf.slot[k + 1] = from->leaf.slot[edit->to];
+	}
+}
+
+static int leaf_renew(struct edit *edit)
+{
+	struct maple_node *old = edit->left->at[0].node;
+	struct maple_node *node = edit_alloc(edit);
+
+	if (node == NULL)
+		return -QUIRE_ENOMEM;
+	leaf_copy(edit, old, node);
+	path_publish(edit->tree, edit->left, 0, link_make(node, false));
+	tree_changed(edit->tree);
+	edit_leaf_gap(edit, node, edit_holes_removed(edit), edit_holes_added(edit));
+	node_retire(edit->tree, old);
+	return 0;
+}
+
+/* ---- the interface --------------------------------------------------------------- */
+
+static int edit_store(struct edit *edit)
+{
+	switch (edit_classify(edit)) {
+	case EDIT_REPLACE:
+		leaf_replace(edit);
+		return 0;
+	case EDIT_APPEND:
+		leaf_append(edit);
+		return 0;
+	case EDIT_COPY:
+		return leaf_renew(edit);
+	case EDIT_REBUILD:
+		break;
+	}
+	return edit_rebuild(edit);
+}
+
+static void edit_init(struct edit *edit, struct maple_cursor *cur, void *entry)
+{
+	edit->tree = cur->tree;
+	edit->cur = cur;
+	edit->entry = entry;
+	edit->first = cur->first;
+	edit->last = cur->last;
+	edit->nr_fresh = 0;
+	edit->nr_dead = 0;
+}
+
+/* Widens a new hole.  True: nothing would remain in the tree. */
+static bool edit_widen(struct edit *edit)
+{
+	edit_widen_left(edit);
+	edit_widen_right(edit);
+	return edit->first == 0 && edit->last == UINT64_MAX;
+}
+
+int maple_store(struct maple_cursor *cur, void *entry)
+{
+	struct maple_tree *tree = cur->tree;
+	struct edit edit;
+
+	check(cur->first <= cur->last && ((uintptr_t)entry & 3) == 0);
+	cur->node = NULL;
+	edit_init(&edit, cur, entry);
+	if (unlikely(tree->root == NULL))
+		return entry == NULL ? 0 : edit_plant(&edit);
+	edit_locate(&edit);
+	if (entry == NULL && edit_widen(&edit)) {
+		maple_destroy(tree);
+		return 0;
+	}
+	return edit_store(&edit);
+}
+
+int maple_erase(struct maple_cursor *cur, void **ret_entry)
+{
+	struct maple_tree *tree = cur->tree;
+	struct step *leaf;
+	struct edit edit;
+	void *entry = NULL;
+	u64 first, last;
+	int err = 0;
+
+	cur->node = NULL;
+	if (tree->root == NULL)
+		goto out;
+	edit_init(&edit, cur, NULL);
+	edit.last = edit.first;
+	edit_locate(&edit);
+	leaf = &edit.left->at[0];
+	entry = leaf->node->leaf.slot[leaf->slot];
+	if (entry == NULL)
+		goto out;
+	edit.first = first = step_leaf_first(leaf, leaf->slot);
+	edit.last = last = leaf->node->leaf.last[leaf->slot];
+	if (edit_widen(&edit))
+		maple_destroy(tree);
+	else
+		err = edit_store(&edit);
+	if (err != 0)
+		return err;
+	cur->first = first;
+	cur->last = last;
+out:
+	if (ret_entry != NULL)
+		*ret_entry = entry;
+	return 0;
+}
+
+void maple_replace(struct maple_cursor *cur, void *entry)
+{
+	u64 first = cur->first, last = cur->last;
+
+	check(entry != NULL && ((uintptr_t)entry & 3) == 0);
+	if (cur->node == NULL || !cursor_is_fresh(cur))
+		maple_walk(cur);
+	ensure(cur->node != NULL && cur->first == first && cur->last == last);
+	check(cur->node->leaf.slot[cur->slot] != NULL);
+	/* RELEASE pairs with leaf_read(): what the entry points to. */
+	atomic_store_release(&cur->node->leaf.slot[cur->slot], entry);
+}
+
+void maple_destroy(struct maple_tree *tree)
+{
+	void *link = tree->root;
+
+	if (link == NULL)
+		return;
+	rcu_publish(&tree->root, NULL);
+	tree->height = 0;
+	tree_changed(tree);
+	subtree_free(tree, link, UINT64_MAX, node_retire);
+}
+
+void subtree_free(struct maple_tree *tree, void *link, u64 max,
+		  void (*give_back)(struct maple_tree *tree, struct maple_node *node))
+{
+	struct maple_node *node = link_node(link);
+	u64 last;
+
+	if (link_is_inner(link)) {
+		u32 i = 0;
+
+		do {
+			last = node->inner.last[i];
+			subtree_free(tree, node->inner.child[i], last, give_back);
+			i++;
+		} while (last != max);
+	}
+	give_back(tree, node);
+}
+
+/* ---- nodes set aside ---------------------------------------------------------------- */
+
+static u32 edit_nodes(struct edit *edit)
+{
+	if (edit->tree->root == NULL)
+		return edit->entry != NULL;
+	edit_locate(edit);
+	if (edit->entry == NULL && edit_widen(edit))
+		return 0;
+	switch (edit_classify(edit)) {
+	case EDIT_REPLACE:
+	case EDIT_APPEND:
+		return 0;
+	case EDIT_COPY:
+		return 1;
+	case EDIT_REBUILD:
+		break;
+	}
+	return edit_rebuild_nodes(edit);
+}
+
+int maple_preallocate(struct maple_cursor *cur, void *entry)
+{
+	struct edit edit;
+	u32 nr;
+
+	check(cur->first <= cur->last);
+	edit_init(&edit, cur, entry);
+	nr = edit_nodes(&edit);
+	while (cur->nr_prealloc < nr) {
+		struct maple_node *node = node_alloc(cur->tree);
+
+		if (node == NULL) {
+			maple_prealloc_free(cur);
+			return -QUIRE_ENOMEM;
+		}
+		node->next = cur->prealloc;
+		cur->prealloc = node;
+		cur->nr_prealloc++;
+	}
+	return 0;
+}
+
+void maple_store_prealloc(struct maple_cursor *cur, void *entry)
+{
+	int err = maple_store(cur, entry);
+
+	ensure(err == 0);
+	maple_prealloc_free(cur);
+}
+
+void maple_prealloc_free(struct maple_cursor *cur)
+{
+	while (cur->prealloc != NULL) {
+		struct maple_node *node = cur->prealloc;
+
+		cur->prealloc = node->next;
+		node_free(cur->tree, node);
+	}
+	cur->nr_prealloc = 0;
+}
