@@ -51,8 +51,15 @@ struct mm {
 	u64 faults, major_faults, cow_copies, cow_reuses; /* (A) */
 };
 
+/* What one CPU does in an instance; touched by that CPU, and by the exit of the
+ * address space it names. */
+struct mm_cpu {
+	u32 asid; /* (A) whose tables its walker uses; 0: nobody's */
+} __attribute__((aligned(64)));
+
 struct quire {
 	struct quire_config config; /* (C) */
+	struct mm_cpu cpus[MACH_MAX_CPUS]; /* zeroed: no tables loaded */
 	struct phys phys;
 	struct mach_mmu *mmu;     /* (C) */
 	struct rmap rmap;
@@ -105,8 +112,16 @@ void commit_uncharge(struct mm *mm, u64 nr_pages);
 /* fault.c.  mmap lock held (any mode); 0 or -ENOMEM or -EFAULT with signal. */
 int mm_handle_fault(struct mm *mm, struct vma *vma, u64 addr, enum mach_access_kind kind,
 		    enum quire_signal *ret_signal) MUST_CHECK;
-/* Faults [start, end) in, as mlock and MAP_POPULATE do; VMAs inside it only.
- * mmap read lock.  0, -ENOMEM, -EFAULT. */
+/* Gives a page mapped read-only that others may see a copy of its own, still
+ * read-only: before a pin.  Locks and results as mm_handle_fault. */
+int mm_unshare_page(struct mm *mm, struct vma *vma, u64 addr,
+		    enum quire_signal *ret_signal) MUST_CHECK;
+/*
+ * Faults [start, end) in; holes are passed over.  `write`: as a write to each
+ * page would (MADV_POPULATE_WRITE; mlock and MAP_POPULATE of a private writable
+ * VMA), else as a read.  mmap lock in any mode.  0; -ENOMEM; -EFAULT when a
+ * page could not be accessed.
+ */
 int mm_populate_range(struct mm *mm, u64 start, u64 end, bool write) MUST_CHECK;
 
 /* zap.c.  Takes out every entry of [start, end) of the VMA into the gather. */

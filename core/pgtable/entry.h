@@ -109,6 +109,14 @@ static inline entry_t entry_take(entry_t *slot)
 	return (entry_t){ atomic_xchg(&slot->v, UINT64_C(0)) };
 }
 
+/* Replaces *expected by `e`; when something else is there: false, and that in
+ * *expected. */
+static inline bool entry_cas(entry_t *slot, entry_t *expected, entry_t e)
+{
+	COST_ADD(entries_written, 1);
+	return atomic_cas(&slot->v, &expected->v, e.v);
+}
+
 /* Sets or clears bits of a live slot; returns the old entry. */
 static inline entry_t entry_fetch_clear(entry_t *slot, u64 bits)
 {

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Copy on write: a write to a present entry that does not allow it.
+ *
+ * When may an anonymous page be written where it is?  When nobody else can see
+ * it.  The default asks two things (decision cow-reuse, refcount+exclusive):
+ *   - the page is marked exclusive: fork clears the mark, and copies for the
+ *     child what may be pinned instead;
+ *   - or our entry holds the folio's only reference.  Under the table lock and
+ *     with one reference nobody can gain another: there is no other entry to
+ *     find the page by, and ours is behind the lock.
+ * Asking for the mapcount instead (alternative `mapcount`) forgets whoever
+ * holds the page without mapping it, such as a pipe filled by vmsplice: the
+ * child reads what the parent writes later (CVE-2020-29374).  It is kept as a
+ * known-bad alternative.
+ *
+ * The copy is made with a reference and without the lock.  The new entry is
+ * stored after the old one was taken and flushed, so that no CPU reads the old
+ * page after another wrote the new one.
+ */
+#include "mm/pages.h"
+
+/* ---- which anon_vma ---------------------------------------------------------- */
+
+/* Flags that mprotect changes: they do not keep two VMAs apart for good. */
+static bool could_be_one_vma(const struct vma *low, const struct vma *high)
+{
+	return low->end == high->start && low->file == high->file &&
+	       ((low->flags ^ high->flags) & ~(u32)VMA_ACCESS) == 0 &&
+	       high->pgoff == low->pgoff + vma_nr_pages(low);
+}
+
+/* An anon_vma that only `neighbour` uses, in one link: merging asks for that. */
+static struct anon_vma *anon_vma_to_share(const struct vma *neighbour)
+{
+	struct anon_vma *anon_vma = atomic_load_acquire(&neighbour->anon_vma);
+
+	if (anon_vma == NULL || list_empty(&neighbour->anon_chain) ||
+	    neighbour->anon_chain.next->next != &neighbour->anon_chain)
+		return NULL;
+	return anon_vma;
+}
+
+static NOINLINE int prepare_anon_slow(struct fault *fault)
+{
+	struct vma *vma = fault->vma;
+	struct maple_cursor cur = maple_cursor(&fault->mm->vmas, vma->start, vma->start);
+	struct anon_vma *share = NULL;
+	struct vma *next, *prev;
+
+	maple_walk(&cur);
+	next = maple_next(&cur, TASK_SIZE);
+	if (next != NULL && could_be_one_vma(vma, next))
+		share = anon_vma_to_share(next);
+	if (share == NULL) {
+		maple_set_range(&cur, vma->start, vma->start);
+		maple_walk(&cur);
+		prev = maple_prev(&cur, 0);
+		if (prev != NULL && could_be_one_vma(prev, vma))
+			share = anon_vma_to_share(prev);
+	}
+	return anon_vma_prepare(&fault->mm->q->rmap, vma, share);
+}
+
+int fault_prepare_anon(struct fault *fault)
+{
+	/* Pairs with the release by which anon_vma_prepare publishes it. */
+	if (likely(atomic_load_acquire(&fault->vma->anon_vma) != NULL))
+		return 0;
+	return prepare_anon_slow(fault);
+}
+
+/* ---- reuse -------------------------------------------------------------------- */
+
+/* Table lock held. */
+static bool may_reuse(const struct fault *fault, struct folio *folio, struct frame *frame)
+{
+	if (frame_test(frame, FRAME_ANON_EXCLUSIVE))
+		return true;
+	if (DECIDED(fault->mm->q, cow_reuse, mapcount))
+		return folio_mapcount(folio) == 1;
+	return !folio_is_large(folio) && refcount_read(&folio->refs) == 1;
+}
+
+/* The page is ours alone: says so, and finds it through our own anon_vma. */
+static void make_exclusive(struct vma *vma, struct folio *folio, struct frame *frame)
+{
+	if (frame_test(frame, FRAME_ANON_EXCLUSIVE))
+		return;
+	frame_set(frame, FRAME_ANON_EXCLUSIVE);
+	if (folio_is_large(folio) ||
+	    (uintptr_t)folio->mapping == ((uintptr_t)vma->anon_vma | 1))
+		return;
+	if (folio_trylock(folio)) {
+		rmap_move_anon(folio, vma);
+		folio_unlock(folio);
+	}
+}
+
+static void reuse_entry(struct fault *fault)
+{
+	/* More is allowed than before: a TLB that still says less faults and
+	 * looks again, so nothing is flushed. */
+	if (fault->unshare)
+		return;
+	entry_fetch_set(fault->slot,
+			QUIRE_ENTRY_WRITE | QUIRE_ENTRY_DIRTY | QUIRE_ENTRY_ACCESSED);
+}
+
+/* ---- copy ---------------------------------------------------------------------- */
+
+/* The entry for the copy: writable unless it is made for a reader's pin. */
+static entry_t copy_entry(const struct fault *fault, const struct folio *copy)
+{
+	entry_t e = anon_entry(fault->vma, fault->mm->q, copy);
+
+	return fault->unshare ? entry_without(e, QUIRE_ENTRY_WRITE) : e;
+}
+
+/* Puts the copy where the old page was.  Table lock held. */
+static void replace_page(struct fault *fault, struct frame *old, struct folio *copy)
+{
+	entry_take(fault->slot);
+	tlb_flush_range(&fault->mm->pt, fault->addr, fault->addr + PAGE_SIZE);
+	rmap_add_new_anon(copy, fault->vma, fault->addr);
+	entry_store(fault->slot, copy_entry(fault, copy));
+	if (old != NULL)
+		rmap_remove(&fault->mm->q->phys, old, 1, fault->vma);
+}
+
+/*
+ * `old` is the page seen, with a reference of ours, or NULL for the zero page.
+ * Consumes the reference.
+ */
+static int copy_page(struct fault *fault, struct frame *old)
+{
+	struct mm *mm = fault->mm;
+	struct phys *phys = &mm->q->phys;
+	struct folio *old_folio = old != NULL ? frame_folio(old) : NULL;
+	bool was_anon = old != NULL && folio_is_anon(old_folio);
+	struct folio *copy = NULL;
+	u32 nr_refs = 1;
+	int err = -QUIRE_ENOMEM;
+
+	if (fault_prepare_anon(fault))
+		goto out;
+	copy = anon_folio_alloc(mm->q, old != NULL ? 0 : ALLOC_ZERO);
+	if (copy == NULL)
+		goto out;
+	if (old != NULL) {
+		mem_copy(folio_bytes(phys, copy), frame_bytes(phys, old), PAGE_SIZE);
+		COST_ADD(bytes_copied, PAGE_SIZE);
+	}
+	err = 0;
+	table_lock(fault->table);
+	if (likely(entry_same(entry_load(fault->slot), fault->seen))) {
+		replace_page(fault, old, copy);
+		copy = NULL;
+		nr_refs = 2;
+	}
+	table_unlock(fault->table);
+	if (copy != NULL)
+		goto out;
+	if (!was_anon) {
+		mm_rss_add(mm, RSS_ANON, 1);
+		if (old != NULL)
+			mm_rss_add(mm, mapping_rss_kind(fault->vma->mapping), -1);
+	}
+	if (old != NULL) {
+		atomic_fetch_add(&mm->cow_copies, 1);
+		COST_ADD(cow_copies, 1);
+	}
+out:
+	if (copy != NULL)
+		folio_put(phys, copy);
+	if (old != NULL)
+		folio_put_n(phys, old_folio, nr_refs);
+	return err;
+}
+
+/* A private mapping: our own page, the zero page, or a file's. */
+static int fault_private(struct fault *fault)
+{
+	struct frame *frame;
+	struct folio *folio;
+
+	if (entry_is_special(fault->seen))
+		return copy_page(fault, NULL);
+	table_lock(fault->table);
+	if (unlikely(!entry_same(entry_load(fault->slot), fault->seen))) {
+		table_unlock(fault->table);
+		return 0;
+	}
+	frame = entry_frame(fault->mm, fault->seen);
+	folio = frame_folio(frame);
+	if (folio_is_anon(folio) && may_reuse(fault, folio, frame)) {
+		make_exclusive(fault->vma, folio, frame);
+		reuse_entry(fault);
+		table_unlock(fault->table);
+		atomic_fetch_add(&fault->mm->cow_reuses, 1);
+		COST_ADD(cow_reuses, 1);
+		return 0;
+	}
+	folio_get(folio);
+	table_unlock(fault->table);
+	return copy_page(fault, frame);
+}
+
+/* ---- shared mappings ------------------------------------------------------------- */
+
+static bool allow_write(struct fault *fault)
+{
+	bool same = entry_same(entry_load(fault->slot), fault->seen);
+
+	if (same)
+		reuse_entry(fault);
+	return same;
+}
+
+/* The file's page gets written through this mapping: it is told first. */
+static int fault_shared(struct fault *fault)
+{
+	struct phys *phys = &fault->mm->q->phys;
+	struct mapping *mapping = fault->vma->mapping;
+	struct folio *folio;
+
+	table_lock(fault->table);
+	if (!vma_wants_write_notice(fault->vma)) {
+		allow_write(fault);
+		table_unlock(fault->table);
+		return 0;
+	}
+	if (!entry_same(entry_load(fault->slot), fault->seen)) {
+		table_unlock(fault->table);
+		return 0;
+	}
+	folio = frame_folio(entry_frame(fault->mm, fault->seen));
+	folio_get(folio);
+	table_unlock(fault->table);
+
+	/* Writeback cleans entries under the folio lock: it comes before us and
+	 * sees no writable entry, or after us and finds this one. */
+	folio_lock(folio);
+	if (folio->mapping == mapping) {
+		mapping_dirty_folio(mapping, folio);
+		table_lock(fault->table);
+		allow_write(fault);
+		table_unlock(fault->table);
+	}
+	folio_unlock(folio);
+	folio_put(phys, folio);
+	return 0;
+}
+
+int fault_write_protected(struct fault *fault)
+{
+	if (vma_is_shared(fault->vma))
+		return fault->unshare ? 0 : fault_shared(fault);
+	return fault_private(fault);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Faults: filling in a missing entry.
+ *
+ * Guarantees.  On success the access can be tried again (it may fault again
+ * when somebody else was at work, or when the page was truncated meanwhile).
+ * On failure nothing changed but tables that may have been added, which are
+ * empty.  The mmap lock, in any mode, keeps the VMA and its tables; the entry
+ * itself is decided under the table lock, after everything that may fail.
+ *
+ * A file's page is mapped under its folio lock, so that truncation, which
+ * removes it from the file under the same lock, finds every entry: either the
+ * fault saw the folio gone, or truncation's second look sees the entry.
+ *
+ * Fault-around: a read fault also maps the neighbours that are in the cache,
+ * in an aligned window of fault_around_bytes, as far as VMA, table and file
+ * reach.  Their accessed bits stay clear: nobody touched them.
+ */
+#include "mm/pages.h"
+
+/* ---- anonymous memory --------------------------------------------------------- */
+
+/* Reading memory never written costs no memory: all share one page of zeros. */
+static void map_zero_page(struct fault *fault)
+{
+	struct quire *q = fault->mm->q;
+	entry_t e = entry_make(folio_pfn(&q->phys, q->zero_folio),
+			       vma_bits_readonly(fault->vma) | ENTRY_SPECIAL |
+			       QUIRE_ENTRY_ACCESSED);
+
+	table_lock(fault->table);
+	if (entry_is_none(entry_load(fault->slot)))
+		entry_store(fault->slot, e);
+	table_unlock(fault->table);
+}
+
+static int fault_anon(struct fault *fault)
+{
+	struct quire *q = fault->mm->q;
+	struct vma *vma = fault->vma;
+	struct folio *folio;
+	entry_t e;
+
+	if (!fault->write) {
+		map_zero_page(fault);
+		return 0;
+	}
+	if (fault_prepare_anon(fault))
+		return -QUIRE_ENOMEM;
+	folio = anon_folio_alloc(q, ALLOC_ZERO);
+	if (folio == NULL)
+		return -QUIRE_ENOMEM;
+	e = anon_entry(vma, q, folio);
+	table_lock(fault->table);
+	if (unlikely(!entry_is_none(entry_load(fault->slot)))) {
+		table_unlock(fault->table);
+		folio_put(&q->phys, folio);
+		return 0;
+	}
+	rmap_add_new_anon(folio, vma, fault->addr);
+	entry_store(fault->slot, e);
+	table_unlock(fault->table);
+	mm_rss_add(fault->mm, RSS_ANON, 1);
+	return 0;
+}
+
+/* ---- files ---------------------------------------------------------------------- */
+
+/* Pre: table lock and folio lock held, slot empty.  Takes over one reference. */
+static void map_file_page(const struct vma *vma, entry_t *slot, pfn_t pfn,
+			  struct frame *frame, u64 more_bits)
+{
+	u64 bits = vma_bits_readonly(vma) | more_bits;
+
+	if (vma_is_shared(vma) && !vma_wants_write_notice(vma))
+		bits |= vma->entry_bits & QUIRE_ENTRY_WRITE;
+	rmap_add_file(frame, 1, (struct vma *)vma);
+	entry_store(slot, entry_make(pfn, bits));
+}
+
+struct around {
+	struct fault *fault;
+	u64 first_index;      /* of the window */
+	u64 last_index;
+	u64 fault_index;
+	entry_t *slots;       /* slots[0] maps first_index */
+	s64 nr_mapped;
+};
+
+/* Maps what of `folio` lies in the window.  Folio lock and table lock held. */
+static void map_around_folio(struct around *around, struct folio *folio, u64 index)
+{
+	struct phys *phys = &around->fault->mm->q->phys;
+	u64 last = u64_min(folio->index + folio_nr_pages(folio) - 1, around->last_index);
+	u64 size_pages = page_align_up(atomic_load(&around->fault->vma->mapping->size_bytes)) >>
+			 PAGE_SHIFT;
+
+	for (; index <= last && index < size_pages; index++) {
+		entry_t *slot = &around->slots[index - around->first_index];
+		struct frame *frame = folio_frame(folio, index - folio->index);
+
+		if (!entry_is_none(entry_load(slot)))
+			continue;
+		folio_get(folio);
+		map_file_page(around->fault->vma, slot, frame_pfn(phys, frame), frame,
+			      index == around->fault_index ? QUIRE_ENTRY_ACCESSED : 0);
+		around->nr_mapped++;
+	}
+}
+
+static bool around_visit(struct folio *folio, u64 index, void *arg)
+{
+	struct around *around = arg;
+	struct phys *phys = &around->fault->mm->q->phys;
+
+	if (!refcount_get_unless_zero(&folio->refs))
+		return true;
+	/* Somebody works on it: it is not worth waiting for. */
+	if (folio_trylock(folio)) {
+		if (folio->mapping == around->fault->vma->mapping)
+			map_around_folio(around, folio, index);
+		folio_unlock(folio);
+	}
+	folio_put(phys, folio);
+	return true;
+}
+
+/* True when the page that faulted is mapped now. */
+static bool fault_around(struct fault *fault)
+{
+	const struct vma *vma = fault->vma;
+	u64 window = fault->mm->q->config.fault_around_bytes;
+	u64 start = u64_max(align_down(fault->addr, u64_max(window, PAGE_SIZE)), vma->start);
+	u64 end = u64_min(align_down(fault->addr, u64_max(window, PAGE_SIZE)) + window, vma->end);
+	struct around around = { .fault = fault };
+	bool mapped;
+
+	if (window <= PAGE_SIZE)
+		return false;
+	start = u64_max(start, align_down(fault->addr, PMD_SIZE));
+	end = u64_min(end, align_down(fault->addr, PMD_SIZE) + PMD_SIZE);
+	around.first_index = vma_index(vma, start);
+	around.last_index = vma_index(vma, end - 1);
+	around.fault_index = vma_index(vma, fault->addr);
+	around.slots = fault->slot - (around.fault_index - around.first_index);
+
+	table_lock(fault->table);
+	mapping_for_each_cached(vma->mapping, around.first_index, around.last_index,
+				around_visit, &around);
+	mapped = !entry_is_none(entry_load(fault->slot));
+	table_unlock(fault->table);
+	if (around.nr_mapped != 0)
+		mm_rss_add(fault->mm, mapping_rss_kind(vma->mapping), around.nr_mapped);
+	return mapped;
+}
+
+/* The folio at the fault's place, referenced and locked, still in its file;
+ * *ret_folio NULL: it was truncated meanwhile, try the access again. */
+static int get_locked_folio(struct fault *fault, struct folio **ret_folio)
+	NO_LOCK_ANALYSIS /* locked only when there is one */
+{
+	struct mapping *mapping = fault->vma->mapping;
+	u64 index = vma_index(fault->vma, fault->addr);
+	struct folio *folio = mapping_find_folio(mapping, index);
+	int err;
+
+	if (folio == NULL || !folio_test(folio, FRAME_UPTODATE)) {
+		if (folio != NULL)
+			folio_put(&fault->mm->q->phys, folio);
+		fault->major = mapping->kind == QUIRE_FILE_HOST;
+		err = mapping_get_folio(mapping, index, &folio);
+		if (err)
+			return err;
+	} else if (index >= page_align_up(atomic_load(&mapping->size_bytes)) >> PAGE_SHIFT) {
+		folio_put(&fault->mm->q->phys, folio);
+		return -QUIRE_ERANGE;
+	}
+	folio_lock(folio);
+	if (unlikely(folio->mapping != mapping)) {
+		folio_unlock(folio);
+		folio_put(&fault->mm->q->phys, folio);
+		folio = NULL;
+	}
+	*ret_folio = folio;
+	return 0;
+}
+
+/* A read of any mapping, or a write to a shared one. */
+static int fault_file_shared(struct fault *fault)
+	NO_LOCK_ANALYSIS /* get_locked_folio */
+{
+	struct quire *q = fault->mm->q;
+	struct vma *vma = fault->vma;
+	u64 bits = QUIRE_ENTRY_ACCESSED;
+	struct folio *folio;
+	struct frame *frame;
+	bool mapped = false;
+	int err;
+
+	if (!fault->write && fault_around(fault))
+		return 0;
+	err = get_locked_folio(fault, &folio);
+	if (err || folio == NULL)
+		return err;
+	if (fault->write) {
+		mapping_dirty_folio(vma->mapping, folio);
+		bits |= QUIRE_ENTRY_WRITE | QUIRE_ENTRY_DIRTY;
+	}
+	frame = folio_frame(folio, vma_index(vma, fault->addr) - folio->index);
+	table_lock(fault->table);
+	if (entry_is_none(entry_load(fault->slot))) {
+		map_file_page(vma, fault->slot, frame_pfn(&q->phys, frame), frame, bits);
+		mapped = true;
+	}
+	table_unlock(fault->table);
+	folio_unlock(folio);
+	if (mapped)
+		mm_rss_add(fault->mm, mapping_rss_kind(vma->mapping), 1);
+	else
+		folio_put(&q->phys, folio);
+	return 0;
+}
+
+/* A write to a private mapping of a page not mapped yet: its copy at once. */
+static int fault_file_private(struct fault *fault)
+	NO_LOCK_ANALYSIS /* get_locked_folio */
+{
+	struct quire *q = fault->mm->q;
+	struct vma *vma = fault->vma;
+	struct folio *folio, *copy;
+	bool mapped = false;
+	int err;
+
+	if (fault_prepare_anon(fault))
+		return -QUIRE_ENOMEM;
+	copy = anon_folio_alloc(q, 0);
+	if (copy == NULL)
+		return -QUIRE_ENOMEM;
+	err = get_locked_folio(fault, &folio);
+	if (err || folio == NULL)
+		goto out;
+	mem_copy(folio_bytes(&q->phys, copy),
+		 frame_bytes(&q->phys, folio_frame(folio, vma_index(vma, fault->addr) -
+							  folio->index)),
+		 PAGE_SIZE);
+	COST_ADD(bytes_copied, PAGE_SIZE);
+	table_lock(fault->table);
+	if (entry_is_none(entry_load(fault->slot))) {
+		rmap_add_new_anon(copy, vma, fault->addr);
+		entry_store(fault->slot, anon_entry(vma, q, copy));
+		mapped = true;
+	}
+	table_unlock(fault->table);
+	folio_unlock(folio);
+	folio_put(&q->phys, folio);
+	if (mapped) {
+		mm_rss_add(fault->mm, RSS_ANON, 1);
+		atomic_fetch_add(&fault->mm->cow_copies, 1);
+		COST_ADD(cow_copies, 1);
+		return 0;
+	}
+out:
+	folio_put(&q->phys, copy);
+	return err;
+}
+
+/* ---- the way in --------------------------------------------------------------------- */
+
+static bool access_allowed(const struct vma *vma, enum mach_access_kind kind)
+{
+	switch (kind) {
+	case MACH_WRITE:
+		return (vma->flags & VMA_WRITE) != 0;
+	case MACH_EXEC:
+		return (vma->flags & VMA_EXEC) != 0;
+	default:
+		/* The hardware has no right of its own to forbid reading. */
+		return (vma->flags & VMA_ACCESS) != 0;
+	}
+}
+
+static int handle(struct fault *fault)
+{
+	int err = pgtable_ensure(&fault->mm->pt, fault->addr, 0, &fault->slot, &fault->table);
+
+	if (err)
+		return err;
+	fault->seen = entry_load(fault->slot);
+	if (entry_is_none(fault->seen)) {
+		if (vma_is_anonymous(fault->vma))
+			return fault_anon(fault);
+		if (fault->write && !vma_is_shared(fault->vma))
+			return fault_file_private(fault);
+		return fault_file_shared(fault);
+	}
+	if ((fault->write && !entry_is_writable(fault->seen)) || fault->unshare)
+		return fault_write_protected(fault);
+	/* Somebody else did it first. */
+	return 0;
+}
+
+static int finish(struct fault *fault, int err, enum quire_signal *ret_signal)
+{
+	switch (err) {
+	case 0:
+		COST_ADD(faults, 1);
+		atomic_fetch_add(fault->major ? &fault->mm->major_faults : &fault->mm->faults, 1);
+		return 0;
+	case -QUIRE_ENOMEM:
+		*ret_signal = QUIRE_OOM;
+		return err;
+	default: /* beyond the file's end, or it could not be read */
+		*ret_signal = QUIRE_SIGBUS;
+		return -QUIRE_EFAULT;
+	}
+}
+
+int mm_handle_fault(struct mm *mm, struct vma *vma, u64 addr, enum mach_access_kind kind,
+		    enum quire_signal *ret_signal)
+{
+	struct fault fault = {
+		.mm = mm, .vma = vma, .addr = addr & PAGE_MASK, .write = kind == MACH_WRITE,
+	};
+
+	if (unlikely(!access_allowed(vma, kind))) {
+		*ret_signal = QUIRE_SIGSEGV_ACCERR;
+		return -QUIRE_EFAULT;
+	}
+	return finish(&fault, handle(&fault), ret_signal);
+}
+
+int mm_unshare_page(struct mm *mm, struct vma *vma, u64 addr, enum quire_signal *ret_signal)
+{
+	struct fault fault = {
+		.mm = mm, .vma = vma, .addr = addr & PAGE_MASK, .unshare = true,
+	};
+
+	return finish(&fault, handle(&fault), ret_signal);
+}

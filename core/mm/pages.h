@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the page-table side share: what an entry of a VMA may say,
+ * and the small steps of which faults, zaps and copies are made.
+ *
+ * States of one page's entry in a private writable VMA, and who moves it:
+ *
+ *     none --read-- zero page --write--+              fault.c
+ *     none --write---------------------+-> own, writable, exclusive
+ *     own, exclusive --fork--> shared, read-only      copy.c
+ *     shared --write, others hold it--> own copy      cow.c
+ *     shared --write, nobody else--> exclusive again  cow.c
+ *     any --zap--> none                               zap.c
+ *
+ * An anonymous page is writable in a table only if it is exclusive: no other
+ * address space maps it, and a pin that anybody took stays with it.
+ */
+#ifndef MM_PAGES_H
+#define MM_PAGES_H
+
+#include "base/bits.h"
+#include "base/memory.h"
+#include "mm/mm.h"
+
+/* One fault on its way through fault.c and cow.c. */
+struct fault {
+	struct mm *mm;
+	struct vma *vma;
+	u64 addr;             /* of the page */
+	bool write;
+	bool unshare;         /* wants its own copy, read-only: for a read pin */
+	bool major;           /* contents were read from a backing */
+	entry_t *slot;
+	struct table *table;
+	entry_t seen;         /* what the slot held, read without the lock */
+};
+
+static inline bool vma_is_shared(const struct vma *vma)
+{
+	return (vma->flags & VMA_SHARED) != 0;
+}
+
+static inline enum rss_kind mapping_rss_kind(const struct mapping *mapping)
+{
+	return mapping->kind == QUIRE_FILE_MEMORY ? RSS_SHMEM : RSS_FILE;
+}
+
+/* Writes must be noticed so that the folio is written back one day. */
+static inline bool vma_wants_write_notice(const struct vma *vma)
+{
+	return vma_is_shared(vma) && vma->mapping->kind == QUIRE_FILE_HOST;
+}
+
+static inline u64 vma_bits_readonly(const struct vma *vma)
+{
+	return vma->entry_bits & ~QUIRE_ENTRY_WRITE;
+}
+
+/* Bits that the walker may change in a live entry. */
+#define ENTRY_WALKER_BITS (QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_DIRTY)
+
+/* The same entry but for what the walker did to it. */
+static inline bool entry_same(entry_t a, entry_t b)
+{
+	return ((a.v ^ b.v) & ~ENTRY_WALKER_BITS) == 0;
+}
+
+static inline struct frame *entry_frame(const struct mm *mm, entry_t e)
+{
+	return pfn_frame(&mm->q->phys, entry_pfn(e));
+}
+
+/* A new page of anonymous memory, known to nobody yet. */
+static inline struct folio *anon_folio_alloc(struct quire *q, unsigned flags)
+{
+	struct folio *folio = folio_alloc(&q->phys, 0, flags);
+
+	if (likely(folio != NULL))
+		atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_SWAPBACKED));
+	return folio;
+}
+
+static inline entry_t anon_entry(const struct vma *vma, struct quire *q,
+				 const struct folio *folio)
+{
+	return entry_make(folio_pfn(&q->phys, folio),
+			  vma->entry_bits | QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_DIRTY);
+}
+
+/* gather_remove_rmap_fn of this room. */
+void zap_remove_rmap(struct phys *phys, struct frame *frame, u32 nr, void *vma);
+
+/* Remembers the highest rss before it falls. */
+static inline void mm_note_peak_rss(struct mm *mm)
+{
+	u64 now = atomic_load(&mm->rss[RSS_ANON]) + atomic_load(&mm->rss[RSS_FILE]) +
+		  atomic_load(&mm->rss[RSS_SHMEM]);
+
+	/* Two that note at once may lose the lower of two true peaks. */
+	if (now > atomic_load(&mm->peak_rss))
+		atomic_store(&mm->peak_rss, now);
+}
+
+/* ---- cow.c ------------------------------------------------------------------- */
+
+/* A write to a present entry that does not allow it, or an unshare. */
+int fault_write_protected(struct fault *fault) MUST_CHECK;
+/* The VMA gets an anon_vma: a neighbour's where they could be one VMA. */
+int fault_prepare_anon(struct fault *fault) MUST_CHECK;
+
+/* ---- zap.c -------------------------------------------------------------------- */
+
+/* unmap_vmas with the gather's full_mm: from the exit of the last user. */
+void unmap_vmas_exit(struct mm *mm, struct vma *first, u64 ceiling);
+
+/* ---- exit.c -------------------------------------------------------------------- */
+
+/*
+ * Takes the VMAs of [0, limit) out of the address space and frees them, and
+ * the tables up to `ceiling` (0: all).  The VMA tree is left as it is.
+ * mmap write lock; nobody else can find the mm.
+ */
+void mm_unmap_all(struct mm *mm, u64 limit, u64 ceiling);
+
+/* Frees an address space whose VMAs are gone; its tree may name others'. */
+void mm_discard(struct mm *mm);
+
+/* What the marker alternative of fork-undo leaves in a tree; no VMA. */
+extern const u64 fork_undo_marker;
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Changing what entries allow, after mprotect changed the VMA.
+ *
+ * Guarantees.  Accessed and dirty bits survive, whatever the walkers do
+ * meanwhile: each entry is changed by one compare-and-swap.  An entry becomes
+ * writable here only where a write fault would do nothing but set the bit: an
+ * exclusive anonymous page, or a shared page whose file need not be told.
+ * Write-protecting keeps the exclusive mark, so that the way back is free.
+ * The TLBs are flushed once, and only if somebody may do less than before.
+ */
+#include "mm/pages.h"
+
+struct protect {
+	struct mm *mm;
+	struct vma *vma;
+	u64 bits;        /* of an entry that may not be written */
+	bool writable;   /* the VMA allows writing */
+	bool notice;     /* but a clean page's file must be told first */
+};
+
+/* What mprotect may change; the rest of an entry stays. */
+#define PROTECTION_BITS                                                      \
+	(QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_USER |        \
+	 QUIRE_ENTRY_PROTNONE | QUIRE_ENTRY_NX)
+
+static bool may_become_writable(const struct protect *protect, entry_t e)
+{
+	if (entry_is_special(e))
+		return false;
+	if (vma_is_shared(protect->vma))
+		return !protect->notice || entry_is_dirty(e);
+	return frame_test(entry_frame(protect->mm, e), FRAME_ANON_EXCLUSIVE);
+}
+
+/* True when the entry allows less than before. */
+static bool allows_less(entry_t from, entry_t to)
+{
+	u64 rights = QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_USER;
+
+	return ((from.v & ~to.v & rights) | (~from.v & to.v & QUIRE_ENTRY_NX)) != 0;
+}
+
+/* True when what TLBs hold for the entry must be flushed. */
+static bool protect_entry(const struct protect *protect, entry_t *slot)
+{
+	entry_t from = entry_load(slot), to;
+
+	do {
+		if (!entry_is_present(from))
+			return false;
+		to.v = (from.v & ~PROTECTION_BITS) | protect->bits;
+		if (protect->writable && may_become_writable(protect, from))
+			to.v |= QUIRE_ENTRY_WRITE;
+		if (to.v == from.v)
+			return false;
+	} while (!entry_cas(slot, &from, to));
+	return allows_less(from, to);
+}
+
+void change_protection(struct vma *vma, u64 start, u64 end)
+{
+	struct protect protect = {
+		.mm = vma->mm,
+		.vma = vma,
+		.bits = vma_bits_readonly(vma),
+		.writable = (vma->flags & VMA_WRITE) != 0,
+		.notice = !vma_is_anonymous(vma) && vma_wants_write_notice(vma),
+	};
+	u64 flush_start = UINT64_MAX, flush_end = 0;
+	struct span span;
+
+	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &span); at = span.end) {
+		u32 nr = (u32)((span.end - span.addr) >> PAGE_SHIFT);
+		bool flush = false;
+
+		check(span.level == 0);
+		table_lock(span.table);
+		for (u32 i = 0; i < nr; i++)
+			flush |= protect_entry(&protect, &span.slots[i]);
+		table_unlock(span.table);
+		if (flush) {
+			flush_start = u64_min(flush_start, span.addr);
+			flush_end = span.end;
+		}
+	}
+	if (flush_start < flush_end)
+		tlb_flush_range(&vma->mm->pt, flush_start, flush_end);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Taking entries out: munmap, MADV_DONTNEED, truncation, exit.
+ *
+ * Guarantees.  Each entry is taken whole (its final accessed and dirty bits
+ * included) under its table lock; a dirty page of a file is marked dirty before
+ * the lock is dropped; frames and tables are freed only after the flush.
+ *
+ * The mapcount of an anonymous page falls here, under the table lock, and
+ * before unmap_vmas() unlinks the VMA from its anon_vma (the rule of
+ * rmap/rmap.h).  That of a dirty page of a file falls after the flush, still
+ * under the lock, so that writeback finds the entry and waits: a CPU may be
+ * writing through its TLB until then (letter 001_ef4970009e19dfd6.txt).
+ */
+#include "mm/pages.h"
+
+void zap_remove_rmap(struct phys *phys, struct frame *frame, u32 nr, void *vma)
+{
+	rmap_remove(phys, frame, nr, vma);
+}
+
+/* What one table's worth of zapping adds up to. */
+struct zap {
+	struct gather *gather;
+	struct vma *vma;
+	bool keep_anon;   /* truncation leaves private copies */
+	s64 rss[NR_RSS];  /* pages taken */
+};
+
+static void zap_account(struct zap *zap)
+{
+	for (int kind = 0; kind < NR_RSS; kind++) {
+		if (zap->rss[kind] != 0)
+			mm_rss_add(zap->vma->mm, (enum rss_kind)kind, -zap->rss[kind]);
+		zap->rss[kind] = 0;
+	}
+}
+
+/* How many entries from slots[0] map the pages of one folio in order. */
+static u32 run_length(const entry_t *slots, u32 max, entry_t e, const struct folio *folio,
+		      const struct frame *frame)
+{
+	u64 left = folio_nr_pages(folio) - (u64)(frame - &folio->frame);
+	u32 nr = 1;
+
+	while (nr < max && nr < left &&
+	       ((entry_load(&slots[nr]).v ^ (e.v + ((u64)nr << QUIRE_ENTRY_PFN_SHIFT))) &
+		(QUIRE_ENTRY_PFN_MASK | QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_PROTNONE)) == 0)
+		nr++;
+	return nr;
+}
+
+/* Takes `nr` entries; the union of what they said. */
+static entry_t take_entries(entry_t *slots, u32 nr)
+{
+	entry_t e = entry_take(&slots[0]);
+
+	for (u32 i = 1; i < nr; i++)
+		e.v |= entry_take(&slots[i]).v & ENTRY_WALKER_BITS;
+	return e;
+}
+
+/* A page of a file: true when the gather is full. */
+static NOINLINE bool zap_file_pages(struct zap *zap, struct folio *folio, struct frame *frame,
+				    u32 nr, entry_t e)
+{
+	struct mapping *mapping = zap->vma->mapping;
+	bool dirty = entry_is_dirty(e);
+
+	zap->rss[mapping_rss_kind(mapping)] += nr;
+	if (dirty && vma_is_shared(zap->vma))
+		mapping_dirty_folio(mapping, folio);
+	if (entry_is_young(e) && !folio_test(folio, FRAME_REFERENCED))
+		folio_set(folio, FRAME_REFERENCED);
+	if (!dirty)
+		rmap_remove(zap->gather->pt->phys, frame, nr, zap->vma);
+	return gather_add(zap->gather, frame, nr, dirty);
+}
+
+/*
+ * Zaps the slots of a span from index i on; the index where it stopped, which
+ * is short of the end when the gather is full.  Table lock held.
+ */
+static u32 zap_slots(struct zap *zap, const struct span *span, u32 i)
+{
+	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
+	struct phys *phys = zap->gather->pt->phys;
+	entry_t *slots = span->slots;
+	u32 first = nr;
+	bool full = false;
+
+	while (i < nr && !full) {
+		entry_t e = entry_load(&slots[i]);
+		struct frame *frame;
+		struct folio *folio;
+		u32 run = 1, at = i;
+
+		i++;
+		if (!entry_is_present(e))
+			continue;
+		if (entry_is_special(e)) {
+			entry_take(&slots[at]);
+			first = at < first ? at : first;
+			continue;
+		}
+		frame = pfn_frame(phys, entry_pfn(e));
+		folio = frame_folio(frame);
+		if (zap->keep_anon && folio_is_anon(folio))
+			continue;
+		if (folio_is_large(folio))
+			run = run_length(&slots[at], nr - at, e, folio, frame);
+		e = take_entries(&slots[at], run);
+		i = at + run;
+		first = at < first ? at : first;
+		if (likely(folio_is_anon(folio))) {
+			zap->rss[RSS_ANON] += run;
+			rmap_remove(phys, frame, run, zap->vma);
+			full = gather_add(zap->gather, frame, run, false);
+		} else {
+			full = zap_file_pages(zap, folio, frame, run, e);
+		}
+	}
+	if (first < nr)
+		gather_note_range(zap->gather, span->addr + ((u64)first << PAGE_SHIFT),
+				  span->addr + ((u64)i << PAGE_SHIFT));
+	return i;
+}
+
+static void zap_span(struct zap *zap, const struct span *span)
+{
+	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
+
+	check(span->level == 0);
+	for (u32 i = 0; i < nr;) {
+		table_lock(span->table);
+		i = zap_slots(zap, span, i);
+		gather_flush_rmap(zap->gather, zap->vma);
+		table_unlock(span->table);
+		if (i < nr)
+			gather_flush(zap->gather);
+	}
+	zap_account(zap);
+}
+
+static void zap_range(struct zap *zap, u64 start, u64 end)
+{
+	struct span span;
+
+	for (u64 at = start; pgtable_next_span(&zap->vma->mm->pt, at, end, &span); at = span.end)
+		zap_span(zap, &span);
+}
+
+void zap_vma_range(struct gather *gather, struct vma *vma, u64 start, u64 end)
+{
+	struct zap zap = { .gather = gather, .vma = vma };
+
+	zap_range(&zap, start, end);
+}
+
+void zap_range_single(struct vma *vma, u64 start, u64 end)
+{
+	struct gather gather;
+
+	mm_note_peak_rss(vma->mm);
+	gather_begin(&gather, &vma->mm->pt, zap_remove_rmap, false);
+	zap_vma_range(&gather, vma, start, end);
+	gather_end(&gather);
+}
+
+/* ---- unmapping VMAs ------------------------------------------------------------ */
+
+static void unlink_rmap(struct mm *mm, struct vma *vma)
+{
+	if (vma->anon_vma != NULL || !list_empty(&vma->anon_chain))
+		anon_vma_unlink(&mm->q->rmap, vma);
+	if (vma->mapping != NULL)
+		i_mmap_remove(&vma->mapping->i_mmap, vma);
+}
+
+/* VMAs this close share a walk over the upper tables. */
+#define NEAR_BYTES (8 * PMD_SIZE)
+
+static void unlink_and_free_tables(struct mm *mm, struct gather *gather, struct vma *first,
+				   u64 floor, u64 ceiling)
+{
+	for (struct vma *vma = first, *next; vma != NULL; vma = next) {
+		u64 start = vma->start, end;
+
+		/* Nobody may find a table by rmap any more when it goes. */
+		for (;;) {
+			unlink_rmap(mm, vma);
+			end = vma->end;
+			next = vma->next_detached;
+			if (next == NULL || next->start > end + NEAR_BYTES)
+				break;
+			vma = next;
+		}
+		gather_unlink_tables(gather, start, end, floor,
+				     next != NULL ? next->start : ceiling);
+	}
+}
+
+static void unmap_detached(struct mm *mm, struct vma *first, u64 floor, u64 ceiling,
+			   bool full_mm)
+{
+	struct gather gather;
+
+	mm_note_peak_rss(mm);
+	gather_begin(&gather, &mm->pt, zap_remove_rmap, full_mm);
+	for (struct vma *vma = first; vma != NULL; vma = vma->next_detached)
+		zap_vma_range(&gather, vma, vma->start, vma->end);
+	unlink_and_free_tables(mm, &gather, first, floor, ceiling);
+	gather_end(&gather);
+}
+
+void unmap_vmas(struct mm *mm, struct vma *first, u64 floor, u64 ceiling)
+{
+	unmap_detached(mm, first, floor, ceiling, false);
+}
+
+void unmap_vmas_exit(struct mm *mm, struct vma *first, u64 ceiling)
+{
+	unmap_detached(mm, first, 0, ceiling, true);
+}
+
+/* ---- a file's pages, everywhere --------------------------------------------------- */
+
+void mm_unmap_mapping(struct mapping *mapping, u64 first_index, u64 last_index,
+		      bool even_private_copies)
+{
+	struct interval_node *node;
+
+	/* The lock keeps the VMAs, and so their tables, where they are. */
+	rwsem_read_lock(&mapping->i_mmap.lock);
+	interval_for_each(node, &mapping->i_mmap.vmas, first_index, last_index) {
+		struct vma *vma = container_of(node, struct vma, i_mmap);
+		u64 first = u64_max(first_index, vma->pgoff);
+		u64 last = u64_min(last_index, vma->pgoff + vma_nr_pages(vma) - 1);
+		struct gather gather;
+		struct zap zap = {
+			.gather = &gather, .vma = vma, .keep_anon = !even_private_copies,
+		};
+
+		mm_note_peak_rss(vma->mm);
+		gather_begin(&gather, &vma->mm->pt, zap_remove_rmap, false);
+		zap_range(&zap, vma_address(vma, first), vma_address(vma, last) + PAGE_SIZE);
+		gather_end(&gather);
+	}
+	rwsem_read_unlock(&mapping->i_mmap.lock);
+}
+
+/* ---- MADV_FREE ---------------------------------------------------------------------- */
+
+/* Clean and lazy: reclaim may drop it; a write makes it dirty and so keeps it. */
+static bool mark_lazyfree(struct mm *mm, entry_t *slot)
+{
+	entry_t e = entry_load(slot);
+	struct frame *frame;
+	struct folio *folio;
+
+	if (!entry_is_present(e) || entry_is_special(e))
+		return false;
+	frame = entry_frame(mm, e);
+	folio = frame_folio(frame);
+	if (!folio_is_anon(folio) || folio_mapcount(folio) != 1)
+		return false;
+	folio_set(folio, FRAME_LAZYFREE);
+	if ((e.v & ENTRY_WALKER_BITS) == 0)
+		return false;
+	entry_fetch_clear(slot, ENTRY_WALKER_BITS);
+	return true;
+}
+
+void mark_lazyfree_range(struct vma *vma, u64 start, u64 end)
+{
+	struct span span;
+	bool flush = false;
+
+	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &span); at = span.end) {
+		u32 nr = (u32)((span.end - span.addr) >> PAGE_SHIFT);
+
+		table_lock(span.table);
+		for (u32 i = 0; i < nr; i++)
+			flush |= mark_lazyfree(vma->mm, &span.slots[i]);
+		table_unlock(span.table);
+	}
+	/* A TLB that remembers the dirty bit would not set it again. */
+	if (flush)
+		tlb_flush_range(&vma->mm->pt, start, end);
+}
