@@ -396,13 +396,16 @@ int phys_init(struct phys *phys, u64 nr_frames, unsigned nr_cpus)
 	if (nr_frames < 2 || nr_frames > BIT(QUIRE_ENTRY_PFN_BITS) || nr_cpus < 1 ||
 	    nr_cpus > MACH_MAX_CPUS)
 		return -QUIRE_EINVAL;
-	new.base = mach_phys_create(nr_frames << PAGE_SHIFT, base_alignment(nr_frames));
+	new.base = mach_should_fail() ? NULL :
+		   mach_phys_create(nr_frames << PAGE_SHIFT, base_alignment(nr_frames));
 	if (!new.base)
 		return -QUIRE_ENOMEM;
-	new.frames = mach_mem_alloc(nr_frames * sizeof(struct frame), 64);
+	new.frames = mach_should_fail() ? NULL :
+		     mach_mem_alloc(nr_frames * sizeof(struct frame), 64);
 	if (!new.frames)
 		goto no_frames;
-	new.cpus = mach_mem_alloc(nr_cpus * sizeof(struct phys_cpu), 64);
+	new.cpus = mach_should_fail() ? NULL :
+		   mach_mem_alloc(nr_cpus * sizeof(struct phys_cpu), 64);
 	if (!new.cpus)
 		goto no_cpus;
 	*phys = new;

@@ -497,7 +497,7 @@ int objcache_init(struct objcache *cache, struct phys *phys, const char *name,
 	new.stride_inverse = (BIT(INVERSE_SHIFT) + stride - 1) / stride;
 	if (!choose_slab_order(&new))
 		return -QUIRE_EINVAL;
-	new.cpus = mach_mem_alloc(cpus_bytes(&new), 64);
+	new.cpus = mach_should_fail() ? NULL : mach_mem_alloc(cpus_bytes(&new), 64);
 	if (!new.cpus)
 		return -QUIRE_ENOMEM;
 	*cache = new;

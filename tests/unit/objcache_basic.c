@@ -117,6 +117,9 @@ static void survives_failures(void **state)
 	void *objects[300];
 
 	(void)state;
+	quire_fail_nth(1);
+	assert_int_equal(objcache_init(&cache, &phys, "failing", 128, 8), -QUIRE_ENOMEM);
+	quire_fail_nth(0);
 	assert_int_equal(objcache_init(&cache, &phys, "failing", 128, 8), 0);
 	for (u64 nth = 1; nth < 40; nth++) {
 		unsigned nr = 0, nr_failed = 0;

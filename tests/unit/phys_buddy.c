@@ -241,6 +241,11 @@ static void fails_when_told_to(void **state)
 	struct folio *folio;
 
 	(void)state;
+	for (u64 nth = 1; nth <= 3; nth++) {
+		quire_fail_nth(nth);
+		assert_int_equal(phys_init(&phys, 64, 1), -QUIRE_ENOMEM);
+		quire_fail_nth(0);
+	}
 	assert_int_equal(phys_init(&phys, 64, 1), 0);
 	quire_fail_nth(3);
 	for (unsigned i = 1; i <= 5; i++) {
