@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the entry of one page says: for tests and pictures. */
+#include "mm/api.h"
+
+static void fill(struct mm *mm, entry_t e, struct quire_page_info *info)
+{
+	struct frame *frame;
+	struct folio *folio;
+
+	info->present = true;
+	info->writable = entry_is_writable(e);
+	info->accessed = entry_is_young(e);
+	info->dirty = entry_is_dirty(e);
+	info->pfn = entry_pfn(e).v;
+	frame = pfn_frame(&mm->q->phys, entry_pfn(e));
+	if (entry_is_special(e)) {
+		info->zero_page = true;
+		return;
+	}
+	folio = frame_folio(frame);
+	info->anon = folio_is_anon(folio);
+	info->exclusive = info->anon && frame_test(frame, FRAME_ANON_EXCLUSIVE);
+	info->mapcount = folio_mapcount(folio);
+	info->refcount = refcount_read(&folio->refs);
+}
+
+int quire_page_info(struct quire_mm *handle, uint64_t addr, struct quire_page_info *ret_info)
+{
+	struct quire_page_info info = { 0 };
+	struct table *table;
+	entry_t *slot;
+	struct mm *mm;
+	int err = api_enter_mm(handle, &mm);
+
+	if (err)
+		return err;
+	if (addr >= TASK_SIZE)
+		return -QUIRE_EFAULT;
+	rwsem_read_lock(&mm->mmap_lock);
+	slot = pgtable_find(&mm->pt, addr, 0, &table);
+	if (slot != NULL) {
+		entry_t e;
+
+		table_lock(table);
+		e = entry_load(slot);
+		if (entry_is_present(e))
+			fill(mm, e, &info);
+		table_unlock(table);
+	}
+	rwsem_read_unlock(&mm->mmap_lock);
+	*ret_info = info;
+	return 0;
+}
