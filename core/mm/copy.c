@@ -16,6 +16,7 @@
 
 struct copy {
 	struct vma *dst, *src;
+	bool has_pinned;       /* the parent pinned pages at some time */
 	struct folio *spare;   /* for the child's copy of a pinned page */
 	s64 rss[NR_RSS];
 };
@@ -56,7 +57,7 @@ static enum copied copy_entry(struct copy *copy, entry_t *dst_slot, entry_t *src
 	/* The reference comes before the mapcount that it answers for. */
 	folio_get(folio);
 	if (likely(folio_is_anon(folio))) {
-		if (unlikely(rmap_dup_anon(frame, 1, copy->src, folio_maybe_pinned(folio)))) {
+		if (unlikely(rmap_dup_anon(frame, 1, copy->src, copy->has_pinned))) {
 			folio_put(&copy->dst->mm->q->phys, folio);
 			return copy_pinned(copy, dst_slot, frame, addr);
 		}
@@ -115,7 +116,9 @@ static int copy_span(struct copy *copy, const struct span *span)
 
 int copy_page_range(struct vma *dst, struct vma *src)
 {
-	struct copy copy = { .dst = dst, .src = src };
+	struct copy copy = {
+		.dst = dst, .src = src, .has_pinned = atomic_load(&src->mm->has_pinned),
+	};
 	struct span span;
 	int err = 0;
 

@@ -30,17 +30,6 @@ static bool could_be_one_vma(const struct vma *low, const struct vma *high)
 	       high->pgoff == low->pgoff + vma_nr_pages(low);
 }
 
-/* An anon_vma that only `neighbour` uses, in one link: merging asks for that. */
-static struct anon_vma *anon_vma_to_share(const struct vma *neighbour)
-{
-	struct anon_vma *anon_vma = atomic_load_acquire(&neighbour->anon_vma);
-
-	if (anon_vma == NULL || list_empty(&neighbour->anon_chain) ||
-	    neighbour->anon_chain.next->next != &neighbour->anon_chain)
-		return NULL;
-	return anon_vma;
-}
-
 static NOINLINE int prepare_anon_slow(struct fault *fault)
 {
 	struct vma *vma = fault->vma;
@@ -51,13 +40,13 @@ static NOINLINE int prepare_anon_slow(struct fault *fault)
 	maple_walk(&cur);
 	next = maple_next(&cur, TASK_SIZE);
 	if (next != NULL && could_be_one_vma(vma, next))
-		share = anon_vma_to_share(next);
+		share = vma_shareable_anon_vma(next);
 	if (share == NULL) {
 		maple_set_range(&cur, vma->start, vma->start);
 		maple_walk(&cur);
 		prev = maple_prev(&cur, 0);
 		if (prev != NULL && could_be_one_vma(prev, vma))
-			share = anon_vma_to_share(prev);
+			share = vma_shareable_anon_vma(prev);
 	}
 	return anon_vma_prepare(&fault->mm->q->rmap, vma, share);
 }
@@ -89,7 +78,7 @@ static void make_exclusive(struct vma *vma, struct folio *folio, struct frame *f
 		return;
 	frame_set(frame, FRAME_ANON_EXCLUSIVE);
 	if (folio_is_large(folio) ||
-	    (uintptr_t)folio->mapping == ((uintptr_t)vma->anon_vma | 1))
+	    atomic_load(&folio->mapping) == anon_mapping(vma->anon_vma))
 		return;
 	if (folio_trylock(folio)) {
 		rmap_move_anon(folio, vma);

@@ -25,8 +25,7 @@ static void map_zero_page(struct fault *fault)
 {
 	struct quire *q = fault->mm->q;
 	entry_t e = entry_make(folio_pfn(&q->phys, q->zero_folio),
-			       vma_bits_readonly(fault->vma) | ENTRY_SPECIAL |
-			       QUIRE_ENTRY_ACCESSED);
+			       fault->vma->entry_bits | ENTRY_SPECIAL | QUIRE_ENTRY_ACCESSED);
 
 	table_lock(fault->table);
 	if (entry_is_none(entry_load(fault->slot)))
@@ -67,15 +66,11 @@ static int fault_anon(struct fault *fault)
 /* ---- files ---------------------------------------------------------------------- */
 
 /* Pre: table lock and folio lock held, slot empty.  Takes over one reference. */
-static void map_file_page(const struct vma *vma, entry_t *slot, pfn_t pfn,
-			  struct frame *frame, u64 more_bits)
+static void map_file_page(struct vma *vma, entry_t *slot, pfn_t pfn, struct frame *frame,
+			  u64 more_bits)
 {
-	u64 bits = vma_bits_readonly(vma) | more_bits;
-
-	if (vma_is_shared(vma) && !vma_wants_write_notice(vma))
-		bits |= vma->entry_bits & QUIRE_ENTRY_WRITE;
-	rmap_add_file(frame, 1, (struct vma *)vma);
-	entry_store(slot, entry_make(pfn, bits));
+	rmap_add_file(frame, 1, vma);
+	entry_store(slot, entry_make(pfn, vma->entry_bits | more_bits));
 }
 
 struct around {

@@ -38,7 +38,7 @@ u32 pin_object_bytes(void)
 
 /* ---- one page -------------------------------------------------------------------- */
 
-enum pin_step { PIN_DONE, PIN_FAULT, PIN_UNSHARE };
+enum pin_step { PIN_DONE, PIN_FAULT, PIN_UNSHARE, PIN_TOO_MANY };
 
 static bool must_unshare(const struct vma *vma, entry_t e, struct frame *frame, u32 flags)
 {
@@ -67,8 +67,8 @@ static enum pin_step try_pin(struct vma *vma, entry_t e, u32 flags, struct frame
 	folio = frame_folio(frame);
 	if (flags & QUIRE_PIN_GET_ONLY)
 		folio_get(folio);
-	else
-		folio_pin(folio);
+	else if (!folio_pin(folio))
+		return PIN_TOO_MANY;
 	return PIN_DONE;
 }
 
@@ -106,6 +106,9 @@ static int pin_page(struct mm *mm, u64 addr, u32 flags, struct frame **ret_frame
 			break;
 		case PIN_UNSHARE:
 			err = mm_unshare_page(mm, vma, addr, &signal);
+			break;
+		case PIN_TOO_MANY:
+			err = -QUIRE_ENOMEM;
 			break;
 		}
 	}
@@ -189,6 +192,9 @@ int quire_pin_pages(struct quire_mm *handle, uint64_t addr, uint64_t nr_pages, u
 	if (pin == NULL)
 		return -QUIRE_ENOMEM;
 	rwsem_read_lock(&mm->mmap_lock);
+	/* From now on fork asks of each page; it holds the lock for writing. */
+	if (!(flags & QUIRE_PIN_GET_ONLY))
+		atomic_store(&mm->has_pinned, true);
 	err = pin_pages(mm, addr & PAGE_MASK, nr_pages, flags, pin);
 	rwsem_read_unlock(&mm->mmap_lock);
 	if (err)

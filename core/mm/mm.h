@@ -49,6 +49,7 @@ struct mm {
 	u64 rss[NR_RSS];          /* (A) pages */
 	u64 peak_rss;             /* (A) */
 	u64 faults, major_faults, cow_copies, cow_reuses; /* (A) */
+	bool has_pinned;          /* (A) pages of it were pinned at some time */
 };
 
 /* What one CPU does in an instance; touched by that CPU, and by the exit of the

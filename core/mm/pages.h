@@ -51,11 +51,6 @@ static inline bool vma_wants_write_notice(const struct vma *vma)
 	return vma_is_shared(vma) && vma->mapping->kind == QUIRE_FILE_HOST;
 }
 
-static inline u64 vma_bits_readonly(const struct vma *vma)
-{
-	return vma->entry_bits & ~QUIRE_ENTRY_WRITE;
-}
-
 /* Bits that the walker may change in a live entry. */
 #define ENTRY_WALKER_BITS (QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_DIRTY)
 
@@ -80,11 +75,15 @@ static inline struct folio *anon_folio_alloc(struct quire *q, unsigned flags)
 	return folio;
 }
 
+/* A page of the VMA's own: writable if the VMA is. */
 static inline entry_t anon_entry(const struct vma *vma, struct quire *q,
 				 const struct folio *folio)
 {
-	return entry_make(folio_pfn(&q->phys, folio),
-			  vma->entry_bits | QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_DIRTY);
+	u64 bits = vma->entry_bits | QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_DIRTY;
+
+	if (vma->flags & VMA_WRITE)
+		bits |= QUIRE_ENTRY_WRITE;
+	return entry_make(folio_pfn(&q->phys, folio), bits);
 }
 
 /* gather_remove_rmap_fn of this room. */

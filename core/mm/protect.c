@@ -14,7 +14,7 @@
 struct protect {
 	struct mm *mm;
 	struct vma *vma;
-	u64 bits;        /* of an entry that may not be written */
+	u64 bits;        /* of an entry that writers have to ask for */
 	bool writable;   /* the VMA allows writing */
 	bool notice;     /* but a clean page's file must be told first */
 };
@@ -63,7 +63,7 @@ void change_protection(struct vma *vma, u64 start, u64 end)
 	struct protect protect = {
 		.mm = vma->mm,
 		.vma = vma,
-		.bits = vma_bits_readonly(vma),
+		.bits = vma->entry_bits,
 		.writable = (vma->flags & VMA_WRITE) != 0,
 		.notice = !vma_is_anonymous(vma) && vma_wants_write_notice(vma),
 	};
