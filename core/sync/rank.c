@@ -99,4 +99,10 @@ void rank_assert_none_held(void)
 	ensure(held_by_cpu[mach_cpu()].nr == 0);
 }
 
+void rank_forget_held(void)
+{
+	for (unsigned i = 0; i < MACH_MAX_CPUS; i++)
+		held_by_cpu[i].nr = 0;
+}
+
 #endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every scenario, once: in this order they are listed.  X(name) stands for
+ * `const struct scenario scenario_<name>`.
+ */
+#ifndef SCENARIOS_LIST_H
+#define SCENARIOS_LIST_H
+
+/* litmus.c */
+#define SCENARIO_LITMUS(X)   \
+	X(spin_message)      \
+	X(store_buffering)   \
+	X(treiber_stack)     \
+	X(seqlock)           \
+	X(michael_scott)
+
+/* planted.c: each bug beside the same program without it */
+#define SCENARIO_PLANTED(X)  \
+	X(rcu_free)          \
+	X(rcu_free_early)    \
+	X(abba_ordered)      \
+	X(abba_deadlock)     \
+	X(wakeup)            \
+	X(lost_wakeup)       \
+	X(install_once)      \
+	X(install_leak)
+
+/* translation.c */
+#define SCENARIO_TRANSLATION(X)    \
+	X(flush_before_free)       \
+	X(free_before_flush)       \
+	X(table_freed_after_flush) \
+	X(table_freed_early)
+
+#define SCENARIO_LIST(X)     \
+	SCENARIO_LITMUS(X)   \
+	SCENARIO_PLANTED(X)  \
+	SCENARIO_TRANSLATION(X)
+
+#endif
