@@ -58,6 +58,7 @@ static int translation_setup(void *state)
 	return 0;
 }
 
+/* Both CPUs use the page; then one takes it away. */
 static void touch(struct translation_state *s)
 {
 	struct mach_access access;
@@ -71,11 +72,16 @@ static void touch(struct translation_state *s)
 	}
 }
 
+static void flush_on(struct translation_state *s, u64 cpus)
+{
+	const struct mach_cpuset set = { cpus };
+
+	mach_mmu_flush(s->mmu, set, ASID, VA, VA + QUIRE_PAGE_SIZE);
+}
+
 static void flush(struct translation_state *s)
 {
-	const struct mach_cpuset all = { UINT64_MAX };
-
-	mach_mmu_flush(s->mmu, all, ASID, VA, VA + QUIRE_PAGE_SIZE);
+	flush_on(s, UINT64_MAX);
 }
 
 static void free_frame(struct translation_state *s, u64 pfn)
@@ -88,10 +94,9 @@ static void flush_before_free_body(void *state, unsigned body)
 {
 	struct translation_state *s = state;
 
-	if (body > 0) {
-		touch(s);
+	touch(s);
+	if (body > 0)
 		return;
-	}
 	atomic_store(entry_of(s, 0), UINT64_C(0));
 	flush(s);
 	free_frame(s, DATA_FRAME);
@@ -101,11 +106,12 @@ static void free_before_flush_body(void *state, unsigned body)
 {
 	struct translation_state *s = state;
 
-	if (body > 0) {
-		touch(s);
+	touch(s);
+	if (body > 0)
 		return;
-	}
 	atomic_store(entry_of(s, 0), UINT64_C(0));
+	/* Its own TLB is clean; the other CPU's is not yet. */
+	flush_on(s, UINT64_C(1) << mach_cpu());
 	free_frame(s, DATA_FRAME);
 	flush(s);
 }
@@ -114,10 +120,9 @@ static void table_freed_after_flush_body(void *state, unsigned body)
 {
 	struct translation_state *s = state;
 
-	if (body > 0) {
-		touch(s);
+	touch(s);
+	if (body > 0)
 		return;
-	}
 	atomic_store(entry_of(s, 1), UINT64_C(0));
 	flush(s);
 	free_frame(s, 1);
@@ -127,10 +132,9 @@ static void table_freed_early_body(void *state, unsigned body)
 {
 	struct translation_state *s = state;
 
-	if (body > 0) {
-		touch(s);
+	touch(s);
+	if (body > 0)
 		return;
-	}
 	atomic_store(entry_of(s, 1), UINT64_C(0));
 	free_frame(s, 1);
 	flush(s);
@@ -160,7 +164,7 @@ static void translation_finish(void *state)
 TRANSLATION_SCENARIO(flush_before_free, "flush-before-free",
 		     "entry cleared, TLBs flushed, page freed: the right order", NULL);
 TRANSLATION_SCENARIO(free_before_flush, "free-before-flush",
-		     "the page is freed before the TLBs are flushed", "stale-translation");
+		     "the page is freed before the other CPU's TLB is flushed", "stale-translation");
 TRANSLATION_SCENARIO(table_freed_after_flush, "table-freed-after-flush",
 		     "a page table is unlinked, flushed, freed: the right order", NULL);
 TRANSLATION_SCENARIO(table_freed_early, "table-freed-early",

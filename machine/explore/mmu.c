@@ -11,9 +11,10 @@
  * under way makes the walk begin again: without that, the right order (clear,
  * flush, free) would raise a false alarm.
  *
- * Found here: an access through a translation whose frame was freed after the
- * translation was read from the tables; a frame freed in the middle of an
- * access to it; a walk through a table that was freed (by the shadow).
+ * Found here: a frame freed while a CPU's TLB can still reach it, or in the
+ * middle of an access to it; an access through a translation whose frame was
+ * freed after the translation was read from the tables; a walk through a table
+ * that was freed (by the shadow).
  */
 #include <quire/entry.h>
 
@@ -395,23 +396,64 @@ void mach_mmu_access_end(struct mach_mmu *mmu)
 	       false, XP_SITE);
 }
 
+static const char *page_of(const struct mach_mmu *mmu, uint64_t pfn)
+{
+	return (const char *)mmu->config.phys_base + (pfn << QUIRE_PAGE_SHIFT);
+}
+
+/* Where the CPU could reach [mem, mem + bytes) by what its TLB holds now. */
+static const struct translation *tlb_reaches(const struct mach_mmu *mmu,
+					     const struct mmu_cpu *cpu, const char *mem,
+					     size_t bytes)
+{
+	size_t entries = (size_t)mmu->config.tlb_sets * mmu->config.tlb_ways;
+
+	for (size_t i = 0; cpu->loaded && i < entries; i++) {
+		const struct translation *t = &cpu->tlb[i];
+		const char *start = page_of(mmu, t->pfn);
+
+		if (t->valid && t->asid == cpu->asid && start < mem + bytes &&
+		    start + (UINT64_C(1) << QUIRE_LEVEL_SHIFT(t->level)) > mem)
+			return t;
+	}
+	return NULL;
+}
+
+static void check_free_on(const struct mach_mmu *mmu, unsigned index, const char *mem,
+			  size_t bytes)
+{
+	const struct mmu_cpu *cpu = &mmu->cpus[index];
+	const struct translation *t;
+
+	if (cpu->in_access && (uint64_t)(page_of(mmu, cpu->access_pfn) - mem) < bytes)
+		xp_fail(EXPLORE_STALE_TRANSLATION,
+			"stale translation: cpu%u frees frame %llu in the middle of an access "
+			"of cpu%u to 0x%llx", xp.current->index,
+			(unsigned long long)cpu->access_pfn, index,
+			(unsigned long long)cpu->access_va);
+	t = tlb_reaches(mmu, cpu, mem, bytes);
+	if (t)
+		xp_fail(EXPLORE_STALE_TRANSLATION,
+			"stale translation: cpu%u frees frame %llu while cpu%u still reaches "
+			"it at 0x%llx through a TLB entry filled at step %u: no flush has "
+			"removed it", xp.current->index,
+			(unsigned long long)((uint64_t)(mem - page_of(mmu, 0)) >>
+					     QUIRE_PAGE_SHIFT), index,
+			(unsigned long long)t->start, t->step);
+}
+
+/*
+ * What a CPU's TLB holds for the address space it is in, its program may use
+ * at any moment, and the hardware may by itself: a frame that can still be
+ * reached so must not be freed.  Entries of other address spaces may stay.
+ */
 void xp_mmu_note_free(const char *mem, size_t bytes)
 {
-	for (struct mach_mmu *mmu = xp.state.mmus; mmu; mmu = mmu->next) {
-		for (unsigned i = 0; i < mmu->config.nr_cpus; i++) {
-			const struct mmu_cpu *cpu = &mmu->cpus[i];
-			const char *page = (char *)mmu->config.phys_base +
-					   (cpu->access_pfn << QUIRE_PAGE_SHIFT);
-
-			if (!cpu->in_access || (uint64_t)(page - mem) >= bytes)
-				continue;
-			xp_fail(EXPLORE_STALE_TRANSLATION,
-				"stale translation: cpu%u frees frame %llu in the middle of "
-				"an access of cpu%u to 0x%llx",
-				xp.current->index, (unsigned long long)cpu->access_pfn, i,
-				(unsigned long long)cpu->access_va);
-		}
-	}
+	if (!xp.scheduling)
+		return;
+	for (struct mach_mmu *mmu = xp.state.mmus; mmu; mmu = mmu->next)
+		for (unsigned i = 0; i < mmu->config.nr_cpus; i++)
+			check_free_on(mmu, i, mem, bytes);
 }
 
 /* ---- flushes -------------------------------------------------------------------------------- */

@@ -236,6 +236,9 @@ static void show_event(char *text, size_t bytes, const struct xp_event *e)
 	case XP_FREE:
 		snprintf(text, bytes, "%s %s, %s bytes", xp_kind_name(e->kind), name, after);
 		break;
+	case XP_FAILS:
+		snprintf(text, bytes, "*** fails here");
+		break;
 	case XP_WAKE:
 		snprintf(text, bytes, "wake %s: %s woken", name, after);
 		break;

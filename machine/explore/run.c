@@ -21,6 +21,7 @@
 #define LONGEST_LIST 400u   /* a longer list of choices is given by its seed */
 #define SIGNAL_STACK_BYTES 65536u
 #define MINIMISE_RUNS 4000u
+#define CHECK_TWICE 1024u   /* one run in so many is made twice */
 
 static struct {
 	const struct explore_config *config;
@@ -254,6 +255,29 @@ static void finish_report(struct xp_token *token)
 				       now.config->timeline_rows : DEFAULT_ROWS);
 }
 
+static void say_not_deterministic(enum explore_failure once, enum explore_failure then)
+{
+	now.result->failure = EXPLORE_DIVERGED;
+	snprintf(now.result->diagnosis, sizeof(now.result->diagnosis),
+		 "the program is not deterministic: the same choices ended once in %s and "
+		 "then in %s; does it keep state outside the machine's memory?",
+		 explore_failure_name(once), explore_failure_name(then));
+}
+
+/* The run just made, again: the same choices must do the same. */
+static bool is_repeatable(const struct xp_strategy *strategy, uint64_t seed)
+{
+	uint64_t hash = xp.hash;
+
+	run_once(strategy, seed);
+	now.result->executions--;
+	now.result->steps -= xp.steps;
+	if (xp.hash == hash && xp.failure.kind == EXPLORE_NONE)
+		return true;
+	say_not_deterministic(EXPLORE_NONE, xp.failure.kind);
+	return false;
+}
+
 /* The run just made failed: once more with a record, and maybe shorter. */
 static void report_failure(const struct xp_strategy *strategy, struct xp_token *token)
 {
@@ -263,11 +287,7 @@ static void report_failure(const struct xp_strategy *strategy, struct xp_token *
 	now.result->failed_at_execution = now.result->executions;
 	record_run(strategy, token->seed);
 	if (xp.failure.kind != kind || xp.hash != hash) {
-		now.result->failure = EXPLORE_DIVERGED;
-		snprintf(now.result->diagnosis, sizeof(now.result->diagnosis),
-			 "the program is not deterministic: the same choices ended once in "
-			 "%s and then in %s", explore_failure_name(kind),
-			 explore_failure_name(xp.failure.kind));
+		say_not_deterministic(kind, xp.failure.kind);
 		return;
 	}
 	if (!token->is_list) {
@@ -309,6 +329,8 @@ static void explore(void)
 			note_outcome(now.outcome);
 		now.result->run_hash = xp.hash;
 		now.result->allocations = xp.allocations;
+		if (i % CHECK_TWICE == 0 && !is_repeatable(strategy, token.seed))
+			break;
 	}
 	free(token.list);
 }

@@ -33,6 +33,10 @@ _Noreturn void xp_fail(enum explore_failure kind, const char *format, ...)
 	vsnprintf(xp.failure.text, sizeof(xp.failure.text), format, args);
 	va_end(args);
 	if (xp.exploring) {
+		if (xp.recording)
+			xp_record_event((struct xp_event){ .step = xp.steps,
+				.actor = (uint8_t)xp.current->index, .kind = XP_FAILS,
+				.site = xp.current->pending.site });
 		xp.scheduling = false;
 		xp_fiber_leave();
 	}

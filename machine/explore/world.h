@@ -85,7 +85,8 @@
 	X(ACCESS_END, "access ends")          \
 	X(FLUSH, "tlb flush")                 \
 	X(FLUSH_DELIVER, "flush delivered")   \
-	X(FLUSH_DONE, "flush done")
+	X(FLUSH_DONE, "flush done")           \
+	X(FAILS, "fails here")
 
 enum xp_kind {
 #define XP_KIND_ENUM(name, text) XP_##name,
