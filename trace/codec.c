@@ -393,6 +393,8 @@ static void codec_exec(struct codec *c, const struct trace_state *s, struct trac
 		codec_u64(c, layout[i]);
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
 		codec_maybe(c, limits[i]);
+	codec_maybe(c, &exec->minor_faults);
+	codec_maybe(c, &exec->major_faults);
 	codec_string(c, &exec->path);
 	codec_string(c, &exec->arguments);
 }
@@ -667,11 +669,12 @@ static void state_apply(struct trace_state *s, const struct trace_event *e)
 			s->nr_mms++;
 		/* fall through */
 	case TRACE_THREAD_START:
-		s->threads[s->nr_threads++] = (struct trace_state_thread){
+		s->threads[s->nr_threads] = (struct trace_state_thread){
 			.process = e->process, .alive = true,
 			/* A child touches what its maker touched last. */
 			.page = s->thread < s->nr_threads ? s->threads[s->thread].page : 0,
 		};
+		s->nr_threads++;
 		s->processes[e->process].nr_threads++;
 		break;
 	case TRACE_EXEC:

@@ -173,6 +173,9 @@ struct trace_exec {
 	struct trace_maps maps; /* as the kernel laid them out */
 	struct trace_layout layout;
 	struct trace_rlimits rlimits;
+	/* Of the process, until now: so those of mm are what MM_END says minus
+	 * this, and the pages that exec filled are not among them. */
+	uint64_t minor_faults, major_faults;
 	const char *path;
 	const char *arguments; /* for people: joined by spaces, cut to 4 KiB */
 };

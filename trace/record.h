@@ -11,7 +11,6 @@ struct record_options {
 	/* The best source to try; what is not permitted falls back to the next
 	 * one down in enum trace_source.  NONE means the best there is. */
 	enum trace_source best_source;
-	bool quiet; /* no line about the recording on standard error */
 };
 
 struct record_result {

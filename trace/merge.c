@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One stream out of two.
+ *
+ * The tracer's items come in the order of their time, and so do the samples
+ * of each CPU; the merge always takes the earliest of all.  It does so only up
+ * to a moment that lies a little in the past (SETTLE_NS), because a CPU may
+ * have taken the time of a sample and not yet shown it.
+ *
+ * A sample names a thread by its id.  Ids are resolved here, in stream order,
+ * so that an id used again means its new owner.  Three things need care:
+ *
+ *  - A new process touches memory before the tracer hears of it (the kernel
+ *    writes its thread id for it).  Samples of an unknown id wait in a list
+ *    until its start comes by.
+ *  - During exec the kernel touches both the old program and the new one.
+ *    Samples of the thread wait until the call's end is known: they are kept
+ *    if it failed, and dropped if not, because the new program's pages were
+ *    then read from pagemap.
+ *  - After its end a thread still touches its memory (the kernel clears its
+ *    id for joiners).  Linux's numbers were read before: dropped.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "recorder.h"
+
+#define SETTLE_NS 20000000u
+#define PERIOD_NS 50000000
+
+/* A thread id, open addressing by id. */
+struct id_slot {
+	pid_t tid; /* 0: free */
+	enum { ID_UNKNOWN, ID_ALIVE, ID_IN_EXEC, ID_DEAD } state;
+	uint32_t process, thread;
+	struct sample *waiting; /* UNKNOWN, IN_EXEC */
+	uint32_t nr_waiting;
+};
+
+struct merge {
+	struct trace_writer *writer;
+	struct drain *drain;
+	enum trace_source source;
+	uint64_t start_ns;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* for the next four */
+	pthread_cond_t wake;
+	struct item *first, **last;
+	bool finishing;
+
+	/* The rest belongs to the merge's thread. */
+	struct sample_queue *queue;
+	unsigned int nr_queues;
+	struct id_slot *id;
+	size_t ids_used, ids_capacity; /* a power of two */
+	uint32_t *process_mm; /* by process index */
+	uint32_t processes_capacity;
+	struct model *model; /* NULL: the source is exact */
+	uint64_t last_us;
+	uint64_t touches, lost;
+	struct trace_error error;
+};
+
+uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+struct item *item_create(enum item_kind kind)
+{
+	struct item *item = calloc(1, sizeof(*item));
+
+	if (item) {
+		item->kind = kind;
+		item->mm = TRACE_NONE;
+	}
+	return item;
+}
+
+void item_destroy(struct item *item)
+{
+	if (!item)
+		return;
+	maps_buffer_fini(&item->maps);
+	free(item->pages.page);
+	free(item->text[0]);
+	free(item->text[1]);
+	free(item);
+}
+
+void merge_push(struct merge *m, struct item *item)
+{
+	pthread_mutex_lock(&m->lock);
+	item->time_ns = now_ns();
+	item->next = NULL;
+	*m->last = item;
+	m->last = &item->next;
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void put(struct merge *m, struct trace_event *event, uint64_t time_ns)
+{
+	uint64_t us = time_ns > m->start_ns ? (time_ns - m->start_ns) / 1000 : 0;
+
+	/* A sample that a CPU showed too late. */
+	if (us < m->last_us)
+		us = m->last_us;
+	m->last_us = event->time_us = us;
+	if (m->model)
+		model_event(m->model, event);
+	trace_writer_put(m->writer, event, &m->error);
+}
+
+/* ---- ids ---- */
+
+static struct id_slot *slot_of(struct id_slot *table, size_t capacity, pid_t tid)
+{
+	size_t at = (size_t)tid * 0x9e3779b1u & (capacity - 1);
+
+	while (table[at].tid && table[at].tid != tid)
+		at = (at + 1) & (capacity - 1);
+	return &table[at];
+}
+
+/* The slot of tid, new (and UNKNOWN) if need be; NULL without memory. */
+static struct id_slot *find_id(struct merge *m, pid_t tid)
+{
+	struct id_slot *slot;
+
+	if (m->ids_used * 2 >= m->ids_capacity) {
+		size_t capacity = m->ids_capacity ? m->ids_capacity * 2 : 1024;
+		struct id_slot *grown = calloc(capacity, sizeof(*grown));
+
+		if (!grown)
+			return NULL;
+		for (size_t i = 0; i < m->ids_capacity; i++)
+			if (m->id[i].tid)
+				*slot_of(grown, capacity, m->id[i].tid) = m->id[i];
+		free(m->id);
+		m->id = grown;
+		m->ids_capacity = capacity;
+	}
+	slot = slot_of(m->id, m->ids_capacity, tid);
+	if (!slot->tid) {
+		slot->tid = tid;
+		m->ids_used++;
+	}
+	return slot;
+}
+
+static void hold_back(struct id_slot *slot, const struct sample *s)
+{
+	if ((slot->nr_waiting & (slot->nr_waiting - 1)) == 0) {
+		uint32_t capacity = slot->nr_waiting ? slot->nr_waiting * 2 : 1;
+		struct sample *grown = realloc(slot->waiting, capacity * sizeof(*grown));
+
+		if (!grown)
+			return;
+		slot->waiting = grown;
+	}
+	slot->waiting[slot->nr_waiting++] = *s;
+}
+
+static void drop_waiting(struct id_slot *slot)
+{
+	free(slot->waiting);
+	slot->waiting = NULL;
+	slot->nr_waiting = 0;
+}
+
+/* ---- touches ---- */
+
+static uint32_t mm_of(const struct merge *m, uint32_t process)
+{
+	return m->process_mm[process];
+}
+
+static void put_touch(struct merge *m, const struct id_slot *slot, uint64_t addr,
+	uint32_t flags, uint64_t time_ns)
+{
+	struct trace_event event = {
+		.kind = TRACE_TOUCH, .process = slot->process, .thread = slot->thread,
+		.touch = { .addr = addr, .flags = flags },
+	};
+
+	m->touches++;
+	put(m, &event, time_ns);
+}
+
+static void put_sample(struct merge *m, const struct id_slot *slot, const struct sample *s,
+	uint64_t time_ns)
+{
+	uint32_t flags = s->flags;
+
+	if (m->model)
+		flags = model_touch(m->model, mm_of(m, slot->process), s->addr, flags);
+	put_touch(m, slot, s->addr, flags, time_ns);
+}
+
+static void release_waiting(struct merge *m, struct id_slot *slot, uint64_t time_ns)
+{
+	for (uint32_t i = 0; i < slot->nr_waiting; i++)
+		put_sample(m, slot, &slot->waiting[i], time_ns);
+	drop_waiting(slot);
+}
+
+static void handle_sample(struct merge *m, const struct sample *s)
+{
+	struct trace_event event = {
+		.kind = TRACE_LOST, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.lost = { .nr = s->addr },
+	};
+	struct id_slot *slot;
+
+	if (s->flags & SAMPLE_LOST) {
+		m->lost += s->addr;
+		put(m, &event, s->time_ns);
+		return;
+	}
+	slot = find_id(m, s->tid);
+	if (!slot)
+		return;
+	if (slot->state == ID_ALIVE)
+		put_sample(m, slot, s, s->time_ns);
+	else if (slot->state != ID_DEAD)
+		hold_back(slot, s);
+}
+
+/* ---- items ---- */
+
+static bool note_process(struct merge *m, const struct trace_event *e, uint32_t mm)
+{
+	if (e->process >= m->processes_capacity) {
+		uint32_t capacity = (e->process + 64) * 2;
+		uint32_t *grown = realloc(m->process_mm, capacity * sizeof(*grown));
+
+		if (!grown)
+			return false;
+		m->process_mm = grown;
+		m->processes_capacity = capacity;
+	}
+	m->process_mm[e->process] = mm;
+	return true;
+}
+
+/* The thread lives under item->tid from here on. */
+static struct id_slot *bind(struct merge *m, const struct item *item)
+{
+	struct id_slot *slot = find_id(m, item->tid);
+
+	if (slot) {
+		slot->process = item->event.process;
+		slot->thread = item->event.thread;
+		slot->state = ID_ALIVE;
+	}
+	return slot;
+}
+
+static void handle_exec(struct merge *m, struct item *item)
+{
+	struct id_slot *slot = bind(m, item);
+
+	if (!slot)
+		return;
+	drop_waiting(slot);
+	for (size_t i = 0; i < item->pages.nr; i++) {
+		uint64_t addr = item->pages.page[i] & ~(uint64_t)511;
+		uint32_t flags = TRACE_TOUCH_SETUP | TRACE_TOUCH_KERNEL | TRACE_TOUCH_WRITE;
+
+		if (m->model)
+			model_touch(m->model, item->event.exec.mm, addr, flags);
+		put_touch(m, slot, addr, flags, item->time_ns);
+	}
+}
+
+static void handle_event(struct merge *m, struct item *item)
+{
+	struct trace_event *e = &item->event;
+	struct id_slot *slot;
+
+	switch (e->kind) {
+	case TRACE_PROCESS_START:
+		if (!note_process(m, e, e->process_start.mm))
+			return;
+		/* fall through */
+	case TRACE_THREAD_START:
+		put(m, e, item->time_ns);
+		slot = bind(m, item);
+		if (slot)
+			release_waiting(m, slot, item->time_ns);
+		break;
+	case TRACE_EXEC:
+		note_process(m, e, e->exec.mm);
+		put(m, e, item->time_ns);
+		handle_exec(m, item);
+		break;
+	case TRACE_THREAD_EXIT:
+	case TRACE_PROCESS_EXIT:
+		slot = find_id(m, item->tid);
+		/* An exec may have given the id to another thread. */
+		if (slot && slot->thread == e->thread) {
+			drop_waiting(slot);
+			slot->state = ID_DEAD;
+		}
+		put(m, e, item->time_ns);
+		break;
+	default:
+		put(m, e, item->time_ns);
+		break;
+	}
+}
+
+static void handle_pages(struct merge *m, struct item *item)
+{
+	struct id_slot slot = { .process = item->event.process, .thread = item->event.thread };
+
+	for (size_t i = 0; m->model && i < item->pages.nr; i++) {
+		uint64_t seen = item->pages.page[i];
+		uint32_t flags = model_seen(m->model, item->mm, seen,
+			m->source == TRACE_SOURCE_PAGEMAP);
+
+		if (flags)
+			put_touch(m, &slot, seen & ~(uint64_t)511, flags, item->time_ns);
+	}
+}
+
+static void handle_item(struct merge *m, struct item *item)
+{
+	struct id_slot *slot;
+
+	switch (item->kind) {
+	case ITEM_EVENT:
+		handle_event(m, item);
+		break;
+	case ITEM_EXEC_ENTER:
+		slot = find_id(m, item->tid);
+		if (slot && slot->state == ID_ALIVE)
+			slot->state = ID_IN_EXEC;
+		break;
+	case ITEM_EXEC_FAILED:
+		slot = find_id(m, item->tid);
+		if (slot && slot->state == ID_IN_EXEC) {
+			slot->state = ID_ALIVE;
+			release_waiting(m, slot, item->time_ns);
+		}
+		break;
+	case ITEM_PAGES:
+		handle_pages(m, item);
+		break;
+	}
+}
+
+/* ---- the merge itself ---- */
+
+static struct sample_queue *earliest(struct merge *m)
+{
+	struct sample_queue *best = NULL;
+
+	for (unsigned int i = 0; i < m->nr_queues; i++) {
+		struct sample_queue *q = &m->queue[i];
+
+		if (q->first < q->nr &&
+		    (!best || q->sample[q->first].time_ns < best->sample[best->first].time_ns))
+			best = q;
+	}
+	return best;
+}
+
+/* Takes the items that are no later than the moment until. */
+static struct item *take_items(struct merge *m, uint64_t until)
+{
+	struct item *list, *last = NULL;
+
+	pthread_mutex_lock(&m->lock);
+	list = m->first;
+	while (m->first && m->first->time_ns <= until) {
+		last = m->first;
+		m->first = last->next;
+	}
+	if (last)
+		last->next = NULL;
+	else
+		list = NULL;
+	if (!m->first)
+		m->last = &m->first;
+	pthread_mutex_unlock(&m->lock);
+	return list;
+}
+
+static void merge_until(struct merge *m, uint64_t until)
+{
+	struct item *items = take_items(m, until);
+
+	if (m->drain)
+		drain_take(m->drain, m->queue);
+	for (;;) {
+		struct sample_queue *q = earliest(m);
+		uint64_t sample_ns = q ? q->sample[q->first].time_ns : UINT64_MAX;
+		struct item *item = items;
+
+		if (item && item->time_ns <= sample_ns) {
+			items = item->next;
+			handle_item(m, item);
+			item_destroy(item);
+		} else if (q && sample_ns <= until) {
+			handle_sample(m, &q->sample[q->first++]);
+		} else {
+			break;
+		}
+	}
+}
+
+static void *merge_thread(void *argument)
+{
+	struct merge *m = argument;
+	bool finishing;
+
+	do {
+		uint64_t until = now_ns() - SETTLE_NS;
+		struct timespec at;
+
+		clock_gettime(CLOCK_MONOTONIC, &at);
+		at.tv_nsec += PERIOD_NS;
+		if (at.tv_nsec >= 1000000000) {
+			at.tv_nsec -= 1000000000;
+			at.tv_sec++;
+		}
+		pthread_mutex_lock(&m->lock);
+		if (!m->finishing)
+			pthread_cond_timedwait(&m->wake, &m->lock, &at);
+		finishing = m->finishing;
+		pthread_mutex_unlock(&m->lock);
+		merge_until(m, finishing ? UINT64_MAX : until);
+	} while (!finishing);
+	return NULL;
+}
+
+static void merge_destroy(struct merge *m)
+{
+	while (m->first) {
+		struct item *item = m->first;
+
+		m->first = item->next;
+		item_destroy(item);
+	}
+	for (unsigned int i = 0; m->queue && i < m->nr_queues; i++)
+		free(m->queue[i].sample);
+	for (size_t i = 0; i < m->ids_capacity; i++)
+		free(m->id[i].waiting);
+	model_destroy(m->model);
+	pthread_mutex_destroy(&m->lock);
+	pthread_cond_destroy(&m->wake);
+	free(m->queue);
+	free(m->id);
+	free(m->process_mm);
+	free(m);
+}
+
+struct merge *merge_create(struct trace_writer *writer, struct drain *drain,
+	enum trace_source source, uint64_t start_ns)
+{
+	struct merge *m = calloc(1, sizeof(*m));
+	pthread_condattr_t monotonic;
+
+	if (!m)
+		return NULL;
+	m->writer = writer;
+	m->drain = drain;
+	m->source = source;
+	m->start_ns = start_ns;
+	m->last = &m->first;
+	m->nr_queues = drain ? drain_nr_queues(drain) : 0;
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&m->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	m->queue = calloc(m->nr_queues + 1, sizeof(m->queue[0]));
+	if (source != TRACE_SOURCE_TRACEPOINT)
+		m->model = model_create((uint64_t)sysconf(_SC_PAGESIZE));
+	if (!m->queue || (source != TRACE_SOURCE_TRACEPOINT && !m->model) ||
+	    pthread_create(&m->thread, NULL, merge_thread, m) != 0) {
+		merge_destroy(m);
+		return NULL;
+	}
+	return m;
+}
+
+int merge_finish(struct merge *m, struct record_result *result, struct trace_error *error)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&m->lock);
+	m->finishing = true;
+	pthread_cond_signal(&m->wake);
+	pthread_mutex_unlock(&m->lock);
+	pthread_join(m->thread, NULL);
+	result->touches = m->touches;
+	result->lost = m->lost;
+	if (m->error.err)
+		err = trace_fail(error, m->error.err, m->error.offset, "%s", m->error.message);
+	merge_destroy(m);
+	return err;
+}

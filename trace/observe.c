@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is seen at a stop, as items for the merge.  The thread is stopped
+ * meanwhile, so /proc shows its address space standing still but for the work
+ * of its other threads.
+ */
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "tracer.h"
+
+static struct item *new_event(struct tracer *t, const struct tracee *tracee,
+	enum trace_kind kind)
+{
+	struct item *item = item_create(ITEM_EVENT);
+
+	if (!item) {
+		t->failed = true;
+		return NULL;
+	}
+	item->tid = tracee->tid;
+	item->event.kind = kind;
+	item->event.process = tracee->proc->index;
+	item->event.thread = tracee->thread;
+	return item;
+}
+
+static void push_plain(struct tracer *t, const struct tracee *tracee, enum item_kind kind)
+{
+	struct item *item = item_create(kind);
+
+	if (!item) {
+		t->failed = true;
+		return;
+	}
+	item->tid = tracee->tid;
+	item->event.process = tracee->proc->index;
+	item->event.thread = tracee->thread;
+	merge_push(t->merge, item);
+}
+
+static void note(struct tracer *t, const struct tracee *tracee, const char *text)
+{
+	struct item *item = new_event(t, tracee, TRACE_NOTE);
+
+	if (!item)
+		return;
+	item->text[0] = strdup(text);
+	item->event.note.text = item->text[0] ? item->text[0] : "";
+	merge_push(t->merge, item);
+}
+
+/* ---- what Linux says ---- */
+
+static struct trace_said said_nothing(void)
+{
+	struct trace_said said;
+
+	/* Every field is TRACE_UNKNOWN, all ones. */
+	memset(&said, 0xff, sizeof(said));
+	return said;
+}
+
+static void raise_to(uint64_t *peak, uint64_t value)
+{
+	if (value != TRACE_UNKNOWN && value > *peak)
+		*peak = value;
+}
+
+void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
+{
+	struct space *space = tracee->proc->space;
+	struct proc_numbers numbers;
+
+	*c = (struct capture){ .said = said_nothing() };
+	if (space->ours || procfs_read_status(tracee->tid, &c->said) < 0 ||
+	    procfs_read_numbers(tracee->tid, &numbers) < 0 ||
+	    procfs_read_maps(tracee->tid, &c->maps) < 0)
+		return;
+	files_of_maps(t->files, &c->maps);
+	c->said.minor_faults = numbers.minor_faults;
+	c->said.major_faults = numbers.major_faults;
+	c->said.vmas = c->maps.nr;
+	raise_to(&space->peak_page_table_bytes, c->said.page_table_bytes);
+	raise_to(&space->peak_vmas, c->said.vmas);
+	c->said.peak_page_table_bytes = space->peak_page_table_bytes;
+	c->said.peak_vmas = space->peak_vmas;
+	c->complete = c->said.rss_bytes != TRACE_UNKNOWN;
+}
+
+void capture_fini(struct capture *c)
+{
+	maps_buffer_fini(&c->maps);
+	*c = (struct capture){ 0 };
+}
+
+void observe_peak(struct tracee *tracee)
+{
+	struct trace_said said = said_nothing();
+
+	if (procfs_read_status(tracee->tid, &said) == 0)
+		raise_to(&tracee->proc->space->peak_page_table_bytes, said.page_table_bytes);
+}
+
+void observe_pages(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t end)
+{
+	struct maps_buffer maps;
+	struct item *item;
+
+	if (t->source < TRACE_SOURCE_PERF_USER || start >= end || tracee->proc->space->ours)
+		return;
+	item = item_create(ITEM_PAGES);
+	if (!item)
+		return;
+	if (procfs_read_maps(tracee->tid, &maps) == 0) {
+		files_of_maps(t->files, &maps);
+		procfs_read_pages(tracee->tid, &maps, start, end, &item->pages);
+		maps_buffer_fini(&maps);
+	}
+	item->mm = tracee->proc->space->index;
+	item->event.process = tracee->proc->index;
+	item->event.thread = tracee->thread;
+	merge_push(t->merge, item);
+}
+
+void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
+{
+	const struct trace_call *call = &tracee->call.call;
+
+	switch (call->nr) {
+	case TRACE_MMAP:
+		if (!(call->flags & MAP_FIXED))
+			break;
+		/* fall through */
+	case TRACE_MUNMAP:
+	case TRACE_MREMAP:
+	case TRACE_MADVISE:
+	case TRACE_MPROTECT:
+		observe_pages(t, tracee, call->addr, call->addr + call->len);
+		break;
+	case TRACE_BRK:
+		if (call->addr)
+			observe_pages(t, tracee, call->addr, UINT64_MAX);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- starts and ends ---- */
+
+void tell_process_start(struct tracer *t, struct tracee *tracee,
+	const struct trace_process_start *start)
+{
+	struct item *item = new_event(t, tracee, TRACE_PROCESS_START);
+
+	if (!item)
+		return;
+	item->event.process_start = *start;
+	merge_push(t->merge, item);
+}
+
+void tell_thread_start(struct tracer *t, struct tracee *tracee)
+{
+	struct item *item = new_event(t, tracee, TRACE_THREAD_START);
+
+	if (!item)
+		return;
+	item->event.thread_start.tid = (uint32_t)tracee->tid;
+	merge_push(t->merge, item);
+}
+
+void tell_thread_exit(struct tracer *t, struct tracee *tracee)
+{
+	struct item *item = new_event(t, tracee, TRACE_THREAD_EXIT);
+
+	if (item)
+		merge_push(t->merge, item);
+}
+
+void tell_mm_end(struct tracer *t, struct tracee *tracee, bool by_exec, struct capture *c)
+{
+	struct item *item = new_event(t, tracee, TRACE_MM_END);
+
+	if (!item)
+		return;
+	item->maps = c->maps;
+	c->maps = (struct maps_buffer){ 0 };
+	item->event.mm_end = (struct trace_mm_end){
+		.mm = tracee->proc->space->index,
+		.by_exec = by_exec,
+		.complete = c->complete,
+		.said = c->said,
+		.maps = { .nr = item->maps.nr, .map = item->maps.map },
+	};
+	merge_push(t->merge, item);
+}
+
+void tell_process_exit(struct tracer *t, struct tracee *tracee, int status, struct capture *c)
+{
+	struct item *item;
+
+	if (tracee->proc->space->nr_users == 1)
+		tell_mm_end(t, tracee, false, c);
+	item = new_event(t, tracee, TRACE_PROCESS_EXIT);
+	if (!item)
+		return;
+	item->event.process_exit = (struct trace_process_exit){
+		.status = status & 0xffff,
+		.minor_faults = c->said.minor_faults,
+		.major_faults = c->said.major_faults,
+	};
+	merge_push(t->merge, item);
+}
+
+/* ---- exec ---- */
+
+static uint64_t guess_mmap_base(const struct maps_buffer *maps)
+{
+	uint64_t base = 0;
+
+	for (size_t i = 0; i < maps->nr; i++) {
+		const struct trace_map *map = &maps->map[i];
+
+		if (strcmp(map->name, "[stack]") == 0)
+			break;
+		if (strncmp(map->name, "[v", 2) != 0)
+			base = map->end;
+	}
+	return base;
+}
+
+static void note_foreign(struct tracer *t, const struct tracee *tracee)
+{
+	enum { ELF_CLASS_AT = 4, ELF_CLASS_64 = 2 };
+	char path[64];
+	unsigned char ident[5] = { 0 };
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)tracee->tid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fread(ident, 1, sizeof(ident), file) == sizeof(ident) &&
+	    memcmp(ident, "\177ELF", 4) == 0 && ident[ELF_CLASS_AT] != ELF_CLASS_64)
+		note(t, tracee, "a 32-bit program: its memory calls were not recorded");
+	fclose(file);
+}
+
+/* Of the pages in item->pages: the anonymous ones, which exec itself filled. */
+static void keep_anonymous(struct seen_pages *pages)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < pages->nr; i++)
+		if (pages->page[i] & SEEN_ANON)
+			pages->page[nr++] = pages->page[i];
+	pages->nr = nr;
+}
+
+void tell_exec(struct tracer *t, struct tracee *tracee)
+{
+	struct item *item = new_event(t, tracee, TRACE_EXEC);
+	struct trace_exec *exec;
+	struct proc_numbers numbers = {
+		.minor_faults = TRACE_UNKNOWN, .major_faults = TRACE_UNKNOWN };
+
+	if (!item)
+		return;
+	exec = &item->event.exec;
+	procfs_read_numbers(tracee->tid, &numbers);
+	if (procfs_read_maps(tracee->tid, &item->maps) == 0) {
+		files_of_maps(t->files, &item->maps);
+		procfs_read_pages(tracee->tid, &item->maps, 0, UINT64_MAX, &item->pages);
+		keep_anonymous(&item->pages);
+	}
+	item->text[0] = procfs_read_link(tracee->tid, "exe");
+	item->text[1] = procfs_read_arguments(tracee->tid);
+	*exec = (struct trace_exec){
+		.mm = tracee->proc->space->index,
+		.maps_known = true,
+		.maps = { .nr = item->maps.nr, .map = item->maps.map },
+		.layout = numbers.layout,
+		.minor_faults = numbers.minor_faults,
+		.major_faults = numbers.major_faults,
+		.path = item->text[0] ? item->text[0] : "",
+		.arguments = item->text[1] ? item->text[1] : "",
+	};
+	exec->layout.mmap_base = guess_mmap_base(&item->maps);
+	procfs_read_rlimits(tracee->tid, &exec->rlimits);
+	merge_push(t->merge, item);
+	note_foreign(t, tracee);
+}
+
+void tell_exec_enter(struct tracer *t, struct tracee *tracee)
+{
+	push_plain(t, tracee, ITEM_EXEC_ENTER);
+}
+
+void tell_exec_failed(struct tracer *t, struct tracee *tracee)
+{
+	push_plain(t, tracee, ITEM_EXEC_FAILED);
+}
+
+/* ---- calls ---- */
+
+static struct proc *find_proc(const struct tracer *t, pid_t pid)
+{
+	for (size_t i = 0; i < TRACEE_BUCKETS; i++)
+		for (struct tracee *at = t->bucket[i]; at; at = at->next)
+			if (at->proc && at->proc->pid == pid)
+				return at->proc;
+	return NULL;
+}
+
+/* Which process does the descriptor stand for? */
+static uint32_t target_of_pidfd(const struct tracer *t, pid_t tid, int fd)
+{
+	char path[64], line[128];
+	struct proc *proc = NULL;
+	FILE *file;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int)tid, fd);
+	file = fopen(path, "re");
+	while (file && !proc && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Pid: %d", &pid) == 1)
+			proc = find_proc(t, pid);
+	if (file)
+		fclose(file);
+	return proc ? proc->index : TRACE_NONE;
+}
+
+static void push_call(struct tracer *t, const struct tracee *tracee,
+	const struct trace_call *call)
+{
+	struct item *item = new_event(t, tracee, TRACE_CALL);
+
+	if (!item)
+		return;
+	item->event.call = *call;
+	merge_push(t->merge, item);
+}
+
+static void tell_process_madvise(struct tracer *t, struct tracee *tracee, int64_t result)
+{
+	enum { MOST = 1024 }; /* IOV_MAX */
+	const struct stopped_call *stopped = &tracee->call;
+	uint64_t nr = stopped->arg[2] < MOST ? stopped->arg[2] : MOST;
+	struct trace_call call = stopped->call;
+
+	call.target = target_of_pidfd(t, tracee->tid, (int)stopped->arg[0]);
+	call.advice = (uint32_t)stopped->arg[3];
+	call.result = result;
+	for (uint64_t i = 0; i < nr; i++) {
+		uint64_t range[2];
+
+		if (!calls_read_memory(tracee->tid, stopped->arg[1] + i * sizeof(range), range,
+				sizeof(range)))
+			break;
+		call.addr = range[0];
+		call.len = range[1];
+		push_call(t, tracee, &call);
+	}
+}
+
+void tell_call(struct tracer *t, struct tracee *tracee, int64_t result)
+{
+	struct trace_call *call = &tracee->call.call;
+	bool resizes = call->nr == TRACE_FTRUNCATE || call->nr == TRACE_FALLOCATE;
+
+	if (call->nr == TRACE_PROCESS_MADVISE) {
+		tell_process_madvise(t, tracee, result);
+		return;
+	}
+	call->result = result;
+	if (call->nr == TRACE_SHMAT && result >= 0) {
+		call->file = files_of_shm(t->files, (int)tracee->call.arg[0],
+			&call->file_bytes);
+		call->len = call->file_bytes;
+	}
+	if (tracee->call.fd >= 0 && result >= 0)
+		call->file = files_of_fd(t->files, tracee->tid, tracee->call.fd, resizes,
+			&call->file_bytes);
+	/* Files that nobody has mapped are of no interest. */
+	if (resizes && call->file == TRACE_NONE)
+		return;
+	push_call(t, tracee, call);
+}

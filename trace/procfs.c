@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What /proc tells about a stopped thread.  Every function reads through the
+ * id of the thread that is stopped, not of its process: the main thread may
+ * be gone while others run on, and then /proc/PID shows an empty address space.
+ *
+ * Formats: proc(5) and the kernel's Documentation/admin-guide/mm/pagemap.rst.
+ */
+#include "recorder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define PATH_BYTES 128
+
+static int open_proc(pid_t tid, const char *name)
+{
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, name);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* The whole file as a string; malloced. */
+static char *read_all(int fd, size_t *len_bytes)
+{
+	size_t capacity = 16384, len = 0;
+	char *text = malloc(capacity);
+
+	while (text) {
+		ssize_t got = read(fd, text + len, capacity - len - 1);
+
+		if (got <= 0)
+			break;
+		len += (size_t)got;
+		if (capacity - len < 4097) {
+			char *grown = realloc(text, capacity * 2);
+
+			if (!grown) {
+				free(text);
+				text = NULL;
+				break;
+			}
+			text = grown;
+			capacity *= 2;
+		}
+	}
+	if (text) {
+		text[len] = 0;
+		*len_bytes = len;
+	}
+	return text;
+}
+
+static char *read_proc(pid_t tid, const char *name, size_t *len_bytes)
+{
+	int fd = open_proc(tid, name);
+	char *text;
+
+	if (fd < 0)
+		return NULL;
+	text = read_all(fd, len_bytes);
+	close(fd);
+	return text;
+}
+
+bool procfs_read_line(const char *path, char *line, size_t size)
+{
+	FILE *file = fopen(path, "re");
+	bool got;
+
+	if (!file)
+		return false;
+	got = fgets(line, (int)size, file) != NULL;
+	fclose(file);
+	if (got)
+		line[strcspn(line, "\n")] = 0;
+	return got;
+}
+
+void maps_buffer_fini(struct maps_buffer *m)
+{
+	free(m->text);
+	free(m->map);
+	free(m->dev);
+	free(m->ino);
+	*m = (struct maps_buffer){ 0 };
+}
+
+/* One line of maps; false for [vsyscall], which is no mapping of the process. */
+static bool parse_map(char *line, struct maps_buffer *m)
+{
+	struct trace_map map = { .file = TRACE_NONE };
+	unsigned int major, minor;
+	uint64_t ino;
+	char prot[5];
+	int name_at = 0;
+
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n",
+			&map.start, &map.end, prot, &map.offset_bytes, &major, &minor, &ino,
+			&name_at) < 7)
+		return false;
+	map.name = line + name_at;
+	if (strcmp(map.name, "[vsyscall]") == 0)
+		return false;
+	map.flags = (prot[0] == 'r' ? TRACE_MAP_READ : 0u) |
+		(prot[1] == 'w' ? TRACE_MAP_WRITE : 0u) |
+		(prot[2] == 'x' ? TRACE_MAP_EXEC : 0u) |
+		(prot[3] == 's' ? TRACE_MAP_SHARED : 0u);
+	m->dev[m->nr] = makedev(major, minor);
+	m->ino[m->nr] = ino;
+	m->map[m->nr++] = map;
+	return true;
+}
+
+int procfs_read_maps(pid_t tid, struct maps_buffer *out)
+{
+	struct maps_buffer m = { 0 };
+	size_t len, lines = 0;
+	char *line, *rest;
+
+	m.text = read_proc(tid, "maps", &len);
+	if (!m.text)
+		return -ESRCH;
+	for (size_t i = 0; i < len; i++)
+		lines += m.text[i] == '\n';
+	m.map = calloc(lines + 1, sizeof(m.map[0]));
+	m.dev = calloc(lines + 1, sizeof(m.dev[0]));
+	m.ino = calloc(lines + 1, sizeof(m.ino[0]));
+	if (!m.map || !m.dev || !m.ino) {
+		maps_buffer_fini(&m);
+		return -ENOMEM;
+	}
+	rest = m.text;
+	while (lines-- && (line = strsep(&rest, "\n")))
+		parse_map(line, &m);
+	*out = m;
+	return 0;
+}
+
+/* "Name:   123 kB" as bytes. */
+static void status_field(const char *text, const char *name, uint64_t *out)
+{
+	const char *at = strstr(text, name);
+
+	if (at)
+		*out = strtoull(at + strlen(name), NULL, 10) * 1024;
+}
+
+int procfs_read_status(pid_t tid, struct trace_said *said)
+{
+	size_t len;
+	char *text = read_proc(tid, "status", &len);
+
+	if (!text)
+		return -ESRCH;
+	status_field(text, "\nVmPeak:", &said->peak_as_bytes);
+	status_field(text, "\nVmLck:", &said->locked_bytes);
+	status_field(text, "\nVmHWM:", &said->peak_rss_bytes);
+	status_field(text, "\nVmRSS:", &said->rss_bytes);
+	status_field(text, "\nRssAnon:", &said->rss_anon_bytes);
+	status_field(text, "\nRssFile:", &said->rss_file_bytes);
+	status_field(text, "\nRssShmem:", &said->rss_shmem_bytes);
+	status_field(text, "\nVmPTE:", &said->page_table_bytes);
+	free(text);
+	return 0;
+}
+
+int procfs_read_numbers(pid_t tid, struct proc_numbers *out)
+{
+	/* The numbers of proc(5), less the 3 fields up to the state. */
+	enum { MINFLT = 10, MAJFLT = 12, STARTCODE = 26, ENDCODE, STARTSTACK,
+		START_DATA = 45, END_DATA, START_BRK, ARG_START, ENV_END = 51, NR };
+	uint64_t field[NR + 1] = { 0 };
+	size_t len;
+	char *text = read_proc(tid, "stat", &len);
+	char *at = text ? strrchr(text, ')') : NULL;
+
+	if (!at || at[1] != ' ' || !at[2]) {
+		free(text);
+		return -ESRCH;
+	}
+	at += 3; /* past the state, field 3 */
+	for (int i = 4; i <= NR; i++)
+		field[i] = strtoull(at, &at, 10);
+	out->minor_faults = field[MINFLT];
+	out->major_faults = field[MAJFLT];
+	out->layout = (struct trace_layout){
+		.start_code = field[STARTCODE], .end_code = field[ENDCODE],
+		.start_data = field[START_DATA], .end_data = field[END_DATA],
+		.start_brk = field[START_BRK], .start_stack = field[STARTSTACK],
+		.arg_start = field[ARG_START], .env_end = field[ENV_END],
+	};
+	free(text);
+	return 0;
+}
+
+void procfs_read_rlimits(pid_t tid, struct trace_rlimits *out)
+{
+	static const int resource[] = { RLIMIT_STACK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK };
+	uint64_t *const into[] = {
+		&out->stack_bytes, &out->as_bytes, &out->data_bytes, &out->memlock_bytes,
+	};
+	struct rlimit limit;
+
+	for (int i = 0; i < 4; i++) {
+		*into[i] = TRACE_UNKNOWN;
+		if (prlimit(tid, (enum __rlimit_resource)resource[i], NULL, &limit) == 0 &&
+		    limit.rlim_cur != RLIM_INFINITY)
+			*into[i] = limit.rlim_cur;
+	}
+}
+
+char *procfs_read_arguments(pid_t tid)
+{
+	size_t len = 0;
+	char *text = read_proc(tid, "cmdline", &len);
+
+	if (!text)
+		return strdup("");
+	if (len > 4096) {
+		len = 4096;
+		text[len] = 0;
+	}
+	while (len && !text[len - 1])
+		len--;
+	for (size_t i = 0; i < len; i++)
+		if (!text[i])
+			text[i] = ' ';
+	return text;
+}
+
+char *procfs_read_link(pid_t tid, const char *name)
+{
+	char path[PATH_BYTES];
+	char target[4096];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, name);
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len < 0)
+		return NULL;
+	target[len] = 0;
+	return strdup(target);
+}
+
+static int add_page(struct seen_pages *out, uint64_t page)
+{
+	if (out->nr == out->capacity) {
+		size_t capacity = out->capacity ? out->capacity * 2 : 256;
+		uint64_t *grown = realloc(out->page, capacity * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		out->page = grown;
+		out->capacity = capacity;
+	}
+	out->page[out->nr++] = page;
+	return 0;
+}
+
+/* The present pages of one mapping, through an open pagemap. */
+static int read_map_pages(int fd, const struct trace_map *map, uint64_t start, uint64_t end,
+	struct seen_pages *out)
+{
+	enum { CHUNK = 4096 };
+	const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t about = (map->flags & TRACE_MAP_WRITE ? SEEN_WRITABLE : 0u) |
+		(map->flags & TRACE_MAP_EXEC ? SEEN_EXEC : 0u) |
+		(map->flags & TRACE_MAP_SHARED ? SEEN_SHARED : 0u) |
+		(map->file != TRACE_NONE ? SEEN_FILE : 0u);
+	uint64_t entry[CHUNK];
+	int err = 0;
+
+	while (start < end && !err) {
+		size_t want = (end - start) / page_bytes;
+		ssize_t got;
+
+		if (want > CHUNK)
+			want = CHUNK;
+		got = pread(fd, entry, want * 8, (off_t)(start / page_bytes * 8));
+		if (got < 8)
+			break;
+		for (size_t i = 0; i < (size_t)got / 8 && !err; i++) {
+			/* 63 present, 62 swapped, 61 a page of a file or shared */
+			bool mapped = entry[i] >> 62 != 0;
+			bool anon = !(entry[i] >> 61 & 1);
+
+			if (mapped)
+				err = add_page(out, (start + i * page_bytes) | about |
+					(anon ? SEEN_ANON : 0u));
+		}
+		start += (uint64_t)got / 8 * page_bytes;
+	}
+	return err;
+}
+
+int procfs_read_pages(pid_t tid, const struct maps_buffer *maps, uint64_t start, uint64_t end,
+	struct seen_pages *out)
+{
+	int fd = open_proc(tid, "pagemap");
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < maps->nr && !err; i++) {
+		const struct trace_map *map = &maps->map[i];
+		uint64_t from = map->start > start ? map->start : start;
+		uint64_t to = map->end < end ? map->end : end;
+
+		/* The kernel's own pages: vdso, vvar. */
+		if (map->file == TRACE_NONE && strncmp(map->name, "[v", 2) == 0)
+			continue;
+		if (from < to)
+			err = read_map_pages(fd, map, from, to, out);
+	}
+	close(fd);
+	return err;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * quire record: starts the command under the tracer and puts the parts of the
+ * recorder together.  recorder.h shows how they fit.
+ */
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ptrace.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "recorder.h"
+
+extern long ptrace(int request, ...);
+
+#define EXIT_RECORDER_FAILED 125
+
+/* ---- the header: what kind of machine this is ---- */
+
+static uint64_t read_number(const char *path, uint64_t otherwise)
+{
+	char line[64];
+
+	return procfs_read_line(path, line, sizeof(line)) ? strtoull(line, NULL, 10) : otherwise;
+}
+
+/* The word in brackets of "always [madvise] never". */
+static void read_thp(char *word, size_t size)
+{
+	char line[128];
+	char *open, *close;
+
+	word[0] = 0;
+	if (!procfs_read_line("/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof(line)))
+		return;
+	open = strchr(line, '[');
+	close = open ? strchr(open, ']') : NULL;
+	if (!close)
+		return;
+	*close = 0;
+	snprintf(word, size, "%s", open + 1);
+}
+
+static char *join(char **argv)
+{
+	size_t len = 1;
+	char *text, *at;
+
+	for (char **word = argv; *word; word++)
+		len += strlen(*word) + 1;
+	text = malloc(len);
+	if (!text)
+		return NULL;
+	at = text;
+	*at = 0;
+	for (char **word = argv; *word; word++)
+		at += sprintf(at, "%s%s", word == argv ? "" : " ", *word);
+	return text;
+}
+
+static struct trace_writer *open_writer(const char *output, enum trace_source source,
+	char **argv, struct trace_error *error)
+{
+	struct trace_header header = {
+		.source = source,
+		.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
+		.fault_around_bytes = read_number("/sys/kernel/debug/fault_around_bytes",
+			TRACE_UNKNOWN),
+		.thp_bytes = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size",
+			TRACE_UNKNOWN),
+		.nr_cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),
+		.randomize_va_space = (uint32_t)read_number(
+			"/proc/sys/kernel/randomize_va_space", 2),
+		.legacy_va_layout = (uint32_t)read_number("/proc/sys/vm/legacy_va_layout", 0),
+		.overcommit_memory = (uint32_t)read_number("/proc/sys/vm/overcommit_memory", 0),
+		.max_map_count = read_number("/proc/sys/vm/max_map_count", 65530),
+		.mmap_min_addr = read_number("/proc/sys/vm/mmap_min_addr", 65536),
+		.recorder = "quire record",
+	};
+	struct trace_writer *writer;
+	struct utsname machine;
+	struct timespec now;
+	char thp[32];
+	char *command = join(argv);
+
+	uname(&machine);
+	read_thp(thp, sizeof(thp));
+	clock_gettime(CLOCK_REALTIME, &now);
+	header.start_unix_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000;
+	header.kernel = machine.release;
+	header.machine = machine.machine;
+	header.thp = thp;
+	header.command = command ? command : "";
+	writer = trace_writer_open(output, &header, error);
+	free(command);
+	return writer;
+}
+
+/* ---- the command ---- */
+
+struct command {
+	pid_t pid;
+	int go; /* write a byte: it may start */
+	int failure; /* read: the errno of a failed exec, or nothing */
+};
+
+/* In the child, until exec: nothing here may need a lock or memory. */
+static _Noreturn void become(int go, int failure, char **argv)
+{
+	char byte;
+	int err;
+
+	if (read(go, &byte, 1) != 1)
+		_exit(EXIT_RECORDER_FAILED);
+	err = -calls_install_filter();
+	if (!err) {
+		execvp(argv[0], argv);
+		err = errno;
+	}
+	if (write(failure, &err, sizeof(err)) < 0)
+		_exit(EXIT_RECORDER_FAILED);
+	_exit(127);
+}
+
+static int start_command(struct command *c, char **argv, struct trace_error *error)
+{
+	int go[2], failure[2];
+
+	if (pipe2(go, O_CLOEXEC) != 0)
+		return trace_fail(error, errno, 0, "cannot make a pipe: %s", strerror(errno));
+	if (pipe2(failure, O_CLOEXEC) != 0) {
+		trace_fail(error, errno, 0, "cannot make a pipe: %s", strerror(errno));
+		goto close_go;
+	}
+	c->pid = fork();
+	if (c->pid == 0) {
+		close(go[1]);
+		close(failure[0]);
+		become(go[0], failure[1], argv);
+	}
+	if (c->pid < 0) {
+		trace_fail(error, errno, 0, "cannot fork: %s", strerror(errno));
+		goto close_all;
+	}
+	close(go[0]);
+	close(failure[1]);
+	c->go = go[1];
+	c->failure = failure[0];
+	return 0;
+close_all:
+	close(failure[0]);
+	close(failure[1]);
+close_go:
+	close(go[0]);
+	close(go[1]);
+	return -EIO;
+}
+
+/* The errno with which exec failed; 0: it did not. */
+static int end_command(struct command *c)
+{
+	int err = 0;
+
+	if (read(c->failure, &err, sizeof(err)) != sizeof(err))
+		err = 0;
+	close(c->failure);
+	return err;
+}
+
+/* ---- signals ---- */
+
+static const int caught[] = { SIGTERM, SIGHUP };
+static const int ignored[] = { SIGINT, SIGQUIT };
+
+struct saved_signals {
+	struct sigaction caught[2], ignored[2];
+};
+
+static void on_terminate(int sig)
+{
+	(void)sig;
+	tracer_interrupt();
+}
+
+/* An interrupt from the terminal is the command's affair; to be told to end
+ * is ours: the tree is killed and the recording completed. */
+static void take_signals(struct saved_signals *saved)
+{
+	struct sigaction terminate = { .sa_handler = on_terminate };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	for (int i = 0; i < 2; i++) {
+		sigaction(caught[i], &terminate, &saved->caught[i]);
+		sigaction(ignored[i], &ignore, &saved->ignored[i]);
+	}
+}
+
+static void give_signals_back(const struct saved_signals *saved)
+{
+	for (int i = 0; i < 2; i++) {
+		sigaction(caught[i], &saved->caught[i], NULL);
+		sigaction(ignored[i], &saved->ignored[i], NULL);
+	}
+}
+
+/* ---- all of it ---- */
+
+static int exit_code(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) :
+		WEXITSTATUS(wait_status);
+}
+
+struct recording {
+	struct command command;
+	struct trace_writer *writer;
+	struct drain *drain;
+	struct merge *merge;
+	struct files *files;
+	struct tracer *tracer;
+};
+
+/* Everything up to the moment at which the command may go. */
+static int prepare(struct recording *r, const struct record_options *options, char **argv,
+	struct record_result *result, struct trace_error *error)
+{
+	result->source = options->best_source == TRACE_SOURCE_NONE ? TRACE_SOURCE_TRACEPOINT :
+		options->best_source;
+	if (ptrace(PTRACE_SEIZE, r->command.pid, 0, (long)tracer_options) != 0)
+		return trace_fail(error, errno, 0, "cannot trace the command: %s",
+			strerror(errno));
+	r->drain = drain_create(r->command.pid, &result->source);
+	r->writer = open_writer(options->output, result->source, argv, error);
+	if (!r->writer)
+		return -error->err;
+	r->merge = merge_create(r->writer, r->drain, result->source, now_ns());
+	if (r->merge)
+		r->files = files_create(r->merge);
+	if (r->files)
+		r->tracer = tracer_create(r->merge, r->files, result->source);
+	if (!r->tracer || tracer_adopt(r->tracer, r->command.pid) < 0)
+		return trace_fail(error, ENOMEM, 0, "no memory for the recorder");
+	return 0;
+}
+
+static void run(struct recording *r, struct record_result *result, struct trace_error *error)
+{
+	struct saved_signals saved;
+
+	take_signals(&saved);
+	if (write(r->command.go, "g", 1) != 1)
+		trace_fail(error, errno, 0, "cannot start the command: %s", strerror(errno));
+	close(r->command.go);
+	r->command.go = -1;
+	tracer_run(r->tracer, &result->wait_status, error);
+	result->processes = tracer_nr_processes(r->tracer);
+	give_signals_back(&saved);
+}
+
+/* The child may still wait for its start: it is killed and reaped. */
+static void give_up_command(struct command *c)
+{
+	if (c->go < 0)
+		return;
+	close(c->go);
+	c->go = -1;
+	kill(c->pid, SIGKILL);
+	waitpid(c->pid, NULL, __WALL);
+}
+
+static int finish(struct recording *r, const struct record_options *options, char **argv,
+	struct record_result *result, struct trace_error *error)
+{
+	struct stat about;
+	int exec_errno;
+
+	give_up_command(&r->command);
+	exec_errno = end_command(&r->command);
+	if (r->merge)
+		merge_finish(r->merge, result, error);
+	drain_destroy(r->drain);
+	tracer_destroy(r->tracer);
+	files_destroy(r->files);
+	if (exec_errno && !error->err)
+		trace_fail(error, exec_errno, 0, "cannot run '%s': %s", argv[0],
+			strerror(exec_errno));
+	if (!r->writer)
+		return EXIT_RECORDER_FAILED;
+	result->events = trace_writer_events(r->writer);
+	if (error->err) {
+		trace_writer_discard(r->writer);
+	} else if (trace_writer_close(r->writer, error) == 0) {
+		if (stat(options->output, &about) == 0)
+			result->bytes = (uint64_t)about.st_size;
+		return exit_code(result->wait_status);
+	}
+	if (exec_errno && error->err == exec_errno)
+		return exec_errno == ENOENT ? 127 : 126;
+	return EXIT_RECORDER_FAILED;
+}
+
+int record_command(const struct record_options *options, char **argv,
+	struct record_result *result, struct trace_error *error)
+{
+	struct recording r = { .command = { .pid = -1, .go = -1, .failure = -1 } };
+	struct record_result ignored_result;
+
+	if (!result)
+		result = &ignored_result;
+	*result = (struct record_result){ 0 };
+	if (start_command(&r.command, argv, error) < 0)
+		return EXIT_RECORDER_FAILED;
+	if (prepare(&r, options, argv, result, error) == 0)
+		run(&r, result, error);
+	return finish(&r, options, argv, result, error);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parts of the recorder and how data flows between them:
+ *
+ *	tracer (ptrace stops)  --items-->  merge  --events-->  writer
+ *	drain (perf rings)  ----samples-->   "
+ *
+ * Three threads.  The tracer is the one that forked the command, as ptrace
+ * demands, and does nothing that could keep a stopped thread waiting.  The
+ * drain empties the kernel's rings before they overflow.  The merge puts both
+ * streams, each in the order of its own time, into one; infers what the
+ * source did not say; and writes.
+ */
+#ifndef QUIRE_TRACE_RECORDER_H
+#define QUIRE_TRACE_RECORDER_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "event.h"
+#include "record.h"
+#include "writer.h"
+
+/* ---- procfs.c: what /proc tells ---- */
+
+/* Maps and the text that their names point into. */
+struct maps_buffer {
+	char *text;
+	struct trace_map *map;
+	uint64_t *dev, *ino; /* one for each map */
+	size_t nr;
+};
+
+struct proc_numbers {
+	uint64_t minor_faults, major_faults;
+	struct trace_layout layout; /* mmap_base is left 0 */
+};
+
+int procfs_read_maps(pid_t tid, struct maps_buffer *out);
+void maps_buffer_fini(struct maps_buffer *);
+/* The fields of said that /proc/TID/status has; the others are left alone. */
+int procfs_read_status(pid_t tid, struct trace_said *said);
+int procfs_read_numbers(pid_t tid, struct proc_numbers *out);
+void procfs_read_rlimits(pid_t tid, struct trace_rlimits *out);
+/* argv joined by spaces; malloced; NULL when out of memory. */
+char *procfs_read_arguments(pid_t tid);
+/* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */
+char *procfs_read_link(pid_t tid, const char *name);
+/* The first line of a file, without its newline. */
+bool procfs_read_line(const char *path, char *line, size_t size);
+
+/* Pages that are mapped, as pagemap shows them. */
+enum {
+	SEEN_ANON = 1, /* the process's own page, not the file's */
+	SEEN_WRITABLE = 2, /* the rest tells of the mapping it lies in */
+	SEEN_EXEC = 4,
+	SEEN_SHARED = 8,
+	SEEN_FILE = 16,
+};
+
+struct seen_pages {
+	uint64_t *page; /* address | SEEN_* */
+	size_t nr, capacity;
+};
+
+/* Adds the pages present in [start, end). */
+int procfs_read_pages(pid_t tid, const struct maps_buffer *maps, uint64_t start, uint64_t end,
+	struct seen_pages *out);
+
+/* ---- merge.c: one stream out of two ---- */
+
+enum item_kind {
+	ITEM_EVENT,
+	ITEM_EXEC_ENTER, /* touches of tid are held back from here on */
+	ITEM_EXEC_FAILED, /* they were the old program's after all */
+	ITEM_PAGES, /* what a look into pagemap showed */
+};
+
+struct item {
+	struct item *next;
+	enum item_kind kind;
+	uint64_t time_ns; /* set by merge_push */
+	pid_t tid; /* EVENT of a start or exec: the thread's id from here on */
+	struct trace_event event; /* others: process and thread alone */
+	uint32_t mm; /* PAGES: of this address space */
+	struct seen_pages pages; /* EXEC: filled by the kernel; PAGES */
+	struct maps_buffer maps; /* the storage of the event's maps */
+	char *text[2]; /* the storage of its strings */
+};
+
+/* One page fault, as the kernel's ring had it. */
+struct sample {
+	uint64_t time_ns;
+	uint64_t addr;
+	pid_t tid;
+	uint32_t flags; /* TRACE_TOUCH_*; SAMPLE_LOST: addr is a number of them */
+};
+#define SAMPLE_LOST (1u << 31)
+
+struct merge;
+struct drain;
+
+struct item *item_create(enum item_kind);
+void item_destroy(struct item *);
+
+/* drain may be NULL: no samples. */
+struct merge *merge_create(struct trace_writer *, struct drain *, enum trace_source,
+	uint64_t start_ns);
+/* Stamps the item with the time and takes it over. */
+void merge_push(struct merge *, struct item *);
+/* Waits until all is written; totals into result.  Does not close the writer. */
+int merge_finish(struct merge *, struct record_result *, struct trace_error *);
+uint64_t now_ns(void);
+
+/* ---- perf.c: the kernel's page-fault events ---- */
+
+/*
+ * Attaches to pid, which must not have exec'ed yet, and to all it will start.
+ * *source: in, the best to try; out, what was permitted.  Returns NULL, with
+ * *source PAGEMAP, where none was.
+ */
+struct drain *drain_create(pid_t pid, enum trace_source *source);
+/* Moves what has come in to the end of the caller's arrays, one per CPU. */
+struct sample_queue {
+	struct sample *sample;
+	size_t first, nr, capacity;
+};
+unsigned int drain_nr_queues(const struct drain *);
+void drain_take(struct drain *, struct sample_queue *queues);
+void drain_destroy(struct drain *);
+
+/* ---- tracer.c ---- */
+
+struct tracer;
+struct files;
+
+struct tracer *tracer_create(struct merge *, struct files *, enum trace_source);
+/* The command, stopped before its exec and already seized. */
+int tracer_adopt(struct tracer *, pid_t pid);
+/* Runs until the last process has ended; gives the status of the command. */
+int tracer_run(struct tracer *, int *wait_status, struct trace_error *);
+uint32_t tracer_nr_processes(const struct tracer *);
+void tracer_destroy(struct tracer *);
+extern const int tracer_options; /* for PTRACE_SEIZE */
+
+/* Kills the tree at the next stop; safe in a signal handler. */
+void tracer_interrupt(void);
+
+/* ---- calls.c: system calls ---- */
+
+/* What the filter stops on, by what the tracer has to do. */
+enum stop_kind {
+	STOP_NONE,
+	STOP_CALL, /* a memory call: which, in stopped_call.call.nr */
+	STOP_CLONE, /* fork, vfork, clone, clone3 */
+	STOP_EXEC,
+};
+
+struct stopped_call {
+	enum stop_kind kind;
+	struct trace_call call; /* filled as far as the arguments go */
+	int fd; /* of the file it works on, or -1 */
+	uint64_t arg[6];
+	uint64_t clone_flags;
+	bool frees; /* may give pages or page tables back */
+};
+
+/* Installs the filter in the calling process; a negative errno on failure. */
+int calls_install_filter(void);
+/* Decodes the system call at which tid stopped. */
+void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out);
+/* Reads len bytes of the tracee's memory. */
+bool calls_read_memory(pid_t tid, uint64_t addr, void *into, size_t len);
+
+/* ---- files.c: which file is which ---- */
+
+struct files;
+
+struct files *files_create(struct merge *);
+void files_destroy(struct files *);
+/* The index of the file behind an open descriptor, introducing it if it is
+ * new; *bytes its size now.  known_only: TRACE_NONE for a new one. */
+uint32_t files_of_fd(struct files *, pid_t tid, int fd, bool known_only, uint64_t *bytes);
+uint32_t files_of_shm(struct files *, int shmid, uint64_t *bytes);
+/* Fills in the file of each map. */
+void files_of_maps(struct files *, struct maps_buffer *maps);
+
+/* ---- infer.c: read or write, where the source does not say ---- */
+
+struct model;
+
+struct model *model_create(uint64_t page_bytes);
+void model_destroy(struct model *);
+/* Keeps the model in step with an event that is about to be written. */
+void model_event(struct model *, const struct trace_event *);
+/* TRACE_TOUCH_* flags of a fault at addr by a thread of this address space;
+ * the page counts as touched from here on. */
+uint32_t model_touch(struct model *, uint32_t mm, uint64_t addr, uint32_t known_flags);
+/* Must a page seen in pagemap be told as a touch?  Its flags, or 0. */
+uint32_t model_seen(struct model *, uint32_t mm, uint64_t seen, bool files_too);
+
+#endif

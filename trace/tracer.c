@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ptrace loop: moves every thread of the tree from stop to stop.
+ *
+ * Threads are seized (PTRACE_SEIZE), so job control works as it would without
+ * us, and the kernel attaches every child by itself.  A seccomp filter stops
+ * the calls of calls.c at their entry; we let each run to its exit with
+ * PTRACE_SYSCALL to learn its result, and every other call runs at full
+ * speed.  See ptrace(2).
+ *
+ * The kernel may show a child's first stop before its parent's stop for the
+ * fork.  The child then waits, NEW and stopped, until the parent tells who
+ * it is.
+ */
+#include "tracer.h"
+
+#include <errno.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* <sys/ptrace.h> and <linux/ptrace.h> do not go together. */
+extern long ptrace(int request, ...);
+
+const int tracer_options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+	PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_TRACESECCOMP |
+	PTRACE_O_EXITKILL;
+
+static volatile sig_atomic_t interrupted;
+
+void tracer_interrupt(void)
+{
+	interrupted = 1;
+}
+
+/* ---- the tree ---- */
+
+static struct tracee **chain_of(struct tracer *t, pid_t tid)
+{
+	return &t->bucket[(unsigned int)tid % TRACEE_BUCKETS];
+}
+
+static struct tracee *find_tracee(struct tracer *t, pid_t tid)
+{
+	struct tracee *at = *chain_of(t, tid);
+
+	while (at && at->tid != tid)
+		at = at->next;
+	return at;
+}
+
+static void link_tracee(struct tracer *t, struct tracee *tracee)
+{
+	struct tracee **chain = chain_of(t, tracee->tid);
+
+	tracee->next = *chain;
+	*chain = tracee;
+	t->nr_tracees++;
+}
+
+static void unlink_tracee(struct tracer *t, struct tracee *tracee)
+{
+	struct tracee **at = chain_of(t, tracee->tid);
+
+	while (*at != tracee)
+		at = &(*at)->next;
+	*at = tracee->next;
+	t->nr_tracees--;
+}
+
+static struct tracee *add_tracee(struct tracer *t, pid_t tid)
+{
+	struct tracee *tracee = calloc(1, sizeof(*tracee));
+
+	if (!tracee) {
+		t->failed = true;
+		return NULL;
+	}
+	tracee->tid = tid;
+	link_tracee(t, tracee);
+	return tracee;
+}
+
+static struct space *add_space(struct tracer *t)
+{
+	struct space *space = calloc(1, sizeof(*space));
+
+	if (space)
+		space->index = t->nr_spaces++;
+	else
+		t->failed = true;
+	return space;
+}
+
+static void put_space(struct space *space)
+{
+	if (--space->nr_users == 0)
+		free(space);
+}
+
+/* Makes tracee the first thread of a process of its own. */
+static bool add_proc(struct tracer *t, struct tracee *tracee, struct space *space)
+{
+	struct proc *proc = space ? calloc(1, sizeof(*proc)) : NULL;
+
+	if (!proc) {
+		t->failed = true;
+		return false;
+	}
+	*proc = (struct proc){
+		.index = t->nr_processes++, .pid = tracee->tid, .nr_threads = 1, .space = space,
+	};
+	space->nr_users++;
+	tracee->proc = proc;
+	tracee->thread = t->nr_threads++;
+	tracee->state = TRACEE_LIVE;
+	return true;
+}
+
+/* ---- stops ---- */
+
+static void resume(struct tracee *tracee, int sig)
+{
+	/* ESRCH: killed meanwhile; waitpid will tell. */
+	ptrace(tracee->in_call ? PTRACE_SYSCALL : PTRACE_CONT, tracee->tid, 0, (long)sig);
+}
+
+/* Lets the call at whose entry the tracee stands run. */
+static void begin_call(struct tracer *t, struct tracee *tracee)
+{
+	struct space *space = tracee->proc->space;
+
+	space->busy = tracee;
+	tracee->in_call = true;
+	if (tracee->call.kind == STOP_CALL) {
+		if (tracee->call.frees)
+			observe_peak(tracee);
+		observe_pages_of_call(t, tracee);
+	} else {
+		observe_pages(t, tracee, 0, UINT64_MAX);
+	}
+	if (tracee->call.kind == STOP_EXEC) {
+		capture_take(t, tracee, &tracee->before_exec);
+		tell_exec_enter(t, tracee);
+	}
+	resume(tracee, 0);
+}
+
+static void hold(struct tracee *tracee)
+{
+	struct space *space = tracee->proc->space;
+
+	tracee->held = true;
+	tracee->next_held = NULL;
+	if (space->held_last)
+		space->held_last->next_held = tracee;
+	else
+		space->held_first = tracee;
+	space->held_last = tracee;
+}
+
+static void unhold(struct tracee *tracee)
+{
+	struct space *space = tracee->proc->space;
+	struct tracee **at = &space->held_first, *last = NULL;
+
+	while (*at != tracee) {
+		last = *at;
+		at = &last->next_held;
+	}
+	*at = tracee->next_held;
+	if (space->held_last == tracee)
+		space->held_last = last;
+	tracee->held = false;
+}
+
+/* The tracee's call is over, or never was: the next one may begin. */
+static void end_call(struct tracer *t, struct tracee *tracee)
+{
+	struct space *space = tracee->proc->space;
+	struct tracee *next;
+
+	capture_fini(&tracee->before_exec);
+	tracee->in_call = false;
+	if (tracee->held)
+		unhold(tracee);
+	if (space->busy != tracee)
+		return;
+	space->busy = NULL;
+	next = space->held_first;
+	if (next) {
+		unhold(next);
+		begin_call(t, next);
+	}
+}
+
+static void on_entry(struct tracer *t, struct tracee *tracee)
+{
+	struct ptrace_syscall_info info;
+	uint64_t arg[6];
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof(info), &info) < 0 ||
+	    info.op != PTRACE_SYSCALL_INFO_SECCOMP) {
+		resume(tracee, 0);
+		return;
+	}
+	for (int i = 0; i < 6; i++)
+		arg[i] = info.seccomp.args[i];
+	calls_decode(tracee->tid, info.seccomp.nr, arg, &tracee->call);
+	if (tracee->call.kind == STOP_NONE)
+		resume(tracee, 0);
+	else if (tracee->proc->space->busy)
+		hold(tracee);
+	else
+		begin_call(t, tracee);
+}
+
+static void on_exit_of_call(struct tracer *t, struct tracee *tracee)
+{
+	struct ptrace_syscall_info info;
+
+	if (tracee->in_call &&
+	    ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof(info), &info) > 0 &&
+	    info.op == PTRACE_SYSCALL_INFO_EXIT) {
+		if (tracee->call.kind == STOP_EXEC)
+			tell_exec_failed(t, tracee);
+		else if (tracee->call.kind == STOP_CALL && !tracee->proc->space->ours)
+			tell_call(t, tracee, info.exit.rval);
+	}
+	if (tracee->in_call)
+		end_call(t, tracee);
+	resume(tracee, 0);
+}
+
+/* tracee made child, by the call in tracee->call. */
+static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *child, int event)
+{
+	uint64_t flags = tracee->call.kind == STOP_CLONE ? tracee->call.clone_flags : 0;
+	struct trace_process_start start = {
+		.how = event == PTRACE_EVENT_VFORK ? TRACE_HOW_VFORK :
+			event == PTRACE_EVENT_CLONE ? TRACE_HOW_CLONE : TRACE_HOW_FORK,
+		.clone_flags = flags,
+		.parent = tracee->proc->index,
+		.shares_mm = flags & CLONE_VM,
+		.pid = (uint32_t)child->tid,
+	};
+
+	if (flags & CLONE_THREAD) {
+		child->proc = tracee->proc;
+		child->proc->nr_threads++;
+		child->thread = t->nr_threads++;
+		child->state = TRACEE_LIVE;
+		tell_thread_start(t, child);
+		return;
+	}
+	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
+		return;
+	start.mm = child->proc->space->index;
+	tell_process_start(t, child, &start);
+}
+
+static void on_clone(struct tracer *t, struct tracee *tracee, int event)
+{
+	unsigned long tid = 0;
+	struct tracee *child;
+
+	ptrace(PTRACE_GETEVENTMSG, tracee->tid, 0, &tid);
+	child = find_tracee(t, (pid_t)tid);
+	if (!child)
+		child = add_tracee(t, (pid_t)tid);
+	if (child && child->state == TRACEE_NEW) {
+		introduce(t, tracee, child, event);
+		if (child->proc && child->stopped)
+			resume(child, 0);
+	}
+	end_call(t, tracee);
+	resume(tracee, 0);
+}
+
+/* The process's other threads are gone; the kernel did not show each go. */
+static void forget_siblings(struct tracer *t, struct tracee *survivor)
+{
+	for (size_t i = 0; i < TRACEE_BUCKETS; i++) {
+		struct tracee **at = &t->bucket[i];
+
+		while (*at) {
+			struct tracee *old = *at;
+
+			if (old == survivor || old->proc != survivor->proc) {
+				at = &old->next;
+				continue;
+			}
+			if (old->state == TRACEE_LIVE) {
+				end_call(t, old);
+				survivor->proc->nr_threads--;
+				tell_thread_exit(t, old);
+			}
+			*at = old->next;
+			t->nr_tracees--;
+			free(old);
+		}
+	}
+}
+
+/* After exec the thread that called it has the process's id as its own. */
+static struct tracee *survivor_of_exec(struct tracer *t, pid_t tid)
+{
+	unsigned long former = 0;
+	struct tracee *survivor;
+
+	ptrace(PTRACE_GETEVENTMSG, tid, 0, &former);
+	survivor = find_tracee(t, (pid_t)former);
+	if (!survivor || !survivor->proc)
+		return NULL;
+	forget_siblings(t, survivor);
+	unlink_tracee(t, survivor);
+	survivor->tid = tid;
+	link_tracee(t, survivor);
+	return survivor;
+}
+
+static void on_exec(struct tracer *t, pid_t tid)
+{
+	struct tracee *tracee = survivor_of_exec(t, tid);
+	struct capture before;
+	struct space *old, *space;
+
+	if (!tracee)
+		return;
+	old = tracee->proc->space;
+	before = tracee->before_exec;
+	tracee->before_exec = (struct capture){ 0 };
+	if (old->nr_users == 1)
+		tell_mm_end(t, tracee, true, &before);
+	capture_fini(&before);
+	end_call(t, tracee);
+	space = add_space(t);
+	if (!space)
+		return;
+	space->nr_users = 1;
+	tracee->proc->space = space;
+	put_space(old);
+	tell_exec(t, tracee);
+	resume(tracee, 0);
+}
+
+/* The thread runs no more code of its own.  c: NULL where it is gone already. */
+static void finish(struct tracer *t, struct tracee *tracee, int status, bool can_look)
+{
+	struct proc *proc = tracee->proc;
+	struct capture c;
+
+	end_call(t, tracee);
+	tracee->state = TRACEE_EXITING;
+	if (--proc->nr_threads) {
+		tell_thread_exit(t, tracee);
+		tracee->proc = NULL;
+		return;
+	}
+	if (can_look)
+		observe_pages(t, tracee, 0, UINT64_MAX);
+	capture_take(t, tracee, &c);
+	tell_process_exit(t, tracee, status, &c);
+	capture_fini(&c);
+	put_space(proc->space);
+	tracee->proc = NULL;
+	free(proc);
+}
+
+static void on_exit_stop(struct tracer *t, struct tracee *tracee)
+{
+	unsigned long status = 0;
+
+	ptrace(PTRACE_GETEVENTMSG, tracee->tid, 0, &status);
+	if (tracee->state == TRACEE_LIVE)
+		finish(t, tracee, (int)status, true);
+	resume(tracee, 0);
+}
+
+static void on_gone(struct tracer *t, struct tracee *tracee, int wait_status)
+{
+	if (tracee->tid == t->command)
+		t->command_status = wait_status;
+	/* Killed so hard that it had no exit stop. */
+	if (tracee->state == TRACEE_LIVE)
+		finish(t, tracee, wait_status, false);
+	unlink_tracee(t, tracee);
+	free(tracee);
+}
+
+static bool is_stop_signal(int sig)
+{
+	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+/* A stop that is no event: a signal on its way, or job control. */
+static void on_signal(struct tracee *tracee, int event, int sig)
+{
+	if (event != PTRACE_EVENT_STOP)
+		resume(tracee, sig);
+	else if (is_stop_signal(sig))
+		ptrace(PTRACE_LISTEN, tracee->tid, 0, 0);
+	else
+		resume(tracee, 0);
+}
+
+static void on_stop(struct tracer *t, struct tracee *tracee, int wait_status)
+{
+	int event = wait_status >> 16, sig = WSTOPSIG(wait_status);
+
+	if (tracee->state == TRACEE_NEW) {
+		tracee->stopped = true;
+		return;
+	}
+	if (tracee->state == TRACEE_EXITING) {
+		resume(tracee, 0);
+		return;
+	}
+	/* It was held at the entry of a call and something woke it. */
+	if (tracee->held)
+		end_call(t, tracee);
+	switch (event) {
+	case PTRACE_EVENT_SECCOMP:
+		on_entry(t, tracee);
+		break;
+	case PTRACE_EVENT_FORK:
+	case PTRACE_EVENT_VFORK:
+	case PTRACE_EVENT_CLONE:
+		on_clone(t, tracee, event);
+		break;
+	case PTRACE_EVENT_EXIT:
+		on_exit_stop(t, tracee);
+		break;
+	default:
+		if (!event && sig == (SIGTRAP | 0x80))
+			on_exit_of_call(t, tracee);
+		else
+			on_signal(tracee, event, sig);
+		break;
+	}
+}
+
+static void kill_all(struct tracer *t)
+{
+	for (size_t i = 0; i < TRACEE_BUCKETS; i++)
+		for (struct tracee *at = t->bucket[i]; at; at = at->next)
+			kill(at->tid, SIGKILL);
+}
+
+struct tracer *tracer_create(struct merge *merge, struct files *files, enum trace_source source)
+{
+	struct tracer *t = calloc(1, sizeof(*t));
+
+	if (t) {
+		t->merge = merge;
+		t->files = files;
+		t->source = source;
+	}
+	interrupted = 0;
+	return t;
+}
+
+int tracer_adopt(struct tracer *t, pid_t pid)
+{
+	struct trace_process_start start = {
+		.how = TRACE_HOW_COMMAND, .parent = TRACE_NONE, .pid = (uint32_t)pid,
+	};
+	struct tracee *tracee = add_tracee(t, pid);
+
+	if (!tracee || !add_proc(t, tracee, add_space(t)))
+		return -ENOMEM;
+	tracee->proc->space->ours = true;
+	t->command = pid;
+	tell_process_start(t, tracee, &start);
+	return 0;
+}
+
+int tracer_run(struct tracer *t, int *wait_status, struct trace_error *error)
+{
+	bool killed = false;
+
+	while (t->nr_tracees) {
+		struct tracee *tracee;
+		int status;
+		pid_t tid;
+
+		if ((interrupted || t->failed) && !killed) {
+			kill_all(t);
+			killed = true;
+		}
+		tid = waitpid(-1, &status, __WALL);
+		if (tid < 0 && errno == EINTR)
+			continue;
+		if (tid < 0)
+			break;
+		if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_EXEC) {
+			on_exec(t, tid);
+			continue;
+		}
+		tracee = find_tracee(t, tid);
+		if (!tracee && WIFSTOPPED(status))
+			tracee = add_tracee(t, tid);
+		if (!tracee)
+			continue;
+		if (WIFSTOPPED(status))
+			on_stop(t, tracee, status);
+		else
+			on_gone(t, tracee, status);
+	}
+	*wait_status = t->command_status;
+	return t->failed ? trace_fail(error, ENOMEM, 0, "the recorder ran out of memory") : 0;
+}
+
+uint32_t tracer_nr_processes(const struct tracer *t)
+{
+	return t->nr_processes;
+}
+
+void tracer_destroy(struct tracer *t)
+{
+	free(t);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the tracer knows of the tree it watches.  tracer.c moves threads from
+ * stop to stop; observe.c turns what is seen at a stop into items.
+ *
+ *	tracee  a thread        its life: NEW -> LIVE -> EXITING -> gone
+ *	proc    a process       has tracees, lives in a space
+ *	space   address space   has procs (several after vfork)
+ */
+#ifndef QUIRE_TRACE_TRACER_H
+#define QUIRE_TRACE_TRACER_H
+
+#include "recorder.h"
+
+struct space {
+	uint32_t index;
+	uint32_t nr_users; /* processes */
+	bool ours; /* the copy of the recorder that exec replaces */
+	/*
+	 * Memory calls of one address space run one at a time: busy is in
+	 * one, the others wait at its entry, oldest first.  So their order in
+	 * the recording is the order in which they took effect.
+	 */
+	struct tracee *busy;
+	struct tracee *held_first, *held_last;
+	uint64_t peak_page_table_bytes, peak_vmas;
+};
+
+struct proc {
+	uint32_t index;
+	pid_t pid;
+	uint32_t nr_threads; /* that have not reached their exit stop */
+	struct space *space;
+};
+
+/* What Linux says of an address space at this moment. */
+struct capture {
+	bool complete;
+	struct trace_said said;
+	struct maps_buffer maps;
+};
+
+struct tracee {
+	struct tracee *next; /* in its hash chain */
+	pid_t tid;
+	enum { TRACEE_NEW, TRACEE_LIVE, TRACEE_EXITING } state;
+	bool stopped; /* NEW: its first stop came before its introduction */
+	bool in_call; /* between the entry and the exit of a stopped call */
+	bool held; /* in its space's list */
+	struct tracee *next_held;
+	struct proc *proc; /* NULL: NEW */
+	uint32_t thread;
+	struct stopped_call call;
+	struct capture before_exec;
+};
+
+#define TRACEE_BUCKETS 1024
+
+struct tracer {
+	struct merge *merge;
+	struct files *files;
+	enum trace_source source;
+	struct tracee *bucket[TRACEE_BUCKETS];
+	uint32_t nr_tracees;
+	uint32_t nr_processes, nr_threads, nr_spaces;
+	pid_t command; /* its pid */
+	int command_status;
+	bool failed; /* out of memory: the tree is killed */
+};
+
+/* ---- observe.c ---- */
+
+void capture_take(struct tracer *, struct tracee *, struct capture *);
+void capture_fini(struct capture *);
+/* Remembers how large the page tables are, before they may shrink. */
+void observe_peak(struct tracee *);
+/* Tells which pages of [start, end) are there, where the source of touches
+ * misses some. */
+void observe_pages(struct tracer *, struct tracee *, uint64_t start, uint64_t end);
+/* The pages that the call in tracee->call may take away or change. */
+void observe_pages_of_call(struct tracer *, struct tracee *);
+
+void tell_process_start(struct tracer *, struct tracee *, const struct trace_process_start *);
+void tell_thread_start(struct tracer *, struct tracee *);
+void tell_thread_exit(struct tracer *, struct tracee *);
+/* Ends the process's space too, if it was the last in it.  Takes over c. */
+void tell_process_exit(struct tracer *, struct tracee *, int status, struct capture *c);
+void tell_mm_end(struct tracer *, struct tracee *, bool by_exec, struct capture *c);
+void tell_exec(struct tracer *, struct tracee *);
+void tell_exec_enter(struct tracer *, struct tracee *);
+void tell_exec_failed(struct tracer *, struct tracee *);
+void tell_call(struct tracer *, struct tracee *, int64_t result);
+
+#endif
