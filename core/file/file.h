@@ -9,6 +9,25 @@
  * A file is an open handle: a reference to a mapping with an access mode.
  *
  * Lock key:  (C) constant  (A) atomic  (S) size lock  (X) index lock
+ *            (F) folio lock
+ *
+ * Invariants:
+ *   1. folio->mapping is a mapping exactly while the mapping's index holds the
+ *      folio at folio->index; both change in one hold of the index lock, the
+ *      folio lock held too when it ends.  The index owns one reference.
+ *   2. Beyond the size the index holds nothing, but during mapping_write (which
+ *      creates a folio before it raises the size): lookups for a fault ask the
+ *      size.
+ *   3. FRAME_DIRTY of a folio of the index changes under (X); nr_dirty counts.
+ *   4. Of a host-backed file no entry is writable unless its folio is marked
+ *      dirty; the mark is set before the entry becomes writable, in the same
+ *      hold of the table lock or the folio lock.
+ *
+ * Truncation against faults.  Truncation lowers the size, takes the folios out
+ * of the index, each under its folio lock, and unmaps last.  A fault that maps
+ * a folio (or a private copy of it) looks at folio->mapping under the folio
+ * lock or the table lock and writes its entry before it lets go of that lock:
+ * either it sees the folio gone, or the unmapping that follows sees its entry.
  */
 #ifndef FILE_FILE_H
 #define FILE_FILE_H
@@ -22,18 +41,23 @@ struct mapping {
 	struct files *files;            /* (C) the room's state */
 	enum quire_file_kind kind;      /* (C) */
 	struct quire_backing backing;   /* (C) host-backed only */
-	struct refcount refs;           /* handles and VMAs' files */
-	struct rwsem size_lock;         /* rank file: write to truncate, read to fault */
-	u64 size_bytes;                 /* (A) changed under (S) write */
+	struct refcount refs;           /* handles */
+	struct mutex size_lock;         /* rank file: truncation, punch, plain write and
+	                                   writeback, one at a time; never a fault */
+	u64 size_bytes;                 /* (A) changed under (S) and (X) */
+	u64 backed_bytes;               /* (A) like size_bytes: what lies beyond reads as
+	                                   zeros, whatever the backing holds there */
+	u64 backing_end_bytes;          /* (S) the backing holds nothing beyond */
 	struct spinlock index_lock;     /* rank page_cache: guards (X); readers use RCU */
 	struct maple_tree folios;       /* (X) page index -> folio, a range per folio */
-	u64 nr_pages;                   /* (A) pages in the cache */
-	u64 nr_dirty;                   /* (A) folios marked dirty */
+	u64 nr_pages;                   /* (X)+(A) pages in the cache */
+	u64 nr_dirty;                   /* (X)+(A) folios marked dirty */
 	u32 nr_writable_maps;           /* (A) VMAs that may write to it */
 	struct i_mmap i_mmap;
 	u64 id;                         /* (C) for people: unique in the instance */
 };
 
+/* What include/quire/file.h calls struct quire_file. */
 struct file {
 	struct mapping *mapping; /* (C) reference */
 	struct refcount refs;    /* (A) */
@@ -55,53 +79,102 @@ int files_init(struct files *files, struct phys *phys, struct rmap *rmap,
 	       struct objcache *tree_nodes) MUST_CHECK;
 u64 files_fini(struct files *files); /* objects leaked */
 
+static inline struct file *file_of(struct quire_file *file)
+{
+	return (struct file *)(void *)file;
+}
+
 /* A new file of `size_bytes` with one handle.  0, -ENOMEM, -EINVAL. */
 int file_create(struct files *files, const struct quire_file_config *config,
 		struct file **ret_file) MUST_CHECK;
-/* Another handle on the same mapping. */
+/* Another handle on the same mapping.  0, -ENOMEM, -EINVAL for a bad mode. */
 int file_reopen(struct file *file, u32 mode, struct file **ret_file) MUST_CHECK;
 void file_get(struct file *file);
-/* The last put of the last handle drops the cache. */
+/* The last put of the last handle drops the cache, dirty pages written back
+ * first as far as the backing takes them. */
 void file_put(struct file *file);
+
+/* The largest size a file may have. */
+#define FILE_SIZE_MAX ((u64)INT64_MAX & PAGE_MASK)
+
+/* Pages that the size covers. */
+static inline u64 mapping_size_pages(const struct mapping *mapping)
+{
+	return page_align_up(atomic_load(&mapping->size_bytes)) >> PAGE_SHIFT;
+}
+
+/*
+ * Is the folio in the mapping, with page `index`?  Pre: a reference.  The
+ * answer holds until the folio lock, when held, is dropped.
+ */
+static inline bool folio_is_at(const struct folio *folio, const struct mapping *mapping,
+			       u64 index)
+{
+	/* ACQUIRE pairs with the insertion: the folio's index is seen too. */
+	return atomic_load_acquire(&folio->mapping) == (const void *)mapping &&
+	       index - atomic_load(&folio->index) < folio_nr_pages(folio);
+}
 
 /*
  * The folio that holds page `index`, with a reference, or NULL.  RCU inside:
  * no lock needed; the folio may be truncated a moment later (check
- * folio->mapping under the folio lock).
+ * folio->mapping under the folio lock), and may not be uptodate.
  */
 struct folio *mapping_find_folio(struct mapping *mapping, u64 index);
 /*
  * The same, created and read in if missing; uptodate and with a reference.
+ * What lies around it is read in too, as far as there is memory.
  * 0; -ENOMEM; -EIO; -ERANGE when index is beyond the file's size (for a fault:
  * SIGBUS).
  */
 int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_folio) MUST_CHECK;
 /*
- * Calls `visit` for each uptodate folio present in [first, last], with no
- * reference taken, under RCU: fault-around.  A false return ends it.
+ * Calls `visit` for each uptodate folio present in [first, last] and inside the
+ * size, with no reference taken, under RCU: fault-around.  `index` is the
+ * folio's first page in the range.  A visitor that wants the folio takes a
+ * reference unless there is none any more, and then asks folio_is_at().
+ * A false return ends it.
  */
 void mapping_for_each_cached(struct mapping *mapping, u64 first, u64 last,
 			     bool (*visit)(struct folio *folio, u64 index, void *arg),
 			     void *arg);
 
-/* Marks dirty for writeback; folio lock or table lock held. */
+/*
+ * Marks dirty for writeback; folio lock or table lock held, and kept until the
+ * write it announces is done or the entry is writable.  Nothing for a folio
+ * that was truncated.
+ */
 void mapping_dirty_folio(struct mapping *mapping, struct folio *folio);
 
 /*
- * Sets the size; what lies beyond is unmapped everywhere (through `unmap`,
- * which mm/ fills in), removed, and the tail of the last page zeroed.
+ * Sets the size; what lies beyond is removed, unmapped everywhere (through
+ * `unmap`, which mm/ fills in), and the tail of the last page zeroed.
+ * 0, or -EINVAL for a size above FILE_SIZE_MAX: needs no memory.
  */
 typedef void mapping_unmap_fn(struct mapping *mapping, u64 first_index, u64 last_index,
 			      bool even_private_copies);
 int mapping_truncate(struct mapping *mapping, u64 size_bytes, mapping_unmap_fn *unmap) MUST_CHECK;
-/* Drops the pages of whole-page range [first, last] (MADV_REMOVE, hole punch). */
+/*
+ * Drops the pages of whole-page range [first, last] (MADV_REMOVE, hole punch),
+ * which then read as zeros; private copies stay.  0; -EIO when a backing does
+ * not take the zeros, with some of them written.
+ */
 int mapping_punch(struct mapping *mapping, u64 first_index, u64 last_index,
 		  mapping_unmap_fn *unmap) MUST_CHECK;
-/* Writes dirty folios in [first, last] back; clean means write-protected and
- * not dirty in every table first.  0 or -EIO. */
+/*
+ * Writes dirty folios in [first, last] back; clean means write-protected and
+ * not dirty in every table first.  0 or -EIO: what could not be written stays
+ * dirty, the rest is written.
+ */
 int mapping_writeback(struct mapping *mapping, u64 first_index, u64 last_index) MUST_CHECK;
-/* Plain read and write through the cache. */
+/* Plain read and write through the cache; a write extends the file.  0, -EIO,
+ * -ENOMEM; -ERANGE for a read beyond the end; -EFBIG.  A write that fails has
+ * written, and extended the file, up to the page it failed at. */
 int mapping_read(struct mapping *mapping, u64 offset, void *buf, u64 len_bytes) MUST_CHECK;
 int mapping_write(struct mapping *mapping, u64 offset, const void *buf, u64 len_bytes) MUST_CHECK;
+
+/* Asserts what the index says of its folios; stops the machine on a breach.
+ * Pre: nobody else uses the mapping. */
+void mapping_check(struct mapping *mapping);
 
 #endif

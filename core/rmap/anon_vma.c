@@ -354,12 +354,11 @@ void i_mmap_remove(struct i_mmap *i_mmap, struct vma *vma)
 	rwsem_write_lock(&i_mmap->lock);
 	interval_remove(&i_mmap->vmas, &vma->i_mmap);
 	rwsem_write_unlock(&i_mmap->lock);
-	vma->i_mmap_tree = NULL;
 }
 
 void rmap_vma_change_begin(struct vma *vma) NO_LOCK_ANALYSIS /* ends in _end */
 {
-	if (vma->i_mmap_tree) {
+	if (vma->mapping) {
 		rwsem_write_lock(&vma->i_mmap_tree->lock);
 		interval_remove(&vma->i_mmap_tree->vmas, &vma->i_mmap);
 	}
@@ -385,7 +384,7 @@ void rmap_vma_change_end(struct vma *vma) NO_LOCK_ANALYSIS /* began in _begin */
 		}
 		rwsem_write_unlock(&vma->anon_vma->root->lock);
 	}
-	if (vma->i_mmap_tree) {
+	if (vma->mapping) {
 		node_set_range(&vma->i_mmap, vma);
 		interval_insert(&vma->i_mmap_tree->vmas, &vma->i_mmap);
 		rwsem_write_unlock(&vma->i_mmap_tree->lock);
@@ -421,7 +420,7 @@ void vma_rmap_check(struct vma *vma)
 {
 	struct anon_vma *root;
 
-	if (vma->i_mmap_tree) {
+	if (vma->mapping) {
 		rwsem_read_lock(&vma->i_mmap_tree->lock);
 		ensure(vma->i_mmap.first == vma->pgoff);
 		ensure(vma->i_mmap.last == vma->pgoff + vma_nr_pages(vma) - 1);

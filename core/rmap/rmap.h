@@ -75,14 +75,6 @@ u64 rmap_fini(struct rmap *rmap);
 
 /* ---- which VMAs: mmap write lock held unless said otherwise --------------- */
 
-/* A VMA that was just allocated or copied: in no tree, with no anon_vma. */
-static inline void vma_rmap_init(struct vma *vma)
-{
-	vma->anon_vma = NULL;
-	list_init(&vma->anon_chain);
-	vma->i_mmap_tree = NULL;
-}
-
 int anon_vma_prepare_slow(struct rmap *rmap, struct vma *vma,
 			  struct anon_vma *share) MUST_CHECK;
 /*
@@ -135,6 +127,7 @@ void i_mmap_remove(struct i_mmap *i_mmap, struct vma *vma);
 /*
  * Brackets a change of start, end or pgoff of a VMA: takes it out of its
  * interval trees with their locks held, and puts it back.  Cannot fail.
+ * Pre: a VMA of a file was inserted in the file's i_mmap.
  * One VMA at a time: where pages pass from one VMA to another, the one that
  * grows changes first, so that a walk may meet a page twice but never misses it.
  */

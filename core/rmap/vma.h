@@ -62,8 +62,8 @@ struct vma {
 	struct anon_vma *anon_vma;     /* (M)+(page_table lock when set under a read lock) */
 	struct list anon_chain;        /* (M) its anon_vma_links */
 	struct interval_node i_mmap;   /* (I) */
-	struct i_mmap *i_mmap_tree;    /* (M) where `i_mmap` is in, or NULL: written by
-	                                  i_mmap_insert and i_mmap_remove alone */
+	struct i_mmap *i_mmap_tree;    /* (M) where `i_mmap` was inserted; means nothing
+	                                  before that, or without a mapping */
 	const char *name;              /* (C) for people; may be NULL */
 	struct vma *next_detached; /* (M) list of VMAs on their way out of the mm */
 };

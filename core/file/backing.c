@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reading from and writing to what a host-backed file's contents come from,
+ * and writeback.
+ *
+ * A backing can be read and written but not cut.  So the mapping remembers up
+ * to where the backing still holds the file's contents (backed_bytes, lowered
+ * by truncation) and up to where it may hold anything (backing_end_bytes).
+ * Between the two lie bytes of the past: they are not read, and are written
+ * over with zeros before backed_bytes is raised past them.
+ *
+ * Writeback.  Under the folio lock: (1) the dirty mark is taken off, (2) every
+ * entry is write-protected and cleaned, TLBs flushed, (3) the bytes are
+ * written.  A store that came before (2) is in the bytes; a later one faults
+ * and marks the folio again.  Were the mark taken off after (2), a fault
+ * between the two would find it still set, make its entry writable, and lose
+ * it.  An unmapper that took a dirty entry marks the folio first and keeps its
+ * mapcount until after its flush, so (2) waits for it (letter
+ * 001_ef4970009e19dfd6.txt).
+ */
+#include "file/cache.h"
+
+#include "base/memory.h"
+
+static const u8 zeros[512];
+
+static u64 folio_offset(const struct folio *folio)
+{
+	return folio->index << PAGE_SHIFT;
+}
+
+static u64 folio_len_bytes(const struct folio *folio)
+{
+	return folio_nr_pages(folio) << PAGE_SHIFT;
+}
+
+int backing_read_folio(struct mapping *mapping, struct folio *folio)
+{
+	u64 offset = folio_offset(folio), len_bytes = folio_len_bytes(folio);
+	u64 backed = atomic_load(&mapping->backed_bytes);
+	u64 there = backed > offset ? u64_min(backed - offset, len_bytes) : 0;
+	char *bytes = folio_bytes(mapping->files->phys, folio);
+
+	check(mapping->kind == QUIRE_FILE_HOST);
+	if (there && mapping->backing.read(mapping->backing.context, offset, bytes, there))
+		return -QUIRE_EIO;
+	mem_zero(bytes + there, len_bytes - there);
+	return 0;
+}
+
+static int write_zeros(struct mapping *mapping, u64 offset, u64 end)
+{
+	const struct quire_backing *backing = &mapping->backing;
+
+	while (offset < end) {
+		u64 len_bytes = u64_min(end - offset, sizeof(zeros));
+
+		if (backing->write(backing->context, offset, zeros, len_bytes))
+			return -QUIRE_EIO;
+		offset += len_bytes;
+	}
+	return 0;
+}
+
+int backing_zero(struct mapping *mapping, u64 offset, u64 end)
+{
+	return write_zeros(mapping, offset, u64_min(end, mapping->backed_bytes));
+}
+
+int backing_write_folio(struct mapping *mapping, struct folio *folio)
+{
+	const struct quire_backing *backing = &mapping->backing;
+	u64 offset = folio_offset(folio), end = offset + folio_len_bytes(folio);
+	int err;
+
+	end = u64_min(end, atomic_load(&mapping->size_bytes));
+	if (end <= offset)
+		return 0;
+	if (offset > mapping->backed_bytes) {
+		err = write_zeros(mapping, mapping->backed_bytes,
+				  u64_min(offset, mapping->backing_end_bytes));
+		if (err)
+			return err;
+	}
+	if (backing->write(backing->context, offset,
+			   folio_bytes(mapping->files->phys, folio), end - offset))
+		return -QUIRE_EIO;
+	atomic_store(&mapping->backed_bytes, u64_max(mapping->backed_bytes, end));
+	mapping->backing_end_bytes = u64_max(mapping->backing_end_bytes, end);
+	return 0;
+}
+
+/* ---- writeback ---------------------------------------------------------------- */
+
+static int write_back_folio(struct mapping *mapping, struct folio *folio)
+{
+	int err = 0;
+
+	folio_lock(folio);
+	if (cache_clear_dirty(mapping, folio)) {
+		rmap_clean(mapping->files->rmap, folio, &mapping->i_mmap);
+		err = backing_write_folio(mapping, folio);
+		if (err)
+			mapping_dirty_folio(mapping, folio);
+	}
+	folio_unlock(folio);
+	return err;
+}
+
+int mapping_writeback(struct mapping *mapping, u64 first_index, u64 last_index)
+{
+	struct folio *folios[CACHE_BATCH];
+	u64 index = first_index;
+	int result = 0;
+	u32 nr;
+
+	if (mapping->kind == QUIRE_FILE_MEMORY)
+		return 0;
+	mutex_lock(&mapping->size_lock);
+	while ((nr = cache_find_batch(mapping, &index, last_index, FRAME_DIRTY, folios)) != 0) {
+		for (u32 i = 0; i < nr; i++) {
+			if (write_back_folio(mapping, folios[i]))
+				result = -QUIRE_EIO;
+			folio_put(mapping->files->phys, folios[i]);
+		}
+	}
+	mutex_unlock(&mapping->size_lock);
+	return result;
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The index of a file's folios.
+ *
+ * Guarantees.  A lookup takes no lock: it reads the index under RCU, takes a
+ * reference unless there is none any more, and then looks whether the folio is
+ * still where it was found.  Removal needs no memory.
+ *
+ * Design.  A maple tree of ranges, one entry a folio of whatever order.  A
+ * frame may be freed and used for something else between a reader's look at
+ * the index and its reference: then folio->mapping is no longer this mapping,
+ * because it is one exactly while the folio is in its index (invariant 1 of
+ * file.h), and the reader gives the reference back.  Such a stray reference
+ * may be the last one; every frame that has references is freed by its last
+ * put, so that is harmless.
+ *
+ * To take an entry out of a tree can need nodes.  So removal first overwrites
+ * entries in place by GONE, which a lookup takes for a hole, and then makes the
+ * range a hole if there is memory for that; else the marks stay until somebody
+ * stores over them, and the tree is the larger for it, nothing else.
+ */
+#include "file/cache.h"
+
+#include "sync/rcu.h"
+
+static const u64 gone_mark;
+#define GONE ((void *)(uintptr_t)&gone_mark)
+
+/* ---- lookups ----------------------------------------------------------------- */
+
+/* A reference to what was found at `index`; false when it is not there any
+ * more. */
+static bool hold_found(struct mapping *mapping, struct folio *folio, u64 index)
+{
+	if (!refcount_get_unless_zero(&folio->refs))
+		return false;
+	if (likely(folio_is_at(folio, mapping, index)))
+		return true;
+	folio_put(mapping->files->phys, folio);
+	return false;
+}
+
+struct folio *mapping_find_folio(struct mapping *mapping, u64 index)
+{
+	struct folio *folio;
+
+	rcu_read_lock();
+	folio = maple_load(&mapping->folios, index);
+	if (folio == GONE || (folio && !hold_found(mapping, folio, index)))
+		folio = NULL;
+	rcu_read_unlock();
+	return folio;
+}
+
+void mapping_for_each_cached(struct mapping *mapping, u64 first, u64 last,
+			     bool (*visit)(struct folio *folio, u64 index, void *arg),
+			     void *arg)
+{
+	u64 size_pages = mapping_size_pages(mapping);
+	struct maple_cursor cur = maple_cursor(&mapping->folios, first, first);
+	struct folio *folio;
+
+	if (size_pages == 0)
+		return;
+	last = u64_min(last, size_pages - 1);
+	rcu_read_lock();
+	maple_for_each(&cur, folio, last) {
+		if (folio == GONE || !folio_is_uptodate(folio))
+			continue;
+		if (!visit(folio, u64_max(first, cur.first), arg))
+			break;
+	}
+	rcu_read_unlock();
+}
+
+u32 cache_find_batch(struct mapping *mapping, u64 *index, u64 last, u32 flags,
+		     struct folio **ret_folios)
+{
+	struct maple_cursor cur = maple_cursor(&mapping->folios, *index, *index);
+	struct folio *folio;
+	u32 nr = 0;
+
+	if (*index > last)
+		return 0;
+	rcu_read_lock();
+	maple_for_each(&cur, folio, last) {
+		*index = cur.last + 1;
+		if (folio == GONE || (atomic_load(&folio->flags) & flags) != flags ||
+		    !hold_found(mapping, folio, cur.first))
+			continue;
+		ret_folios[nr++] = folio;
+		if (nr == CACHE_BATCH)
+			break;
+	}
+	rcu_read_unlock();
+	return nr;
+}
+
+/* ---- insertion ------------------------------------------------------------------ */
+
+/* 0; -EEXIST when a folio is there; -ERANGE; -ENOMEM. */
+static int index_insert(struct mapping *mapping, struct folio *folio, u64 index,
+			enum cache_limit limit)
+{
+	struct maple_cursor cur = maple_cursor(&mapping->folios, index, index);
+	void *there;
+	int err = 0;
+
+	spin_lock(&mapping->index_lock);
+	there = maple_walk(&cur);
+	if (there && there != GONE)
+		err = -QUIRE_EEXIST;
+	else if (limit == CACHE_INSIDE_SIZE && index >= mapping_size_pages(mapping))
+		err = -QUIRE_ERANGE;
+	if (err)
+		goto out;
+	atomic_store(&folio->index, index);
+	maple_set_range(&cur, index, index);
+	err = maple_store(&cur, folio);
+	if (err)
+		goto out;
+	atomic_store(&mapping->nr_pages, mapping->nr_pages + 1);
+	/* RELEASE pairs with folio_is_at. */
+	atomic_store_release(&folio->mapping, (void *)mapping);
+out:
+	spin_unlock(&mapping->index_lock);
+	return err;
+}
+
+/* A folio at `index`, with a reference, if there is none.  Of a memory-backed
+ * file it is uptodate.  Errors as index_insert. */
+static int create_folio(struct mapping *mapping, u64 index, enum cache_limit limit,
+			struct folio **ret_folio)
+{
+	struct phys *phys = mapping->files->phys;
+	bool memory = mapping->kind == QUIRE_FILE_MEMORY;
+	struct folio *folio = folio_alloc(phys, 0, memory ? ALLOC_ZERO : 0);
+	int err;
+
+	if (!folio)
+		return -QUIRE_ENOMEM;
+	if (memory)
+		atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_SWAPBACKED));
+	folio_get(folio); /* the index's */
+	err = index_insert(mapping, folio, index, limit);
+	if (err) {
+		folio_put_n(phys, folio, 2);
+		return err;
+	}
+	atomic_fetch_add(&mapping->files->nr_cached, 1);
+	*ret_folio = folio;
+	return 0;
+}
+
+/* ---- reading in ------------------------------------------------------------------- */
+
+/* Folio lock held.  -EAGAIN: it was truncated, look again. */
+static int make_uptodate_locked(struct mapping *mapping, struct folio *folio)
+{
+	int err;
+
+	if (unlikely(folio->mapping != (void *)mapping))
+		return -QUIRE_EAGAIN;
+	if (folio_is_uptodate(folio))
+		return 0;
+	err = backing_read_folio(mapping, folio);
+	if (!err)
+		folio_set_uptodate(folio);
+	return err;
+}
+
+static int make_uptodate(struct mapping *mapping, struct folio *folio)
+{
+	int err;
+
+	if (likely(folio_is_uptodate(folio)))
+		return 0;
+	folio_lock(folio);
+	err = make_uptodate_locked(mapping, folio);
+	folio_unlock(folio);
+	return err;
+}
+
+/* A backing is asked for this many pages at a time, the aligned window around
+ * the one that was missing. */
+#define READ_AROUND_PAGES 16
+
+/* Reads in what is missing of the window around `index`; best effort, and no
+ * trace of an error: who needs the page tries again. */
+static void read_around(struct mapping *mapping, u64 index)
+{
+	u64 first = align_down(index, READ_AROUND_PAGES);
+	u64 end = u64_min(first + READ_AROUND_PAGES, mapping_size_pages(mapping));
+
+	for (u64 i = first; i < end; i++) {
+		struct folio *folio;
+		int err;
+
+		if (i == index)
+			continue;
+		err = create_folio(mapping, i, CACHE_INSIDE_SIZE, &folio);
+		if (err == -QUIRE_EEXIST)
+			continue;
+		if (err)
+			return;
+		err = make_uptodate(mapping, folio);
+		folio_put(mapping->files->phys, folio);
+		if (err)
+			return;
+	}
+}
+
+/* The folio of page `index`, created if missing.  *ret_created says so. */
+static int find_or_create(struct mapping *mapping, u64 index, enum cache_limit limit,
+			  struct folio **ret_folio, bool *ret_created)
+{
+	int err;
+
+	for (;;) {
+		if (limit == CACHE_INSIDE_SIZE && index >= mapping_size_pages(mapping))
+			return -QUIRE_ERANGE;
+		*ret_created = false;
+		*ret_folio = mapping_find_folio(mapping, index);
+		if (*ret_folio)
+			return 0;
+		err = create_folio(mapping, index, limit, ret_folio);
+		if (err == -QUIRE_EEXIST)
+			continue;
+		*ret_created = !err;
+		return err;
+	}
+}
+
+int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_folio)
+{
+	struct folio *folio;
+	bool created;
+	int err;
+
+	do {
+		err = find_or_create(mapping, index, CACHE_INSIDE_SIZE, &folio, &created);
+		if (err)
+			return err;
+		err = make_uptodate(mapping, folio);
+		if (err)
+			folio_put(mapping->files->phys, folio);
+	} while (err == -QUIRE_EAGAIN);
+	if (err)
+		return err;
+	if (created && mapping->kind == QUIRE_FILE_HOST)
+		read_around(mapping, index);
+	*ret_folio = folio;
+	return 0;
+}
+
+int cache_lock_folio(struct mapping *mapping, u64 index, enum cache_limit limit,
+		     struct folio **ret_folio)
+	NO_LOCK_ANALYSIS /* locked only on success */
+{
+	struct folio *folio;
+	bool created;
+	int err;
+
+	do {
+		err = find_or_create(mapping, index, limit, &folio, &created);
+		if (err)
+			return err;
+		folio_lock(folio);
+		err = make_uptodate_locked(mapping, folio);
+		if (err)
+			cache_unlock_folio(mapping, folio);
+	} while (err == -QUIRE_EAGAIN);
+	if (!err)
+		*ret_folio = folio;
+	return err;
+}
+
+void cache_unlock_folio(struct mapping *mapping, struct folio *folio)
+	NO_LOCK_ANALYSIS /* pairs with cache_lock_folio */
+{
+	folio_unlock(folio);
+	folio_put(mapping->files->phys, folio);
+}
+
+/* ---- dirty marks -------------------------------------------------------------------- */
+
+void mapping_dirty_folio(struct mapping *mapping, struct folio *folio)
+{
+	if (folio_test(folio, FRAME_DIRTY))
+		return;
+	spin_lock(&mapping->index_lock);
+	if (folio->mapping == (void *)mapping && !frame_test_and_set(&folio->frame, FRAME_DIRTY))
+		atomic_store(&mapping->nr_dirty, mapping->nr_dirty + 1);
+	spin_unlock(&mapping->index_lock);
+}
+
+static bool clear_dirty_indexed(struct mapping *mapping, struct folio *folio)
+{
+	if (!frame_test_and_clear(&folio->frame, FRAME_DIRTY))
+		return false;
+	check(mapping->nr_dirty > 0);
+	atomic_store(&mapping->nr_dirty, mapping->nr_dirty - 1);
+	return true;
+}
+
+bool cache_clear_dirty(struct mapping *mapping, struct folio *folio)
+{
+	bool was_dirty;
+
+	spin_lock(&mapping->index_lock);
+	was_dirty = clear_dirty_indexed(mapping, folio);
+	spin_unlock(&mapping->index_lock);
+	return was_dirty;
+}
+
+/* ---- removal ------------------------------------------------------------------------- */
+
+/*
+ * Marks the entries of the folios, ascending, as gone; then makes a hole of
+ * where they were, unless another folio lies between.  Index lock held.
+ */
+static void index_remove(struct mapping *mapping, struct folio **folios, u32 nr)
+{
+	u64 first = folios[0]->index;
+	u64 last = folios[nr - 1]->index + folio_nr_pages(folios[nr - 1]) - 1;
+	struct maple_cursor cur = maple_cursor(&mapping->folios, first, first);
+	bool others = false;
+	void *entry;
+	u32 done = 0;
+
+	maple_for_each(&cur, entry, last) {
+		if (done < nr && entry == folios[done]) {
+			maple_replace(&cur, GONE);
+			done++;
+		} else if (entry != GONE) {
+			others = true;
+		}
+	}
+	check(done == nr);
+	maple_set_range(&cur, first, last);
+	if (!others && maple_store(&cur, NULL)) {
+		/* No memory: the marks stay. */
+	}
+}
+
+/* Pre: the folios are in the index, locked, with a reference of the caller's;
+ * both references are dropped. */
+static void remove_batch(struct mapping *mapping, struct folio **folios, u32 nr)
+	NO_LOCK_ANALYSIS /* locks of an array */
+{
+	struct phys *phys = mapping->files->phys;
+	u64 nr_pages = 0;
+
+	spin_lock(&mapping->index_lock);
+	index_remove(mapping, folios, nr);
+	for (u32 i = 0; i < nr; i++) {
+		clear_dirty_indexed(mapping, folios[i]);
+		atomic_store(&folios[i]->mapping, NULL);
+		nr_pages += folio_nr_pages(folios[i]);
+	}
+	atomic_store(&mapping->nr_pages, mapping->nr_pages - nr_pages);
+	spin_unlock(&mapping->index_lock);
+	atomic_fetch_sub(&mapping->files->nr_cached, nr_pages);
+	for (u32 i = 0; i < nr; i++) {
+		folio_unlock(folios[i]);
+		folio_put_n(phys, folios[i], 2);
+	}
+}
+
+void cache_remove_range(struct mapping *mapping, u64 first, u64 last)
+	NO_LOCK_ANALYSIS /* locks of an array */
+{
+	struct folio *folios[CACHE_BATCH];
+	u64 index = first;
+	u32 nr;
+
+	while ((nr = cache_find_batch(mapping, &index, last, 0, folios)) != 0) {
+		u32 nr_inside = 0;
+
+		for (u32 i = 0; i < nr; i++) {
+			if (folios[i]->index < first) {
+				folio_put(mapping->files->phys, folios[i]);
+				continue;
+			}
+			folio_lock(folios[i]);
+			folios[nr_inside++] = folios[i];
+		}
+		if (nr_inside)
+			remove_batch(mapping, folios, nr_inside);
+	}
+}
+
+/* ---- check ------------------------------------------------------------------------------ */
+
+void mapping_check(struct mapping *mapping)
+{
+	struct maple_cursor cur = maple_cursor(&mapping->folios, 0, 0);
+	u64 nr_pages = 0, nr_dirty = 0;
+	struct folio *folio;
+
+	spin_lock(&mapping->index_lock);
+	maple_check(&mapping->folios);
+	maple_for_each(&cur, folio, UINT64_MAX) {
+		if (folio == GONE)
+			continue;
+		ensure(folio->mapping == (void *)mapping);
+		ensure(folio->index == cur.first);
+		ensure(cur.last - cur.first + 1 == folio_nr_pages(folio));
+		ensure(refcount_read(&folio->refs) > 0);
+		ensure(cur.first < mapping_size_pages(mapping));
+		ensure(mapping->kind == QUIRE_FILE_HOST || folio_test(folio, FRAME_UPTODATE));
+		nr_pages += folio_nr_pages(folio);
+		nr_dirty += folio_test(folio, FRAME_DIRTY);
+	}
+	ensure(nr_pages == mapping->nr_pages && nr_dirty == mapping->nr_dirty);
+	spin_unlock(&mapping->index_lock);
+	interval_check(&mapping->i_mmap.vmas);
+}
