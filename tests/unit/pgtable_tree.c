@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The tree of tables against a list of the ranges that have one.
+ *
+ * variants: threads_4k threads_64k threads_tiny explore_tiny
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <quire/testing.h>
+
+#include "pgtable/pgtable.h"
+
+enum { NR_FRAMES = 400, NR_ADDRS = 24 };
+
+static struct phys phys;
+static struct pgtable pt;
+static u64 nr_free_before;
+
+static int setup(void **state)
+{
+	(void)state;
+	assert_int_equal(phys_init(&phys, NR_FRAMES, 4), 0);
+	nr_free_before = phys_nr_free(&phys);
+	assert_int_equal(pgtable_init(&pt, &phys, NULL, 1), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	assert_int_equal(pgtable_fini(&pt), 0);
+	assert_int_equal(phys_nr_free(&phys), nr_free_before);
+	assert_int_equal(phys_fini(&phys), 0);
+	return 0;
+}
+
+static void free_tables(u64 addr, u64 end, u64 floor, u64 ceiling)
+{
+	struct list tables;
+
+	list_init(&tables);
+	pgtable_unlink_range(&pt, addr, end, floor, ceiling, &tables);
+	while (!list_empty(&tables)) {
+		struct table *table = list_first(&tables, struct table, link);
+
+		list_remove(&table->link);
+		table_free(&pt, table);
+	}
+}
+
+/* Tables whose parents are of `level`: each is counted with the first address
+ * it serves. */
+static u64 tables_below(const u64 *addrs, unsigned nr, unsigned level)
+{
+	u64 count = 0;
+
+	for (unsigned i = 0; i < nr; i++) {
+		bool first = true;
+
+		for (unsigned j = 0; j < i; j++)
+			first &= addrs[i] >> QUIRE_LEVEL_SHIFT(level) !=
+				 addrs[j] >> QUIRE_LEVEL_SHIFT(level);
+		count += first;
+	}
+	return count;
+}
+
+static u64 tables_for(const u64 *addrs, unsigned nr)
+{
+	u64 count = 0;
+
+	for (unsigned level = 1; level < QUIRE_LEVELS; level++)
+		count += tables_below(addrs, nr, level);
+	return count;
+}
+
+static u64 random_addr(u64 *seed)
+{
+	*seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+	/* Of every size, so that tables are shared at every level. */
+	return ((*seed >> 20) % TASK_SIZE >> (*seed >> 9) % QUIRE_VA_BITS) & PAGE_MASK;
+}
+
+static void ensures_and_finds(void **state)
+{
+	u64 addrs[NR_ADDRS], seed = 1;
+	struct table *table, *found;
+	entry_t *slot;
+
+	(void)state;
+	for (unsigned i = 0; i < NR_ADDRS; i++) {
+		addrs[i] = random_addr(&seed);
+		assert_int_equal(pgtable_ensure(&pt, addrs[i], 0, &slot, &table), 0);
+		assert_int_equal(table->level, 0);
+		assert_int_equal(table->va, align_down(addrs[i], PMD_SIZE));
+		assert_ptr_equal(pgtable_find(&pt, addrs[i], 0, &found), slot);
+		assert_ptr_equal(found, table);
+		assert_int_equal(pt.table_bytes, tables_for(addrs, i + 1) * PAGE_SIZE);
+	}
+	assert_int_equal(pt.table_bytes_peak, pt.table_bytes);
+	free_tables(0, TASK_SIZE, 0, 0);
+	assert_int_equal(pt.table_bytes, 0);
+	assert_true(pt.table_bytes_peak > 0);
+	assert_null(pgtable_find(&pt, addrs[0], 0, &found));
+}
+
+/* Spans visit exactly the slots below existing tables, in order. */
+static void spans_cover_what_exists(void **state)
+{
+	u64 seed = 7, addr, nr_spans = 0, last_end = 0;
+	u64 addrs[NR_ADDRS];
+	struct table *table;
+	struct span span;
+	entry_t *slot;
+
+	(void)state;
+	for (unsigned i = 0; i < NR_ADDRS; i++) {
+		addrs[i] = random_addr(&seed);
+		assert_int_equal(pgtable_ensure(&pt, addrs[i], 0, &slot, &table), 0);
+	}
+	for (u64 at = 0; pgtable_next_span(&pt, at, TASK_SIZE, &span); at = span.end) {
+		assert_true(span.addr >= last_end && span.addr < span.end);
+		assert_int_equal(span.level, 0);
+		assert_ptr_equal(pgtable_find(&pt, span.addr, 0, &table), span.slots);
+		assert_ptr_equal(table, span.table);
+		last_end = span.end;
+		nr_spans++;
+	}
+	for (unsigned i = 0; i < NR_ADDRS; i++) {
+		/* A span that begins in the middle, and one cut short. */
+		addr = addrs[i];
+		assert_true(pgtable_next_span(&pt, addr, addr + PAGE_SIZE, &span));
+		assert_int_equal(span.addr, addr);
+		assert_int_equal(span.end, addr + PAGE_SIZE);
+	}
+	assert_int_equal(nr_spans, tables_below(addrs, NR_ADDRS, 1));
+	free_tables(0, TASK_SIZE, 0, 0);
+	assert_false(pgtable_next_span(&pt, 0, TASK_SIZE, &span));
+}
+
+/*
+ * Two mappings, A and B, whose pages share a table:
+ *
+ *     |<------- one level 0 table ------->|<----- another ----->|
+ *        A                B
+ */
+static void floor_and_ceiling(void **state)
+{
+	u64 a = 4 * PMD_SIZE, b = a + PMD_SIZE - PAGE_SIZE;
+	u64 all = (u64)(QUIRE_LEVELS - 1) * PAGE_SIZE;
+	struct table *table;
+	entry_t *slot;
+
+	(void)state;
+	assert_int_equal(pgtable_ensure(&pt, a, 0, &slot, &table), 0);
+	assert_int_equal(pgtable_ensure(&pt, b, 0, &slot, &table), 0);
+	assert_int_equal(pt.table_bytes, all);
+
+	/* B is still mapped above: its start is the ceiling, the table stays. */
+	free_tables(a, a + PAGE_SIZE, 0, b);
+	assert_int_equal(pt.table_bytes, all);
+	/* A is still mapped below. */
+	free_tables(b, b + PAGE_SIZE, a + PAGE_SIZE, 0);
+	assert_int_equal(pt.table_bytes, all);
+	/* Only the table's own span is free: the ones above stay. */
+	free_tables(b, b + PAGE_SIZE, a, a + PMD_SIZE);
+	assert_int_equal(pt.table_bytes, all - PAGE_SIZE);
+	free_tables(b, b + PAGE_SIZE, 0, 0);
+	/* The walk that would free them finds them without the one below. */
+	assert_int_equal(pt.table_bytes, 0);
+}
+
+/* What a failed ensure leaves is empty and goes with the range. */
+static void every_allocation_fails(void **state)
+{
+	u64 addr = 3 * PMD_SIZE;
+	struct table *table = NULL;
+	entry_t *slot = NULL;
+
+	(void)state;
+	for (unsigned n = 1; n < QUIRE_LEVELS; n++) {
+		quire_fail_nth(n);
+		assert_int_equal(pgtable_ensure(&pt, addr, 0, &slot, &table),
+				 -QUIRE_ENOMEM);
+		assert_null(slot);
+		assert_null(table);
+		assert_int_equal(pt.table_bytes, (n - 1) * PAGE_SIZE);
+		free_tables(addr, addr + PAGE_SIZE, 0, 0);
+		assert_int_equal(pt.table_bytes, 0);
+	}
+	quire_fail_nth(0);
+	assert_int_equal(pgtable_ensure(&pt, addr, 0, &slot, &table), 0);
+	free_tables(addr, addr + PAGE_SIZE, 0, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(ensures_and_finds, setup, teardown),
+		cmocka_unit_test_setup_teardown(spans_cover_what_exists, setup, teardown),
+		cmocka_unit_test_setup_teardown(floor_and_ceiling, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_allocation_fails, setup, teardown),
+	};
+
+	assert_int_equal(mach_attach(), 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
