@@ -150,6 +150,15 @@ static void run_take_sibling(struct edit *edit, u32 level, struct run *run, u32 
 	edit->dead[edit->nr_dead++] = node;
 }
 
+/* A node that grows may be short: rising addresses begin new nodes so. */
+static bool edit_shrinks(const struct edit *edit, u32 level, u32 nr)
+{
+	const struct step *left = &edit->left->at[level];
+
+	return left->node != edit->right->at[level].node ||
+	       nr < level_nr(level, left->node, left->last);
+}
+
 /* How many slots each new node gets; returns how many nodes. */
 static u32 run_cut(const struct run *run, u32 capacity, u32 sizes[RUN_PARTS_MAX])
 {
@@ -327,7 +336,7 @@ int edit_rebuild(struct edit *edit)
 		u32 a = left->slot, b = right->slot;
 
 		edit_bury(edit, level);
-		if (run.nr < level_min(level))
+		if (run.nr < level_min(level) && edit_shrinks(edit, level, run.nr))
 			run_take_sibling(edit, level, &run, &a, &b);
 		err = edit_emit(edit, level, &run, &parts);
 		if (err != 0)

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The maple benchmark as a program of its own: what callgrind runs. */
+#include "bench/bench.h"
+
+int main(int argc, char **argv)
+{
+	return bench_maple(argc, argv);
+}
