@@ -13,6 +13,12 @@
  * made anew thousands of times a second would wait for.  Our thread naps for
  * a millisecond to let a batch gather, is woken at once by somebody who waits
  * (mach_rcu_barrier), and sleeps until called after IDLE_NAPS empty naps.
+ *
+ * The thread ends before the host's fork() and begins again when there is
+ * work, on both sides: liburcu's list of readers would otherwise keep, in the
+ * child, a thread that is not there.  For the same reason a program that is
+ * to fork and go on using Quire in the child does so while no other thread is
+ * attached.
  */
 #define _GNU_SOURCE
 #include <urcu/urcu-memb.h>
@@ -48,7 +54,9 @@ static struct {
 	uint32_t state;              /* enum worker_state; the worker parks on it */
 	uint32_t nr_waiting;         /* in threads_rcu_barrier: no naps */
 	uint32_t has_worker;
-	pthread_mutex_t start_lock;  /* starting the worker */
+	uint32_t stop;               /* the worker is to end */
+	pthread_t worker;
+	pthread_mutex_t start_lock;  /* starting and ending the worker */
 } rcu = { .start_lock = PTHREAD_MUTEX_INITIALIZER };
 
 #ifdef THREADS_TSAN
@@ -118,6 +126,7 @@ static void worker_park(enum worker_state state, long wait_ns)
 	mach_store(&rcu.state, state, MACH_SEQ_CST);
 	busy = mach_load(&rcu.queue, MACH_SEQ_CST) &&
 	       (state == WORKER_SLEEPS || mach_load(&rcu.nr_waiting, MACH_SEQ_CST));
+	busy |= mach_load(&rcu.stop, MACH_SEQ_CST);
 	if (!busy)
 		syscall(SYS_futex, &rcu.state, FUTEX_WAIT_PRIVATE, state,
 			wait_ns ? &wait : NULL, NULL, 0);
@@ -130,7 +139,7 @@ static void *worker(void *unused)
 
 	(void)unused;
 	threads_attach_rcu();
-	for (;;) {
+	while (!mach_load(&rcu.stop, MACH_SEQ_CST)) {
 		struct mach_rcu_head *batch = take_queue();
 
 		if (batch) {
@@ -145,39 +154,8 @@ static void *worker(void *unused)
 		else
 			worker_park(WORKER_SLEEPS, 0);
 	}
+	threads_rcu_unregister();
 	return NULL;
-}
-
-/* A child of the host's fork() has no worker, whatever its parent had. */
-static void forget_worker(void)
-{
-	rcu.has_worker = 0;
-	rcu.state = WORKER_AWAKE;
-}
-
-static void start_worker(void)
-{
-	static bool has_fork_handler;
-	pthread_attr_t detached;
-	pthread_t thread;
-	int err = 0;
-
-	pthread_mutex_lock(&rcu.start_lock);
-	if (!rcu.has_worker) {
-		pthread_attr_init(&detached);
-		pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-		err = pthread_create(&thread, &detached, worker, NULL);
-		pthread_attr_destroy(&detached);
-		if (err) {
-			fprintf(stderr, "quire: no thread for RCU callbacks: %s\n", strerror(err));
-			exit(EXIT_FAILURE);
-		}
-		if (!has_fork_handler)
-			pthread_atfork(NULL, NULL, forget_worker);
-		has_fork_handler = true;
-		mach_store(&rcu.has_worker, 1, MACH_RELEASE);
-	}
-	pthread_mutex_unlock(&rcu.start_lock);
 }
 
 /* Ends the worker's park if it is in one as deep as `state`. */
@@ -187,6 +165,52 @@ static void wake_worker(enum worker_state least)
 
 	if (state >= least && mach_cas(&rcu.state, &state, WORKER_AWAKE, MACH_SEQ_CST))
 		threads_wake(&rcu.state, 1);
+}
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&rcu.start_lock);
+	if (!rcu.has_worker)
+		return;
+	mach_store(&rcu.stop, 1, MACH_SEQ_CST);
+	wake_worker(WORKER_NAPS);
+	pthread_join(rcu.worker, NULL);
+	mach_store(&rcu.stop, 0, MACH_SEQ_CST);
+	mach_store(&rcu.has_worker, 0, MACH_RELEASE);
+}
+
+static void start_worker(void);
+
+static void after_fork_parent(void)
+{
+	pthread_mutex_unlock(&rcu.start_lock);
+	if (mach_load(&rcu.queue, MACH_RELAXED))
+		start_worker();
+}
+
+static void after_fork_child(void)
+{
+	rcu.nr_waiting = 0;
+	pthread_mutex_unlock(&rcu.start_lock);
+}
+
+static void start_worker(void)
+{
+	static bool has_fork_handlers;
+	int err = 0;
+
+	pthread_mutex_lock(&rcu.start_lock);
+	if (!has_fork_handlers)
+		err = pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	has_fork_handlers = true;
+	if (!err && !rcu.has_worker)
+		err = pthread_create(&rcu.worker, NULL, worker, NULL);
+	if (err) {
+		fprintf(stderr, "quire: no thread for RCU callbacks: %s\n", strerror(err));
+		exit(EXIT_FAILURE);
+	}
+	mach_store(&rcu.has_worker, 1, MACH_RELEASE);
+	pthread_mutex_unlock(&rcu.start_lock);
 }
 
 void threads_call_rcu(struct mach_rcu_head *head, void (*fn)(struct mach_rcu_head *head))
@@ -222,8 +246,8 @@ void threads_rcu_barrier(void)
 {
 	struct barrier barrier = { .done = 0 };
 
-	if (!mach_load(&rcu.has_worker, MACH_ACQUIRE))
-		return; /* nothing was ever queued */
+	if (!mach_load(&rcu.has_worker, MACH_ACQUIRE) && !mach_load(&rcu.queue, MACH_ACQUIRE))
+		return; /* nothing was queued since the start */
 	mach_fetch_add(&rcu.nr_waiting, 1, MACH_SEQ_CST);
 	threads_call_rcu(&barrier.head, barrier_reached);
 	while (!mach_load(&barrier.done, MACH_ACQUIRE)) {
