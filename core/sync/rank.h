@@ -14,7 +14,6 @@
 
 /*        name           together  guards; order among equals */
 #define LOCK_RANK_LIST(X)                                                              \
-	X(instance, one, "the list of address spaces of an instance")                  \
 	X(mmap, many, "an address space: its VMAs and layout; parent before child")    \
 	X(file, one, "a file's size and its truncation")                               \
 	X(folio, many, "a folio's contents and membership in a file; by rising index") \
@@ -24,6 +23,7 @@
 	X(pte, many, "the entries of one table; destination before source")            \
 	X(page_cache, one, "the index of a file's folios")                             \
 	X(commit, one, "commit accounting")                                            \
+	X(instance, one, "the list of address spaces of an instance")                  \
 	X(tree_alloc, one, "an object cache's shared slabs")                           \
 	X(zone, one, "the buddy allocator")                                            \
 	X(leaf, one, "locks under which nothing is taken")

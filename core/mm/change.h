@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The VMA side of this room: how the tree of VMAs is changed.
+ *
+ * Everything here runs under the mmap write lock.  One pattern holds it
+ * together, so that a call that fails leaves the address space as it was:
+ *
+ *   1. allocate VMAs, link them into anon_vmas (may fail, undone by freeing);
+ *   2. ONE store into the tree (may fail, leaves the tree unchanged);
+ *   3. replace entries in place, move boundaries, unlink and free what was
+ *      swallowed (cannot fail).
+ *
+ * In step 3 what grows grows before what shrinks shrinks: at every moment the
+ * reverse map finds a VMA for every mapped page.
+ */
+#ifndef MM_CHANGE_H
+#define MM_CHANGE_H
+
+#include "mm/mm.h"
+
+#define VMA_LOCK_FLAGS (VMA_LOCKED | VMA_LOCKONFAULT)
+
+/* What a range is or is to become: what neighbours must agree on to be one. */
+struct vma_spec {
+	u64 start, end;
+	u64 pgoff;
+	u32 flags;
+	struct file *file;
+	struct anon_vma *anon_vma;
+	struct vma *source; /* whose anon_vma it is; NULL: of a new mapping */
+};
+
+/* ---- vma.c --------------------------------------------------------------- */
+
+/* Moves the boundaries; pgoff follows `start`. */
+void vma_set_range(struct vma *vma, u64 start, u64 end);
+/* Sets the flags and what is derived from them. */
+void vma_set_flags(struct vma *vma, u32 flags);
+/* A copy that covers [start, end) and is linked where `vma` is, in file and
+ * anon_vma alike; NULL: no memory.  Not in the tree. */
+struct vma *vma_clone_part(struct vma *vma, u64 start, u64 end);
+/* Undoes vma_clone_part, or disposes of a VMA that left the tree. */
+void vma_dispose(struct vma *vma);
+/* Makes [start, end), a part of `vma`, a VMA of its own.  0, -ENOMEM. */
+int vma_carve(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
+	      struct vma **ret_vma) MUST_CHECK;
+/* Puts a new VMA that overlaps nothing into the tree and its file. */
+int vma_insert(struct maple_cursor *cur, struct vma *vma) MUST_CHECK;
+
+/* ---- merge.c ------------------------------------------------------------------ */
+
+/*
+ * Lets a neighbour take over the new range.  0 with *ret_vma the VMA that now
+ * contains it, or NULL when none may; -ENOMEM.  `prev` and `next` are the
+ * neighbours that touch the range, or NULL.  With `next` given the new range
+ * may join the two.
+ */
+int vma_merge_new(struct maple_cursor *cur, const struct vma_spec *spec,
+		  struct vma *prev, struct vma *next, struct vma **ret_vma) MUST_CHECK;
+/*
+ * Gives [start, end) of `vma` other flags: merged with neighbours that have
+ * them already, or carved out.  *ret_vma contains the range (and, merged,
+ * possibly more); its flags are the caller's to set.  0, -ENOMEM.
+ */
+int vma_modify(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
+	       u32 flags, struct vma **ret_vma) MUST_CHECK;
+
+/* ---- munmap.c ------------------------------------------------------------------ */
+
+/* What left the tree and is still mapped. */
+struct detached {
+	struct vma *first; /* ascending, linked by next_detached */
+	u64 floor, ceiling; /* the hole around them; ceiling 0: no end */
+	u64 nr_accounted;  /* pages to uncharge */
+};
+
+/* Takes all VMAs of [start, end), split at both ends, out of the tree.  0 also
+ * when there are none; -ENOMEM with nothing changed. */
+int mm_detach(struct mm *mm, struct maple_cursor *cur, u64 start, u64 end,
+	      struct detached *ret_detached) MUST_CHECK;
+/* Unmaps and frees them. */
+void mm_dispose_detached(struct mm *mm, struct detached *detached);
+/* mm_detach and mm_dispose_detached, arguments checked. */
+int mm_munmap(struct mm *mm, u64 start, u64 len_bytes) MUST_CHECK;
+
+/* ---- layout.c: where new mappings go --------------------------------------------- */
+
+struct area_request {
+	u64 addr;        /* hint, or the place if `fixed` */
+	u64 len_bytes;   /* page aligned, not 0 */
+	bool fixed;
+	bool huge_align; /* start on a PMD boundary of the file if there is room */
+	u64 offset;      /* of the mapping in its file, for huge_align */
+};
+/* 0; -ENOMEM no room; -EINVAL a fixed address that is none; -EPERM too low. */
+int mm_find_area(struct mm *mm, const struct area_request *req, u64 *ret_addr) MUST_CHECK;
+/* The lowest address that must stay free below a VMA for it to grow. */
+u64 vma_guard_start(const struct vma *vma);
+/* True when a mapping of this file (NULL: private anonymous) prefers to be
+ * aligned to PMDs. */
+bool area_prefers_huge(const struct file *file, u64 addr, u64 len_bytes);
+
+/* ---- limits: commit.c --------------------------------------------------------------- */
+
+bool mm_may_expand(const struct mm *mm, u32 flags, u64 nr_pages);
+bool mm_may_lock(const struct mm *mm, u32 flags, u64 len_bytes);
+/* False: no locking at all. */
+bool mm_may_lock_some(const struct mm *mm);
+static inline bool vma_flags_account(u32 flags)
+{
+	return (flags & (VMA_NORESERVE | VMA_SHARED | VMA_WRITE)) == VMA_WRITE;
+}
+/* -ENOMEM when `more` VMAs would be too many. */
+int mm_check_map_count(const struct mm *mm, u32 more) MUST_CHECK;
+
+/* ---- the calls: mmap write lock, unless said otherwise ----------------------------- */
+
+struct mmap_request {
+	u64 addr, len_bytes;
+	u32 prot, flags;   /* enum quire_prot, quire_map */
+	struct file *file;
+	u64 offset;
+	u32 kernel_flags;  /* enum quire_map_kernel */
+	const char *name;
+};
+/* *ret_populate: bytes from *ret_addr on to be faulted in after unlocking. */
+int mm_mmap(struct mm *mm, const struct mmap_request *req, u64 *ret_addr,
+	    u64 *ret_populate) MUST_CHECK;
+int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot) MUST_CHECK;
+struct mremap_request {
+	u64 addr, old_len, new_len;
+	u32 flags;
+	u64 new_addr;
+};
+int mm_mremap(struct mm *mm, const struct mremap_request *req, u64 *ret_addr,
+	      u64 *ret_populate_start, u64 *ret_populate_end) MUST_CHECK;
+/* *ret_populate: bytes to be faulted in from the old break on. */
+int mm_brk(struct mm *mm, u64 brk, u64 *ret_old_end, u64 *ret_populate) MUST_CHECK;
+/* These take the mmap lock themselves. */
+int mm_madvise(struct mm *mm, u64 start, u64 len_bytes, int advice) MUST_CHECK;
+int mm_mlock(struct mm *mm, u64 start, u64 len_bytes, u32 lock_flags) MUST_CHECK;
+int mm_munlock(struct mm *mm, u64 start, u64 len_bytes) MUST_CHECK;
+int mm_mlockall(struct mm *mm, u32 flags) MUST_CHECK;
+int mm_munlockall(struct mm *mm) MUST_CHECK;
+int mm_msync(struct mm *mm, u64 start, u64 len_bytes, u32 flags) MUST_CHECK;
+/* Faults [start, end) in as its VMAs ask; `best_effort` goes on after errors. */
+int mm_populate(struct mm *mm, u64 start, u64 end, bool best_effort);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The invariants of mm.h, asserted one by one: for tests, and for whoever
+ * suspects something.  A breach stops the machine.
+ */
+#include "mm/api.h"
+
+struct sums {
+	u64 total, locked, data, stack, exec, committed;
+	u32 nr_vmas;
+};
+
+/* Invariant 1. */
+static void check_vma(const struct mm *mm, const struct vma *vma,
+		      const struct maple_cursor *cur)
+{
+	ensure(vma->mm == mm && vma->pt == &mm->pt);
+	ensure(vma->start < vma->end && vma->end <= TASK_SIZE);
+	ensure(is_aligned(vma->start, PAGE_SIZE) && is_aligned(vma->end, PAGE_SIZE));
+	ensure(cur->first == vma->start && cur->last == vma->end - 1);
+	ensure(vma->mapping == (vma->file != NULL ? vma->file->mapping : NULL));
+	ensure(vma->entry_bits == vma_entry_bits(vma));
+	ensure((vma->flags & (VMA_SHARED | VMA_MAYSHARE)) != VMA_SHARED);
+	ensure((vma->flags & (VMA_LOCKED | VMA_LOCKONFAULT)) != VMA_LOCKONFAULT);
+}
+
+static void add_vma(struct sums *sums, const struct vma *vma)
+{
+	u64 nr_pages = vma_nr_pages(vma);
+
+	sums->nr_vmas++;
+	sums->total += nr_pages;
+	if (vma->flags & VMA_LOCKED)
+		sums->locked += nr_pages;
+	if (vma->flags & VMA_ACCOUNT)
+		sums->committed += nr_pages;
+	if (vma->flags & VMA_GROWSDOWN)
+		sums->stack += nr_pages;
+	else if ((vma->flags & (VMA_EXEC | VMA_WRITE)) == VMA_EXEC)
+		sums->exec += nr_pages;
+	else if ((vma->flags & (VMA_WRITE | VMA_SHARED)) == VMA_WRITE)
+		sums->data += nr_pages;
+}
+
+/* Invariants 3 and 4 for one entry; counts it into `rss` and `mapcounts`. */
+static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, u32 *mapcounts)
+{
+	struct vma *vma = vma_at(mm, addr);
+	struct frame *frame = pfn_frame(&mm->q->phys, entry_pfn(e));
+	struct folio *folio;
+
+	ensure(vma != NULL);
+	ensure(!entry_is_writable(e) || (vma->flags & VMA_WRITE));
+	ensure(((e.v & QUIRE_ENTRY_PROTNONE) != 0) == ((vma->flags & VMA_ACCESS) == 0));
+	ensure(entry_is_special(e) == frame_test(frame, FRAME_ZERO_PAGE));
+	if (entry_is_special(e)) {
+		ensure(!entry_is_writable(e));
+		return;
+	}
+	folio = frame_folio(frame);
+	ensure(refcount_read(&folio->refs) != 0 && frame->mapcount != 0);
+	if (mapcounts != NULL)
+		mapcounts[entry_pfn(e).v]++;
+	if (folio_is_anon(folio)) {
+		ensure(vma->anon_vma != NULL && !(vma->flags & VMA_SHARED));
+		ensure(!entry_is_writable(e) || frame_test(frame, FRAME_ANON_EXCLUSIVE));
+		rss[RSS_ANON]++;
+	} else {
+		ensure(vma->mapping != NULL && folio->mapping == vma->mapping);
+		ensure(!entry_is_writable(e) || (vma->flags & VMA_SHARED));
+		rss[vma->mapping->kind == QUIRE_FILE_MEMORY ? RSS_SHMEM : RSS_FILE]++;
+	}
+}
+
+static void check_tables(struct mm *mm, u32 *mapcounts)
+{
+	u64 rss[NR_RSS] = { 0 };
+	struct span span;
+
+	for (u64 at = 0; pgtable_next_span(&mm->pt, at, TASK_SIZE, &span); at = span.end) {
+		u64 nr = (span.end - span.addr) >> PAGE_SHIFT;
+
+		ensure(span.level == 0);
+		for (u64 i = 0; i < nr; i++) {
+			entry_t e = entry_load(&span.slots[i]);
+
+			if (entry_is_present(e))
+				check_entry(mm, span.addr + (i << PAGE_SHIFT), e, rss,
+					    mapcounts);
+			else
+				ensure(entry_is_none(e));
+		}
+	}
+	for (unsigned kind = 0; kind < NR_RSS; kind++)
+		ensure(rss[kind] == atomic_load(&mm->rss[kind]));
+}
+
+/* Returns the pages that count as committed. */
+static u64 check_address_space(struct mm *mm, u32 *mapcounts)
+{
+	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
+	struct sums sums = { 0 };
+	struct vma *vma, *prev = NULL;
+
+	maple_check(&mm->vmas);
+	maple_for_each(&cur, vma, UINT64_MAX) {
+		check_vma(mm, vma, &cur);
+		ensure(prev == NULL || prev->end <= vma->start);
+		vma_rmap_check(vma);
+		add_vma(&sums, vma);
+		prev = vma;
+	}
+	ensure(sums.nr_vmas == mm->nr_vmas);
+	ensure(sums.total == mm->total_pages && sums.locked == mm->locked_pages);
+	ensure(sums.data == mm->data_pages && sums.stack == mm->stack_pages);
+	ensure(sums.exec == mm->exec_pages);
+	check_tables(mm, mapcounts);
+	return sums.committed;
+}
+
+void mm_check(struct mm *mm)
+{
+	check_address_space(mm, NULL);
+}
+
+/* Every frame is mapped as often as it says. */
+static void check_mapcounts(struct quire *q, const u32 *mapcounts)
+{
+	for (u64 pfn = 1; pfn < q->phys.nr_frames; pfn++) {
+		const struct frame *frame = &q->phys.frames[pfn];
+
+		if (frame_test(frame, FRAME_TABLE) || frame_test(frame, FRAME_SLAB))
+			continue;
+		ensure(frame->mapcount == mapcounts[pfn]);
+	}
+}
+
+void quire_check(struct quire *q)
+{
+	size_t bytes;
+	u32 *mapcounts;
+	u64 committed = 0;
+
+	if (api_enter(q))
+		return;
+	bytes = q->phys.nr_frames * sizeof(*mapcounts);
+	/* Without memory for it the counts go unchecked, the rest does not. */
+	mapcounts = mach_mem_alloc(bytes, _Alignof(u32));
+	list_for_each(pos, &q->mms)
+		committed += check_address_space(list_entry(pos, struct mm, link), mapcounts);
+	ensure(committed <= atomic_load(&q->committed_pages));
+	if (mapcounts != NULL) {
+		check_mapcounts(q, mapcounts);
+		mach_mem_free(mapcounts, bytes);
+	}
+	phys_check(&q->phys);
+}

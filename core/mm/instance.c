@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Instances and address spaces: their making and their end.
+ *
+ * An instance is made room by room from the ground up and given back in
+ * reverse.  What is then still allocated is counted and reported, not freed
+ * one by one: physical memory goes back to the machine whole.
+ */
+#include "mm/api.h"
+#include "mm/change.h"
+
+#define DEFAULT_MEMORY_BYTES u64_min(UINT64_C(1) << 30, UINT64_C(1) << (18 + PAGE_SHIFT))
+#define DEFAULT_FAULT_AROUND_BYTES u64_max(UINT64_C(65536), PAGE_SIZE)
+#define TINY_FAULT_AROUND_BYTES (2 * PAGE_SIZE)
+/* 256 pages, as Linux, but not all of a tiny address space. */
+#define DEFAULT_GUARD_GAP_BYTES \
+	u64_min(256 * PAGE_SIZE, u64_max(align_down(TASK_SIZE / 64, PAGE_SIZE), PAGE_SIZE))
+#define MIN_FRAMES 64u
+
+void quire_config_default(struct quire_config *config)
+{
+	*config = (struct quire_config){
+		.memory_bytes = DEFAULT_MEMORY_BYTES,
+		.nr_cpus = 8,
+		.tlb_sets = 128,
+		.tlb_ways = 4,
+		.fault_around_bytes =
+			(unsigned)(PAGE_SIZE < 4096 ? TINY_FAULT_AROUND_BYTES :
+						      DEFAULT_FAULT_AROUND_BYTES),
+		.map_count_max = 65530,
+		.overcommit = QUIRE_OVERCOMMIT_HEURISTIC,
+		.guard_gap_bytes = DEFAULT_GUARD_GAP_BYTES,
+	};
+	quire_decisions_default(&config->decisions);
+}
+
+bool quire_geometry_matches(unsigned page_shift, unsigned level_bits, unsigned levels)
+{
+	return page_shift == QUIRE_PAGE_SHIFT && level_bits == QUIRE_LEVEL_BITS &&
+	       levels == QUIRE_LEVELS;
+}
+
+int quire_attach(void)
+{
+	return mach_attach();
+}
+
+void quire_detach(void)
+{
+	mach_detach();
+}
+
+static bool is_power_of_two(u64 v)
+{
+	return v != 0 && (v & (v - 1)) == 0;
+}
+
+static bool decisions_are_valid(const struct quire_decisions *decisions)
+{
+	for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++) {
+		const struct quire_decision_info *info =
+			quire_decision_info((enum quire_decision)row);
+
+		if (decisions->chosen[row] < info->first || decisions->chosen[row] > info->last)
+			return false;
+	}
+	return true;
+}
+
+static bool config_is_valid(const struct quire_config *config)
+{
+	return config->memory_bytes >> PAGE_SHIFT >= MIN_FRAMES &&
+	       config->memory_bytes >> PAGE_SHIFT < UINT64_C(1) << QUIRE_ENTRY_PFN_BITS &&
+	       config->nr_cpus >= 1 && config->nr_cpus <= MACH_MAX_CPUS &&
+	       is_power_of_two(config->tlb_sets) && config->tlb_ways >= 1 &&
+	       is_power_of_two(config->fault_around_bytes) &&
+	       config->fault_around_bytes >= PAGE_SIZE && config->map_count_max >= 1 &&
+	       config->overcommit <= QUIRE_OVERCOMMIT_NEVER &&
+	       is_aligned(config->guard_gap_bytes, PAGE_SIZE) &&
+	       config->guard_gap_bytes < TASK_SIZE &&
+	       decisions_are_valid(&config->decisions);
+}
+
+/* ---- the rooms of an instance, from the ground up ---------------------------- */
+
+static int memory_init(struct quire *q)
+{
+	const struct quire_config *config = &q->config;
+	int ret = phys_init(&q->phys, config->memory_bytes >> PAGE_SHIFT, config->nr_cpus);
+	struct mach_mmu_config mmu;
+
+	if (ret)
+		return ret;
+	mmu = (struct mach_mmu_config){
+		.phys_base = q->phys.base, .nr_frames = q->phys.nr_frames,
+		.nr_cpus = config->nr_cpus,
+		.tlb_sets = config->tlb_sets, .tlb_ways = config->tlb_ways,
+	};
+	ret = mach_mmu_create(&mmu, &q->mmu);
+	if (ret)
+		phys_fini(&q->phys);
+	return ret;
+}
+
+static u64 memory_fini(struct quire *q)
+{
+	mach_mmu_destroy(q->mmu);
+	return phys_fini(&q->phys);
+}
+
+struct cache_entry {
+	size_t offset; /* of the objcache in struct quire */
+	const char *name;
+	u32 bytes, align_bytes;
+};
+
+static void cache_table(struct cache_entry table[4])
+{
+	table[0] = (struct cache_entry){ offsetof(struct quire, tree_nodes), "tree node",
+					 maple_node_bytes(), maple_node_align_bytes() };
+	table[1] = (struct cache_entry){ offsetof(struct quire, vma_cache), "vma",
+					 sizeof(struct vma), _Alignof(struct vma) };
+	table[2] = (struct cache_entry){ offsetof(struct quire, mm_cache), "mm",
+					 sizeof(struct mm), _Alignof(struct mm) };
+	table[3] = (struct cache_entry){ offsetof(struct quire, pin_cache), "pin",
+					 pin_object_bytes(), _Alignof(u64) };
+}
+
+static struct objcache *cache_of(struct quire *q, const struct cache_entry *entry)
+{
+	return (struct objcache *)(void *)((char *)q + entry->offset);
+}
+
+static u64 caches_fini(struct quire *q, unsigned nr)
+{
+	struct cache_entry table[4];
+	u64 nr_leaked = 0;
+
+	cache_table(table);
+	while (nr-- > 0)
+		nr_leaked += objcache_fini(cache_of(q, &table[nr]));
+	return nr_leaked;
+}
+
+static int caches_init(struct quire *q)
+{
+	struct cache_entry table[4];
+
+	cache_table(table);
+	for (unsigned i = 0; i < ARRAY_LEN(table); i++) {
+		int ret = objcache_init(cache_of(q, &table[i]), &q->phys, table[i].name,
+					table[i].bytes, table[i].align_bytes);
+
+		if (ret) {
+			caches_fini(q, i);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static int zero_page_init(struct quire *q)
+{
+	q->zero_folio = folio_alloc(&q->phys, 0, ALLOC_ZERO);
+	if (q->zero_folio == NULL)
+		return -QUIRE_ENOMEM;
+	folio_set(q->zero_folio, FRAME_ZERO_PAGE);
+	folio_set(q->zero_folio, FRAME_UPTODATE);
+	return 0;
+}
+
+static void zero_page_fini(struct quire *q)
+{
+	folio_clear(q->zero_folio, FRAME_ZERO_PAGE);
+	folio_put(&q->phys, q->zero_folio);
+}
+
+static int rooms_init(struct quire *q)
+{
+	int ret = memory_init(q);
+
+	if (ret)
+		return ret;
+	ret = caches_init(q);
+	if (ret)
+		goto no_caches;
+	ret = rmap_init(&q->rmap, &q->phys);
+	if (ret)
+		goto no_rmap;
+	ret = files_init(&q->files, &q->phys, &q->rmap, &q->tree_nodes);
+	if (ret)
+		goto no_files;
+	ret = zero_page_init(q);
+	if (ret)
+		goto no_zero_page;
+	return 0;
+no_zero_page:
+	files_fini(&q->files);
+no_files:
+	rmap_fini(&q->rmap);
+no_rmap:
+	caches_fini(q, 4);
+no_caches:
+	memory_fini(q);
+	return ret;
+}
+
+int quire_create(const struct quire_config *config, struct quire **ret_q)
+{
+	size_t cost_bytes;
+	struct quire *q;
+	int ret;
+
+	if (config == NULL || ret_q == NULL || !config_is_valid(config) ||
+	    mach_cpu() >= config->nr_cpus)
+		return -QUIRE_EINVAL;
+	q = mach_mem_alloc(sizeof(*q), _Alignof(struct quire));
+	if (q == NULL)
+		return -QUIRE_ENOMEM;
+	q->config = *config;
+	cost_bytes = config->nr_cpus * sizeof(struct quire_cost);
+	q->costs = mach_mem_alloc(cost_bytes, 64);
+	ret = -QUIRE_ENOMEM;
+	if (q->costs == NULL)
+		goto no_costs;
+	mach_set_cost(&q->costs[mach_cpu()]);
+	spin_init(&q->mms_lock, LOCK_RANK_instance);
+	list_init(&q->mms);
+	ret = rooms_init(q);
+	if (ret)
+		goto no_rooms;
+	*ret_q = q;
+	return 0;
+no_rooms:
+	mach_set_cost(NULL);
+	mach_mem_free(q->costs, cost_bytes);
+no_costs:
+	mach_mem_free(q, sizeof(*q));
+	return ret;
+}
+
+void quire_destroy(struct quire *q, struct quire_leaks *ret_leaks)
+{
+	struct quire_leaks leaks = { 0 };
+
+	if (q == NULL)
+		return;
+	mach_set_cost(&q->costs[mach_cpu()]);
+	/* Objects on their way through a grace period are no leak. */
+	mach_rcu_barrier();
+	leaks.nr_address_spaces = q->nr_mms;
+	zero_page_fini(q);
+	leaks.nr_objects = files_fini(&q->files);
+	leaks.nr_objects += rmap_fini(&q->rmap);
+	leaks.nr_objects += caches_fini(q, 4);
+	leaks.nr_frames = memory_fini(q);
+	mach_set_cost(NULL);
+	mach_mem_free(q->costs, q->config.nr_cpus * sizeof(struct quire_cost));
+	mach_mem_free(q, sizeof(*q));
+	if (ret_leaks != NULL)
+		*ret_leaks = leaks;
+}
+
+/* ---- address spaces -------------------------------------------------------------- */
+
+static u32 next_asid(struct quire *q)
+{
+	u32 asid;
+
+	do
+		asid = atomic_fetch_add(&q->next_asid, 1u) + 1;
+	while (unlikely(asid == 0));
+	return asid;
+}
+
+struct mm *mm_alloc(struct quire *q, const struct quire_layout *layout)
+{
+	struct mm *mm = objcache_alloc(&q->mm_cache);
+
+	if (mm == NULL)
+		return NULL;
+	*mm = (struct mm){ .q = q, .layout = *layout, .brk = layout->brk_start };
+	refcount_init(&mm->users, 1);
+	rwsem_init(&mm->mmap_lock, LOCK_RANK_mmap);
+	maple_init(&mm->vmas, &q->tree_nodes, MAPLE_GAPS);
+	if (pgtable_init(&mm->pt, &q->phys, q->mmu, next_asid(q))) {
+		objcache_free(&q->mm_cache, mm);
+		return NULL;
+	}
+	spin_lock(&q->mms_lock);
+	list_append(&q->mms, &mm->link);
+	q->nr_mms++;
+	spin_unlock(&q->mms_lock);
+	return mm;
+}
+
+void mm_free(struct mm *mm)
+{
+	struct quire *q = mm->q;
+
+	spin_lock(&q->mms_lock);
+	list_remove(&mm->link);
+	q->nr_mms--;
+	spin_unlock(&q->mms_lock);
+	maple_destroy(&mm->vmas);
+	pgtable_fini(&mm->pt);
+	objcache_free(&q->mm_cache, mm);
+}
+
+/* ---- looking at it ------------------------------------------------------------------ */
+
+void quire_memory_stats(struct quire *q, struct quire_memory_stats *ret_stats)
+{
+	*ret_stats = (struct quire_memory_stats){
+		.nr_frames = q->phys.nr_frames,
+		.nr_free_frames = phys_nr_free(&q->phys),
+		.nr_cached_pages = atomic_load(&q->files.nr_cached),
+		.committed_pages = atomic_load(&q->committed_pages),
+		.nr_address_spaces = atomic_load(&q->nr_mms),
+	};
+}
+
+void quire_cost(struct quire *q, struct quire_cost *ret_cost)
+{
+	struct quire_cost sum = { 0 };
+
+	for (unsigned cpu = 0; cpu < q->config.nr_cpus; cpu++) {
+#define SUM_FIELD(field, what) sum.field += q->costs[cpu].field;
+		QUIRE_COST_LIST(SUM_FIELD)
+#undef SUM_FIELD
+	}
+	*ret_cost = sum;
+}
+
+bool quire_counts_costs(void)
+{
+#ifdef QUIRE_COUNT_COSTS
+	return true;
+#else
+	return false;
+#endif
+}

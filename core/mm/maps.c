@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What /proc would show of an address space: its maps and its sums. */
+#include "mm/api.h"
+
+static struct quire_map_info map_info(const struct vma *vma)
+{
+	return (struct quire_map_info){
+		.start = vma->start,
+		.end = vma->end,
+		.prot = vma->flags & VMA_ACCESS,
+		.shared = (vma->flags & VMA_MAYSHARE) != 0,
+		.grows_down = (vma->flags & VMA_GROWSDOWN) != 0,
+		.locked = (vma->flags & VMA_LOCKED) != 0,
+		.special = (vma->flags & VMA_SPECIAL) != 0,
+		.offset = vma_is_anonymous(vma) ? 0 : vma->pgoff << PAGE_SHIFT,
+		.file_id = vma_is_anonymous(vma) ? 0 : vma->mapping->id,
+		.name = vma->name,
+	};
+}
+
+void quire_mm_maps(struct quire_mm *handle,
+		   bool (*visit)(const struct quire_map_info *map, void *arg), void *arg)
+{
+	struct maple_cursor cur;
+	struct vma *vma;
+	struct mm *mm;
+
+	if (api_enter_mm(handle, &mm))
+		return;
+	rwsem_read_lock(&mm->mmap_lock);
+	cur = maple_cursor(&mm->vmas, 0, 0);
+	maple_for_each(&cur, vma, TASK_SIZE) {
+		struct quire_map_info info = map_info(vma);
+
+		if (!visit(&info, arg))
+			break;
+	}
+	rwsem_read_unlock(&mm->mmap_lock);
+}
+
+void quire_mm_stats(struct quire_mm *handle, struct quire_mm_stats *ret_stats)
+{
+	struct mm *mm;
+	u64 rss = 0;
+
+	if (api_enter_mm(handle, &mm))
+		return;
+	rwsem_read_lock(&mm->mmap_lock);
+	for (unsigned kind = 0; kind < NR_RSS; kind++)
+		rss += atomic_load(&mm->rss[kind]);
+	*ret_stats = (struct quire_mm_stats){
+		.faults = atomic_load(&mm->faults),
+		.major_faults = atomic_load(&mm->major_faults),
+		.cow_copies = atomic_load(&mm->cow_copies),
+		.cow_reuses = atomic_load(&mm->cow_reuses),
+		.rss_anon_pages = atomic_load(&mm->rss[RSS_ANON]),
+		.rss_file_pages = atomic_load(&mm->rss[RSS_FILE]),
+		.rss_shmem_pages = atomic_load(&mm->rss[RSS_SHMEM]),
+		.peak_rss_pages = u64_max(rss, atomic_load(&mm->peak_rss)),
+		.page_table_bytes = atomic_load(&mm->pt.table_bytes),
+		.peak_page_table_bytes = atomic_load(&mm->pt.table_bytes_peak),
+		.nr_vmas = mm->nr_vmas,
+		.total_pages = mm->total_pages,
+		.locked_pages = mm->locked_pages,
+		.data_pages = mm->data_pages,
+		.stack_pages = mm->stack_pages,
+		.exec_pages = mm->exec_pages,
+	};
+	rwsem_read_unlock(&mm->mmap_lock);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mmap: arguments are checked in Linux's order, so that a call with several
+ * faults gives the same errno; then room is found, what was there is unmapped,
+ * and the range goes to a neighbour that says the same or to a VMA of its own.
+ *
+ * A failure before anything was unmapped leaves the address space unchanged.
+ * A MAP_FIXED call that runs out of memory after that leaves the range
+ * unmapped, as mmap(2) documents: the overlapped part is discarded.
+ */
+#include "mm/change.h"
+
+#define PROT_ACCESS (QUIRE_PROT_READ | QUIRE_PROT_WRITE | QUIRE_PROT_EXEC)
+#define MAP_TYPE 0x0fu
+/* The flags that MAP_SHARED_VALIDATE knows: those older than itself. */
+#define MAP_VALIDATED                                                              \
+	((u32)(QUIRE_MAP_SHARED | QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED |            \
+	       QUIRE_MAP_ANONYMOUS | QUIRE_MAP_GROWSDOWN | QUIRE_MAP_DENYWRITE |   \
+	       QUIRE_MAP_LOCKED | QUIRE_MAP_NORESERVE | QUIRE_MAP_POPULATE |       \
+	       QUIRE_MAP_NONBLOCK | QUIRE_MAP_STACK | MAP_EXECUTABLE |             \
+	       MAP_UNINITIALIZED | MAP_HUGETLB | MAP_32BIT | MAP_ABOVE4G |         \
+	       MAP_HUGE_SIZES))
+/* Known to Linux, without meaning here. */
+#define MAP_32BIT 0x40u
+#define MAP_ABOVE4G 0x80u
+#define MAP_EXECUTABLE 0x1000u
+#define MAP_HUGETLB 0x40000u
+#define MAP_UNINITIALIZED 0x4000000u
+#define MAP_HUGE_SIZES (UINT32_C(0x3f) << 26)
+
+static u32 flags_of_request(const struct mm *mm, const struct mmap_request *req)
+{
+	u32 flags = (req->prot & PROT_ACCESS) | VMA_MAYREAD | VMA_MAYWRITE |
+		    VMA_MAYEXEC | mm->default_lock_flags;
+
+	_Static_assert(VMA_ACCESS == PROT_ACCESS, "the same bits");
+	if (req->flags & (QUIRE_MAP_GROWSDOWN | QUIRE_MAP_LOCKED | QUIRE_MAP_STACK)) {
+		if (req->flags & QUIRE_MAP_GROWSDOWN)
+			flags |= VMA_GROWSDOWN;
+		if (req->flags & QUIRE_MAP_LOCKED)
+			flags |= VMA_LOCKED;
+		if (req->flags & QUIRE_MAP_STACK)
+			flags |= VMA_NOHUGEPAGE;
+	}
+	if (unlikely(req->kernel_flags != 0)) {
+		if (req->kernel_flags & QUIRE_MAPK_SPECIAL)
+			flags = (flags & ~(u32)VMA_LOCK_FLAGS) | VMA_SPECIAL;
+		if (req->kernel_flags & QUIRE_MAPK_STACK)
+			flags |= VMA_GROWSDOWN;
+	}
+	return flags;
+}
+
+/* What mapping this file this way permits; adds to *flags. */
+static int check_file(const struct mmap_request *req, u64 len, u32 *flags)
+{
+	const struct file *file = req->file;
+	u64 max = (u64)INT64_MAX;
+
+	if (len > max || req->offset >> PAGE_SHIFT > (max - len) >> PAGE_SHIFT)
+		return -QUIRE_EOVERFLOW;
+	switch (req->flags & MAP_TYPE) {
+	case QUIRE_MAP_SHARED_VALIDATE:
+		if (req->flags & ~MAP_VALIDATED)
+			return -QUIRE_EOPNOTSUPP;
+		/* fall through */
+	case QUIRE_MAP_SHARED:
+		if ((req->prot & QUIRE_PROT_WRITE) && !(file->mode & QUIRE_FILE_WRITE))
+			return -QUIRE_EACCES;
+		*flags |= VMA_SHARED | VMA_MAYSHARE;
+		if (!(file->mode & QUIRE_FILE_WRITE))
+			*flags &= ~(u32)(VMA_MAYWRITE | VMA_SHARED);
+		/* fall through */
+	case QUIRE_MAP_PRIVATE:
+		break;
+	default:
+		return -QUIRE_EINVAL;
+	}
+	if (!(file->mode & QUIRE_FILE_READ))
+		return -QUIRE_EACCES;
+	if (file->mode & QUIRE_FILE_NOEXEC) {
+		if (*flags & VMA_EXEC)
+			return -QUIRE_EPERM;
+		*flags &= ~(u32)VMA_MAYEXEC;
+	}
+	return *flags & VMA_GROWSDOWN ? -QUIRE_EINVAL : 0;
+}
+
+static int check_anonymous(const struct mmap_request *req, u32 *flags)
+{
+	switch (req->flags & MAP_TYPE) {
+	case QUIRE_MAP_SHARED:
+		if (*flags & VMA_GROWSDOWN)
+			return -QUIRE_EINVAL;
+		*flags |= VMA_SHARED | VMA_MAYSHARE;
+		return 0;
+	case QUIRE_MAP_PRIVATE:
+		return 0;
+	default:
+		return -QUIRE_EINVAL;
+	}
+}
+
+/*
+ * Everything that is refused before the address space is touched; fills in
+ * all of *spec but file and range-dependent state.
+ */
+static int check_request(struct mm *mm, const struct mmap_request *req,
+			 struct vma_spec *spec)
+{
+	bool fixed = (req->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) != 0;
+	u64 len = page_align_up(req->len_bytes);
+	struct area_request area = {
+		.addr = req->addr, .len_bytes = len, .fixed = fixed,
+		.offset = req->file == NULL && (req->flags & QUIRE_MAP_SHARED) ? 0 :
+			  req->offset,
+	};
+	u32 flags;
+	int ret;
+
+	if (req->len_bytes == 0)
+		return -QUIRE_EINVAL;
+	if (len == 0)
+		return -QUIRE_ENOMEM;
+	if (req->offset + len < req->offset)
+		return -QUIRE_EOVERFLOW;
+	if (mm_check_map_count(mm, 0))
+		return -QUIRE_ENOMEM;
+	flags = flags_of_request(mm, req);
+	area.huge_align = (req->file != NULL || !(req->flags & QUIRE_MAP_SHARED)) &&
+			  area_prefers_huge(req->file, req->addr, len);
+	ret = mm_find_area(mm, &area, &spec->start);
+	if (ret)
+		return ret;
+	spec->end = spec->start + len;
+	if (req->flags & QUIRE_MAP_FIXED_NOREPLACE) {
+		struct vma *there = vma_find(mm, spec->start);
+
+		if (there != NULL && there->start < spec->end)
+			return -QUIRE_EEXIST;
+	}
+	if ((req->flags & QUIRE_MAP_LOCKED) && !mm_may_lock_some(mm))
+		return -QUIRE_EPERM;
+	if (!mm_may_lock(mm, flags, len))
+		return -QUIRE_EAGAIN;
+	if (req->file != NULL) {
+		ret = check_file(req, len, &flags);
+		spec->pgoff = req->offset >> PAGE_SHIFT;
+	} else {
+		ret = check_anonymous(req, &flags);
+		spec->pgoff = flags & VMA_SHARED ? 0 : spec->start >> PAGE_SHIFT;
+	}
+	if ((req->flags & QUIRE_MAP_NORESERVE) &&
+	    mm->q->config.overcommit != QUIRE_OVERCOMMIT_NEVER)
+		flags |= VMA_NORESERVE;
+	spec->flags = flags;
+	spec->file = req->file;
+	return ret;
+}
+
+/* Pages of [start, end) mapped now, and those of them that are accounted. */
+static void count_mapped(struct mm *mm, u64 start, u64 end, u64 *ret_pages,
+			 u64 *ret_accounted)
+{
+	struct maple_cursor cur = maple_cursor(&mm->vmas, start, start);
+	struct vma *vma;
+
+	*ret_pages = 0;
+	*ret_accounted = 0;
+	maple_for_each(&cur, vma, end - 1) {
+		u64 nr = (u64_min(vma->end, end) - u64_max(vma->start, start)) >> PAGE_SHIFT;
+
+		*ret_pages += nr;
+		if (vma->flags & VMA_ACCOUNT)
+			*ret_accounted += nr;
+	}
+}
+
+/* A VMA as `spec` says, not in the tree.  Shared anonymous memory gets the
+ * file that holds it. */
+static int make_vma(struct mm *mm, const struct vma_spec *spec, const char *name,
+		    struct vma **ret_vma)
+{
+	struct vma *vma = vma_alloc(mm);
+
+	if (vma == NULL)
+		return -QUIRE_ENOMEM;
+	vma->start = spec->start;
+	vma->end = spec->end;
+	vma->pgoff = spec->pgoff;
+	vma->name = name;
+	if (spec->file != NULL) {
+		file_get(spec->file);
+		vma->file = spec->file;
+	} else if (spec->flags & VMA_SHARED) {
+		struct quire_file_config config = {
+			.kind = QUIRE_FILE_MEMORY,
+			.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+			.size_bytes = spec->end - spec->start,
+		};
+		int ret = file_create(&mm->q->files, &config, &vma->file);
+
+		if (ret) {
+			vma->file = NULL;
+			vma_free(vma);
+			return ret;
+		}
+	}
+	if (vma->file != NULL)
+		vma->mapping = vma->file->mapping;
+	vma_set_flags(vma, spec->flags);
+	*ret_vma = vma;
+	return 0;
+}
+
+/*
+ * Puts the range, which is a hole now, into the tree.  Pre: `cur` has walked
+ * to the hole, so that its first and last tell which neighbours touch.
+ */
+static int insert_range(struct mm *mm, struct maple_cursor *cur,
+			const struct vma_spec *spec, const char *name)
+{
+	struct vma *prev = NULL, *next = NULL, *vma;
+	bool shared_anon = spec->file == NULL && (spec->flags & VMA_SHARED);
+	int ret;
+
+	if (!shared_anon) {
+		if (cur->first == spec->start && spec->start != 0)
+			prev = maple_load(&mm->vmas, spec->start - 1);
+		if (cur->last == spec->end - 1)
+			next = maple_load(&mm->vmas, spec->end);
+	}
+	if (prev != NULL || next != NULL) {
+		ret = vma_merge_new(cur, spec, prev, next, &vma);
+		if (ret || vma != NULL)
+			return ret;
+	}
+	ret = make_vma(mm, spec, name, &vma);
+	if (ret)
+		return ret;
+	ret = vma_insert(cur, vma);
+	if (ret)
+		vma_free(vma);
+	return ret;
+}
+
+/* Limits and commit charge for a range of which `nr_mapped` pages are replaced;
+ * *ret_charged is what is to be uncharged if the call fails. */
+static int charge_range(struct mm *mm, struct vma_spec *spec, u64 nr_mapped,
+			u64 nr_accounted, u64 *ret_charged)
+{
+	u64 nr_pages = (spec->end - spec->start) >> PAGE_SHIFT;
+
+	*ret_charged = 0;
+	if (!mm_may_expand(mm, spec->flags, nr_pages - nr_mapped))
+		return -QUIRE_ENOMEM;
+	if (!vma_flags_account(spec->flags))
+		return 0;
+	/* What is unmapped gives its charge back; only the rest is new. */
+	if (commit_charge(mm, nr_pages - nr_accounted))
+		return -QUIRE_ENOMEM;
+	*ret_charged = nr_pages - nr_accounted;
+	spec->flags |= VMA_ACCOUNT;
+	return 0;
+}
+
+int mm_mmap(struct mm *mm, const struct mmap_request *req, u64 *ret_addr,
+	    u64 *ret_populate)
+{
+	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
+	struct vma_spec spec = { 0 };
+	struct detached detached = { 0 };
+	u64 nr_pages, nr_mapped = 0, nr_accounted = 0, charged = 0;
+	bool overlaps;
+	int ret;
+
+	ret = check_request(mm, req, &spec);
+	if (ret)
+		return ret;
+	nr_pages = (spec.end - spec.start) >> PAGE_SHIFT;
+	maple_set_range(&cur, spec.start, spec.start);
+	overlaps = maple_walk(&cur) != NULL || cur.last < spec.end - 1;
+	if (overlaps)
+		count_mapped(mm, spec.start, spec.end, &nr_mapped, &nr_accounted);
+	ret = charge_range(mm, &spec, nr_mapped, nr_accounted, &charged);
+	if (ret)
+		return ret;
+	if (overlaps) {
+		ret = mm_detach(mm, &cur, spec.start, spec.end, &detached);
+		if (ret)
+			goto fail;
+		/* The new range inherits the charge. */
+		if (spec.flags & VMA_ACCOUNT) {
+			charged += detached.nr_accounted;
+			detached.nr_accounted = 0;
+		}
+		mm_dispose_detached(mm, &detached);
+	}
+	ret = insert_range(mm, &cur, &spec, req->name);
+	if (ret)
+		goto fail;
+	mm_account_vma(mm, spec.flags, (s64)nr_pages);
+	if (spec.flags & VMA_LOCKED)
+		mm->locked_pages += nr_pages;
+	*ret_addr = spec.start;
+	*ret_populate = (spec.flags & VMA_LOCKED) ||
+			(req->flags & (QUIRE_MAP_POPULATE | QUIRE_MAP_NONBLOCK)) ==
+				QUIRE_MAP_POPULATE ?
+			spec.end - spec.start : 0;
+	return 0;
+fail:
+	if (charged != 0)
+		commit_uncharge(mm, charged);
+	return ret;
+}
