@@ -128,10 +128,11 @@ static void check_alone(void *context)
 {
 	const struct explore_program *program = &now.config->program;
 
-	if (program->check)
-		program->check(context);
+	xp_memory_check_poison();
 	if (program->outcome)
 		now.outcome = program->outcome(context);
+	if (program->check)
+		program->check(context);
 }
 
 static void run_once(const struct xp_strategy *strategy, uint64_t seed)

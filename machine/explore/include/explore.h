@@ -58,8 +58,10 @@ struct explore_program {
 	/* 0 or a negative errno, which ends explore_run(). */
 	int (*setup)(void *context);
 	void (*body)(void *context, unsigned cpu);
-	void (*check)(void *context);         /* may be NULL */
-	uint64_t (*outcome)(void *context);   /* may be NULL; after check */
+	/* What kind of end it was, for result.outcomes; may be NULL. */
+	uint64_t (*outcome)(void *context);
+	/* After outcome; may take everything apart.  May be NULL. */
+	void (*check)(void *context);
 	/* Forgets what lies outside the machine's memory; may be NULL. */
 	void (*reset)(void *context);
 };

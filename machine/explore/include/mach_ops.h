@@ -25,14 +25,17 @@ bool explore_cas16(volatile mach_u128 *p, mach_u128 *expected, mach_u128 v);
 #define explore_typeof(p) __typeof__(((void)0, *(p)))
 #define explore_word(p, v) ((uint64_t)(explore_typeof(p))(v))
 
-#define mach_load(p, order) ((explore_typeof(p))explore_load(p, sizeof(*(p)), order))
+/* A value of the type of *p; a statement's, so that it may be left unused. */
+#define explore_typed(p, call) __extension__({ (explore_typeof(p))(call); })
+
+#define mach_load(p, order) explore_typed(p, explore_load(p, sizeof(*(p)), order))
 #define mach_store(p, v, order) \
 	explore_store(p, explore_word(p, v), sizeof(*(p)), order)
 #define mach_cas(p, expected, v, order)                                     \
 	((void)sizeof((p) == (expected)),                                   \
 	 explore_cas(p, expected, explore_word(p, v), sizeof(*(p)), order))
 #define explore_typed_rmw(p, what, v, order) \
-	((explore_typeof(p))explore_rmw(p, what, explore_word(p, v), sizeof(*(p)), order))
+	explore_typed(p, explore_rmw(p, what, explore_word(p, v), sizeof(*(p)), order))
 #define mach_xchg(p, v, order) explore_typed_rmw(p, EXPLORE_XCHG, v, order)
 #define mach_fetch_add(p, v, order) explore_typed_rmw(p, EXPLORE_ADD, v, order)
 #define mach_fetch_sub(p, v, order) explore_typed_rmw(p, EXPLORE_SUB, v, order)
