@@ -82,7 +82,8 @@ static int tree_drop(struct fork *fork, const struct vma *src)
 		return 0;
 	maple_set_range(&fork->cur, src->start, src->end - 1);
 	err = maple_store(&fork->cur, NULL);
-	maple_set_range(&fork->cur, src->end - 1, src->end - 1);
+	/* Nothing lies there any more: go on behind it. */
+	maple_set_range(&fork->cur, err ? src->start : src->end - 1, src->end - 1);
 	return err;
 }
 
