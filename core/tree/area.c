@@ -68,10 +68,15 @@ static bool leaf_area_down(const struct maple_node *leaf, u64 leaf_first, u64 le
 	void *entry = leaf_lookup(leaf, u64_min(leaf_last, area->max), &i, &last);
 
 	for (;;) {
-		first = i == 0 ? leaf_first : atomic_load(&leaf->leaf.last[i - 1]) + 1;
-		if (entry == NULL && area_high_end(area, first, last))
-			return true;
-		if (i == 0 || first <= area->min)
+		if (last < area->min)
+			return false;
+		if (entry == NULL) {
+			first = i == 0 ? leaf_first :
+					 atomic_load(&leaf->leaf.last[i - 1]) + 1;
+			if (area_high_end(area, first, last))
+				return true;
+		}
+		if (i == 0)
 			return false;
 		entry = leaf_read(leaf, --i, &last);
 	}

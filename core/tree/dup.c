@@ -30,14 +30,14 @@ static int dup_inner(struct maple_tree *tree, const struct maple_node *from,
 	if (err != 0)
 		return err;
 	COST_ADD(tree_nodes, nr);
-	mem_copy(to, from, sizeof(*to));
+	node_copy(to, from);
 	for (; i < nr; i++) {
 		void *link = from->inner.child[i];
 		struct maple_node *child = children[i];
 
 		to->inner.child[i] = link_make(child, link_is_inner(link));
 		if (!link_is_inner(link)) {
-			mem_copy(child, link_leaf(link), sizeof(*child));
+			node_copy(child, link_leaf(link));
 			continue;
 		}
 		err = dup_inner(tree, link_inner(link), child, from->inner.last[i]);
@@ -70,7 +70,7 @@ int maple_dup(struct maple_tree *from, struct maple_tree *to)
 	if (link_is_inner(link))
 		err = dup_inner(to, link_inner(link), root, UINT64_MAX);
 	else
-		mem_copy(root, link_leaf(link), sizeof(*root));
+		node_copy(root, link_leaf(link));
 	if (err != 0) {
 		objcache_free(to->nodes, root);
 		return err;

@@ -6,8 +6,8 @@
  * cuts it into slots.  last[i] is the last index of slot i and slot i begins
  * behind slot i-1.  The last slot in use ends where the node ends; words
  * behind it hold UINT64_MAX.  There is no count and no header: the slot
- * that holds an index, and so also the number of slots, comes from a binary
- * search whose steps are fixed when the code is compiled and do not branch.
+ * that holds an index, and so also the number of slots, comes from a search of
+ * a few comparisons that do not branch.
  *
  *     leaf    last[16]  slot[16]                256 bytes
  *     inner   last[10]  child[10]  gap[10]      240 bytes
@@ -110,37 +110,44 @@ static inline struct maple_node *link_node(void *link)
 }
 
 /* ---- where an index lies in a node ------------------------------------------ */
+/*
+ * The first slot that ends at or after `index`; the node spans it.  Three
+ * boundaries tell the quarter, three more the slot: as many comparisons as
+ * eight words need at worst, none waits for another of its three, and none is
+ * a branch.
+ *
+ * Boundaries may fall while they are read.  A comparison that found one below
+ * `index` stays true, and so does it for all boundaries left of it; so slot
+ * i - 1 does end below `index`, and whether slot i still reaches it is what
+ * leaf_lookup() looks at.
+ */
+_Static_assert(LEAF_SLOTS == 16 || LEAF_SLOTS == 4, "leaf_search: quarters of quarters");
+_Static_assert(INNER_SLOTS == 10 || INNER_SLOTS == 3, "inner_search: thirds and one more");
 
 /*
- * The first slot that ends at or after `index`.  Pre: the node spans `index`.
  * ACQUIRE: a boundary that was just lowered brings the words behind it (R3);
  * pairs with the release stores of leaf_append() in store.c.
  */
+#define LEAF_BELOW(i) (u32)(atomic_load_acquire(&node->leaf.last[i]) < index)
+
 ALWAYS_INLINE u32 leaf_search(const struct maple_node *node, u64 index)
 {
 	u32 i = 0;
 
-	for (u32 step = LEAF_SLOTS / 2; step != 0; step /= 2)
-		i += atomic_load_acquire(&node->leaf.last[i + step - 1]) < index ? step : 0;
-	return i;
+	if (LEAF_SLOTS > 4)
+		i = 4 * (LEAF_BELOW(3) + LEAF_BELOW(7) + LEAF_BELOW(11));
+	return i + LEAF_BELOW(i) + LEAF_BELOW(i + 1) + LEAF_BELOW(i + 2);
 }
 
-/*
- * 2^k - 1 words need k comparisons.  What exceeds the largest such window is
- * decided by one comparison more, which shifts the window.
- */
-#define INNER_WINDOW ((1u << (31 - __builtin_clz(INNER_SLOTS))) - 1)
-#define INNER_SHIFT (INNER_SLOTS - 1 - INNER_WINDOW)
+#define INNER_BELOW(i) (u32)(node->inner.last[i] < index)
 
 ALWAYS_INLINE u32 inner_search(const struct maple_node *node, u64 index)
 {
 	u32 i = 0;
 
-	if (INNER_SHIFT != 0)
-		i = node->inner.last[INNER_SHIFT - 1] < index ? INNER_SHIFT : 0;
-	for (u32 step = (INNER_WINDOW + 1) / 2; step != 0; step /= 2)
-		i += node->inner.last[i + step - 1] < index ? step : 0;
-	return i;
+	if (INNER_SLOTS > 3)
+		i = 3 * (INNER_BELOW(2) + INNER_BELOW(5));
+	return i + INNER_BELOW(i) + INNER_BELOW(i + 1) + INNER_BELOW(i + 2);
 }
 
 /*
@@ -200,6 +207,18 @@ static inline u32 leaf_nr(const struct maple_node *node, u64 max)
 static inline u32 inner_nr(const struct maple_node *node, u64 max)
 {
 	return inner_search(node, max) + 1;
+}
+
+/*
+ * In pieces that compilers turn into plain loads and stores; for all of a node
+ * at once they call a function or use string instructions, which start slowly.
+ */
+#define NODE_PIECE (sizeof(struct maple_node) % 64 == 0 ? 64u : 8u)
+
+ALWAYS_INLINE void node_copy(struct maple_node *to, const struct maple_node *from)
+{
+	for (size_t at = 0; at < sizeof(*to); at += NODE_PIECE)
+		mem_copy((char *)to + at, (const char *)from + at, NODE_PIECE);
 }
 
 /* The largest hole of a leaf that begins at `min` and has `nr` slots. */

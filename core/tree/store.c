@@ -157,10 +157,10 @@ static enum edit_kind edit_classify(struct edit *edit)
 		return EDIT_REBUILD;
 	edit->before = edit->first > step_leaf_first(leaf, from);
 	edit->after = edit->last < leaf->node->leaf.last[edit->to];
-	edit->nr = leaf_nr(leaf->node, leaf->last);
-	edit->nr_new = edit->nr + edit->before + edit->after - (edit->to - from);
 	if (from == edit->to && !edit->before && !edit->after)
 		return EDIT_REPLACE;
+	edit->nr = leaf_nr(leaf->node, leaf->last);
+	edit->nr_new = edit->nr + edit->before + edit->after - (edit->to - from);
 	if (edit->nr_new > LEAF_SLOTS)
 		return EDIT_REBUILD;
 	if (from == edit->nr - 1 && leaf->node->leaf.slot[from] == NULL)
@@ -215,7 +215,8 @@ static void edit_leaf_gap(struct edit *edit, const struct maple_node *node, u64 
 	else if (added >= removed)
 		gap = added;
 	else
-		gap = leaf_gap(node, edit->left->at[0].first, edit->nr_new);
+		gap = leaf_gap(node, edit->left->at[0].first,
+			       leaf_nr(node, edit->left->at[0].last));
 	path_set_gap(edit->tree, edit->left, 0, gap);
 }
 
@@ -270,7 +271,7 @@ static void leaf_copy(const struct edit *edit, const struct maple_node *from,
 	u32 k = edit->left->at[0].slot, tail = edit->to + 1;
 	u32 at = k + 1 + edit->before + edit->after;
 
-	mem_copy(to, from, sizeof(*to));
+	node_copy(to, from);
 	if (at != tail) {
 		for (u32 i = tail; i < edit->nr; i++) {
 			to->leaf.last[at + i - tail] = from->leaf.last[i];
