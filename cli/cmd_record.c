@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +33,18 @@ static int source_option(const char *word, enum trace_source *ret_source)
 	return EXIT_USAGE;
 }
 
+static void tell(const char *path, const struct record_result *result)
+{
+	fprintf(stderr,
+		"quire record: %s: %" PRIu64 " bytes, %" PRIu32 " processes, %" PRIu64
+		" events, %" PRIu64 " of them touches (%s)\n",
+		path, result->bytes, result->processes, result->events, result->touches,
+		trace_source_name(result->source));
+	if (result->lost)
+		fprintf(stderr, "quire record: %" PRIu64 " touches were lost: the kernel's buffer "
+				"overflowed\n", result->lost);
+}
+
 int cmd_record(int argc, char **argv)
 {
 	static const struct option longs[] = { { "output", required_argument, NULL, 'o' },
@@ -40,7 +53,9 @@ int cmd_record(int argc, char **argv)
 					       { "help", no_argument, NULL, 'h' },
 					       { 0 } };
 	struct record_options options = { 0 };
+	struct record_result result = { 0 };
 	struct trace_error error = { 0 };
+	bool quiet = false;
 	int c, status;
 
 	while ((c = getopt_long(argc, argv, "+o:s:qh", longs, NULL)) != -1) {
@@ -53,7 +68,7 @@ int cmd_record(int argc, char **argv)
 				return EXIT_USAGE;
 			break;
 		case 'q':
-			options.quiet = true;
+			quiet = true;
 			break;
 		case 'h':
 			fputs(help_text, stdout);
@@ -66,8 +81,10 @@ int cmd_record(int argc, char **argv)
 		return usage_error("record", "-o FILE is missing");
 	if (optind >= argc)
 		return usage_error("record", "a command to run is missing");
-	status = record_command(&options, argv + optind, NULL, &error);
+	status = record_command(&options, argv + optind, &result, &error);
 	if (error.err)
 		fprintf(stderr, "quire record: %s\n", error.message);
+	else if (!quiet)
+		tell(options.output, &result);
 	return status;
 }

@@ -24,7 +24,7 @@ int usage_error(const char *command, const char *format, ...)
 
 static int input_record(const char *command, char **argv, struct input *input)
 {
-	struct record_options options = { .output = input->temporary, .quiet = true };
+	struct record_options options = { .output = input->temporary };
 	struct record_result result;
 	struct trace_error error = { 0 };
 	const char *folder = getenv("TMPDIR");
