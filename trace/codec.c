@@ -97,7 +97,7 @@ static void codec_byte(struct codec *c, uint8_t *v)
 
 static void codec_u64(struct codec *c, uint64_t *v)
 {
-	uint8_t byte;
+	uint8_t byte = 0;
 
 	if (!c->decoding) {
 		uint64_t left = *v;

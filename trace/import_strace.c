@@ -1,0 +1,1059 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * strace -f logs as recordings.  There are no touches in such a log, no maps
+ * at exec and nothing that Linux said; what remains are the memory calls of
+ * each process with their results, and who started whom.
+ *
+ * The log is read twice.  A child's first line may stand before the line in
+ * which its parent's clone returns, so the first pass notes only which ids
+ * were returned by whom; the second makes the events.
+ */
+#include "import.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "record.h"
+
+#define DAY_US (UINT64_C(86400) * 1000000)
+
+/* From the first pass: parent's clone returned child. */
+struct birth {
+	pid_t child, parent;
+	uint64_t flags;
+	bool vfork, used;
+};
+
+struct descriptor {
+	int fd;
+	uint32_t file;
+};
+
+struct import_file {
+	char *path;
+	uint64_t bytes; /* as fstat said, or as large as its mappings need */
+};
+
+struct import_process {
+	uint32_t mm;
+	uint32_t nr_threads;
+	struct descriptor *fd;
+	size_t nr_fds, fds_capacity;
+};
+
+struct import_thread {
+	pid_t pid;
+	uint32_t process;
+	bool alive;
+	char *unfinished; /* the first part of a call */
+};
+
+struct import {
+	const char *name;
+	struct trace_writer *writer;
+	struct trace_error *error;
+	uint64_t line;
+	uint64_t time_us, first_us;
+	bool timed;
+
+	struct birth *birth;
+	size_t nr_births, births_capacity;
+	struct import_thread *thread; /* its place is its index */
+	size_t nr_threads, threads_capacity;
+	struct import_process *process;
+	size_t nr_processes, processes_capacity;
+	uint32_t *mm_users;
+	size_t nr_mms, mms_capacity;
+	struct import_file *file;
+	size_t nr_files, files_capacity;
+};
+
+static int fail(struct import *im, const char *what)
+{
+	return trace_fail(im->error, EBADMSG, im->line, "%s: line %llu: %s", im->name,
+		(unsigned long long)im->line, what);
+}
+
+static int fail_memory(struct import *im)
+{
+	return trace_fail(im->error, ENOMEM, im->line, "%s: no memory for the import", im->name);
+}
+
+/* Room for one more in *array; false without memory. */
+static bool room(void *array, size_t nr, size_t *capacity, size_t size)
+{
+	void **at = array;
+	size_t want = *capacity ? *capacity * 2 : 64;
+	void *grown;
+
+	if (nr < *capacity)
+		return true;
+	grown = realloc(*at, want * size);
+	if (!grown)
+		return false;
+	*at = grown;
+	*capacity = want;
+	return true;
+}
+
+/* ---- putting events ---- */
+
+static int put(struct import *im, struct trace_event *event)
+{
+	event->time_us = im->time_us;
+	return trace_writer_put(im->writer, event, im->error);
+}
+
+static struct trace_event event_of(const struct import *im, uint32_t thread, enum trace_kind kind)
+{
+	return (struct trace_event){
+		.kind = kind, .thread = thread, .process = im->thread[thread].process,
+	};
+}
+
+static int add_mm(struct import *im, uint32_t *mm)
+{
+	if (!room(&im->mm_users, im->nr_mms, &im->mms_capacity, sizeof(im->mm_users[0])))
+		return fail_memory(im);
+	*mm = (uint32_t)im->nr_mms;
+	im->mm_users[im->nr_mms++] = 0;
+	return 0;
+}
+
+static int put_mm_end(struct import *im, uint32_t thread, bool by_exec)
+{
+	struct trace_event e = event_of(im, thread, TRACE_MM_END);
+
+	memset(&e.mm_end.said, 0xff, sizeof(e.mm_end.said)); /* all TRACE_UNKNOWN */
+	e.mm_end.mm = im->process[e.process].mm;
+	e.mm_end.by_exec = by_exec;
+	return put(im, &e);
+}
+
+/* The process leaves its address space. */
+static int leave_mm(struct import *im, uint32_t thread, bool by_exec)
+{
+	uint32_t mm = im->process[im->thread[thread].process].mm;
+
+	return --im->mm_users[mm] ? 0 : put_mm_end(im, thread, by_exec);
+}
+
+/* ---- threads ---- */
+
+/*
+ * A log on the terminal has no ids as long as there is one process, and again
+ * once all others have ended.
+ */
+static uint32_t find_unnamed(const struct import *im)
+{
+	uint32_t last = TRACE_NONE;
+
+	if (im->nr_threads && im->thread[0].alive)
+		return 0;
+	for (size_t i = 0; i < im->nr_threads; i++)
+		if (im->thread[i].alive)
+			last = (uint32_t)i;
+	return last;
+}
+
+static uint32_t find_thread(const struct import *im, pid_t pid)
+{
+	if (!pid)
+		return find_unnamed(im);
+	for (size_t i = im->nr_threads; i-- > 0;)
+		if (im->thread[i].pid == pid && im->thread[i].alive)
+			return (uint32_t)i;
+	return TRACE_NONE;
+}
+
+static struct birth *find_birth(struct import *im, pid_t child)
+{
+	for (size_t i = 0; i < im->nr_births; i++)
+		if (im->birth[i].child == child && !im->birth[i].used)
+			return &im->birth[i];
+	return NULL;
+}
+
+static int add_process(struct import *im, pid_t pid, uint32_t parent_thread,
+	const struct birth *birth, uint32_t *index)
+{
+	struct trace_process_start start = {
+		.how = !birth ? (im->nr_processes ? TRACE_HOW_UNKNOWN : TRACE_HOW_COMMAND) :
+			birth->vfork ? TRACE_HOW_VFORK : TRACE_HOW_FORK,
+		.clone_flags = birth ? birth->flags : 0,
+		.parent = TRACE_NONE,
+		.pid = (uint32_t)pid,
+		.shares_mm = birth && birth->flags & CLONE_VM,
+	};
+	struct trace_event e;
+	struct import_process process = { .nr_threads = 1 };
+	int err = 0;
+
+	if (!room(&im->process, im->nr_processes, &im->processes_capacity,
+			sizeof(im->process[0])))
+		return fail_memory(im);
+	if (parent_thread != TRACE_NONE) {
+		const struct import_process *parent;
+
+		start.parent = im->thread[parent_thread].process;
+		parent = &im->process[start.parent];
+		process.mm = parent->mm;
+		process.fd = malloc((parent->nr_fds + 1) * sizeof(process.fd[0]));
+		if (!process.fd)
+			return fail_memory(im);
+		if (parent->nr_fds)
+			memcpy(process.fd, parent->fd, parent->nr_fds * sizeof(process.fd[0]));
+		process.nr_fds = parent->nr_fds;
+		process.fds_capacity = parent->nr_fds + 1;
+	}
+	*index = (uint32_t)im->nr_processes;
+	im->process[im->nr_processes++] = process;
+	if (!start.shares_mm)
+		err = add_mm(im, &im->process[*index].mm);
+	if (err)
+		return err;
+	start.mm = im->process[*index].mm;
+	im->mm_users[start.mm]++;
+	e = (struct trace_event){
+		.kind = TRACE_PROCESS_START, .process = *index, .thread = (uint32_t)im->nr_threads,
+		.process_start = start,
+	};
+	return put(im, &e);
+}
+
+static int add_thread(struct import *im, pid_t pid, const struct birth *birth, uint32_t *index)
+{
+	/* A parent that had no line so far is not known: the child stands alone. */
+	uint32_t parent = birth ? find_thread(im, birth->parent) : TRACE_NONE;
+	uint32_t process;
+	bool new_process;
+	int err;
+
+	if (parent == TRACE_NONE)
+		birth = NULL;
+	new_process = !birth || !(birth->flags & CLONE_THREAD);
+	if (new_process) {
+		err = add_process(im, pid, parent, birth, &process);
+		if (err)
+			return err;
+	} else {
+		process = im->thread[parent].process;
+		im->process[process].nr_threads++;
+	}
+	if (!room(&im->thread, im->nr_threads, &im->threads_capacity, sizeof(im->thread[0])))
+		return fail_memory(im);
+	*index = (uint32_t)im->nr_threads++;
+	im->thread[*index] = (struct import_thread){
+		.pid = pid, .process = process, .alive = true,
+	};
+	if (!new_process) {
+		struct trace_event e = event_of(im, *index, TRACE_THREAD_START);
+
+		e.thread_start.tid = (uint32_t)pid;
+		return put(im, &e);
+	}
+	return 0;
+}
+
+/* The thread that a line belongs to, introduced now if need be. */
+static int thread_of(struct import *im, pid_t pid, uint32_t *index)
+{
+	struct birth *birth;
+
+	*index = find_thread(im, pid);
+	if (*index != TRACE_NONE)
+		return 0;
+	birth = find_birth(im, pid);
+	if (birth)
+		birth->used = true;
+	/* Nobody's child: the first process, which had no id until now. */
+	if (!birth && im->nr_threads && im->thread[0].alive && !im->thread[0].pid) {
+		im->thread[0].pid = pid;
+		*index = 0;
+		return 0;
+	}
+	return add_thread(im, pid, birth, index);
+}
+
+static void forget_thread(struct import *im, uint32_t thread)
+{
+	im->thread[thread].alive = false;
+	free(im->thread[thread].unfinished);
+	im->thread[thread].unfinished = NULL;
+}
+
+static int end_thread(struct import *im, uint32_t thread, int status)
+{
+	struct import_process *process = &im->process[im->thread[thread].process];
+	struct trace_event e = event_of(im, thread, TRACE_THREAD_EXIT);
+	int err;
+
+	if (--process->nr_threads == 0) {
+		err = leave_mm(im, thread, false);
+		if (err)
+			return err;
+		e.kind = TRACE_PROCESS_EXIT;
+		e.process_exit = (struct trace_process_exit){
+			.status = status, .minor_faults = TRACE_UNKNOWN,
+			.major_faults = TRACE_UNKNOWN,
+		};
+	}
+	forget_thread(im, thread);
+	return put(im, &e);
+}
+
+/* ---- files ---- */
+
+static int put_file(struct import *im, uint32_t index)
+{
+	const struct import_file *file = &im->file[index];
+	struct trace_event e = {
+		.kind = TRACE_FILE, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.file = {
+			.file = index, .kind = TRACE_FILE_DISK, .ino = index + 1,
+			.bytes = file->bytes, .path = file->path,
+		},
+	};
+
+	return put(im, &e);
+}
+
+static int find_file(struct import *im, const char *path, uint32_t *index)
+{
+	struct import_file file = { 0 };
+
+	for (*index = 0; *index < im->nr_files; ++*index)
+		if (strcmp(im->file[*index].path, path) == 0)
+			return 0;
+	if (!room(&im->file, im->nr_files, &im->files_capacity, sizeof(im->file[0])))
+		return fail_memory(im);
+	file.path = strdup(path);
+	if (!file.path)
+		return fail_memory(im);
+	im->file[im->nr_files++] = file;
+	return put_file(im, *index);
+}
+
+static struct descriptor *find_fd(struct import_process *process, int fd)
+{
+	for (size_t i = 0; i < process->nr_fds; i++)
+		if (process->fd[i].fd == fd)
+			return &process->fd[i];
+	return NULL;
+}
+
+static int set_fd(struct import *im, uint32_t process_index, int fd, const char *path)
+{
+	struct import_process *process = &im->process[process_index];
+	struct descriptor *known;
+	uint32_t file;
+	int err = find_file(im, path, &file);
+
+	if (err)
+		return err;
+	known = find_fd(process, fd);
+	if (!known) {
+		if (!room(&process->fd, process->nr_fds, &process->fds_capacity,
+				sizeof(process->fd[0])))
+			return fail_memory(im);
+		known = &process->fd[process->nr_fds++];
+	}
+	*known = (struct descriptor){ .fd = fd, .file = file };
+	return 0;
+}
+
+/* "path", or </path> behind a descriptor; in place.  NULL: neither. */
+static char *path_in(char *argument)
+{
+	char *open = strchr(argument, '"'), *close;
+	char end = '"';
+
+	if (!open) {
+		open = strchr(argument, '<');
+		end = '>';
+	}
+	close = open ? strchr(open + 1, end) : NULL;
+	if (!close)
+		return NULL;
+	*close = 0;
+	return open + 1;
+}
+
+/* The file of a descriptor argument: 3 or 3</path>. */
+static int file_of_argument(struct import *im, uint32_t process_index, char *argument,
+	uint32_t *file)
+{
+	char *end, *path;
+	long fd = strtol(argument, &end, 10);
+	struct descriptor *known;
+	char unnamed[48];
+
+	if (end == argument || fd < -1 || fd > INT32_MAX)
+		return fail(im, "a descriptor that is not a number");
+	path = *end == '<' ? path_in(argument) : NULL;
+	if (path)
+		return find_file(im, path, file);
+	known = find_fd(&im->process[process_index], (int)fd);
+	if (known) {
+		*file = known->file;
+		return 0;
+	}
+	snprintf(unnamed, sizeof(unnamed), "descriptor %ld of process %u", fd, process_index);
+	return find_file(im, unnamed, file);
+}
+
+/* The file has at least bytes. */
+static int grow_file(struct import *im, uint32_t file, uint64_t bytes)
+{
+	if (im->file[file].bytes >= bytes)
+		return 0;
+	im->file[file].bytes = bytes;
+	return put_file(im, file);
+}
+
+/* ---- calls ---- */
+
+static bool number(const struct strace_call *call, unsigned int i, uint64_t *value)
+{
+	return i < call->nr_arguments && strace_parse_flags(call->argument[i], value);
+}
+
+static bool number32(const struct strace_call *call, unsigned int i, uint32_t *value)
+{
+	uint64_t wide;
+
+	if (!number(call, i, &wide))
+		return false;
+	*value = (uint32_t)wide;
+	return true;
+}
+
+static int do_mmap(struct import *im, uint32_t thread, struct strace_call *in,
+	struct trace_call *call)
+{
+	enum { ANONYMOUS = 0x20 };
+	uint32_t process = im->thread[thread].process;
+	int err;
+
+	if (in->nr_arguments != 6 || !number(in, 0, &call->addr) || !number(in, 1, &call->len) ||
+	    !number32(in, 2, &call->prot) || !number32(in, 3, &call->flags) ||
+	    !number(in, 5, &call->offset))
+		return fail(im, "arguments of mmap that are not known");
+	if (call->flags & ANONYMOUS || call->result < 0)
+		return 0;
+	err = file_of_argument(im, process, in->argument[4], &call->file);
+	if (!err)
+		err = grow_file(im, call->file, call->offset + call->len);
+	if (!err)
+		call->file_bytes = im->file[call->file].bytes;
+	return err;
+}
+
+static int do_resize(struct import *im, uint32_t thread, struct strace_call *in,
+	struct trace_call *call)
+{
+	bool good = call->nr == TRACE_FTRUNCATE ? number(in, 1, &call->len) :
+		number32(in, 1, &call->flags) && number(in, 2, &call->offset) &&
+			number(in, 3, &call->len);
+	int err;
+
+	if (!good)
+		return fail(im, "arguments that are not known");
+	if (call->result < 0)
+		return 0;
+	err = file_of_argument(im, im->thread[thread].process, in->argument[0], &call->file);
+	if (err)
+		return err;
+	if (call->nr == TRACE_FTRUNCATE)
+		im->file[call->file].bytes = call->len;
+	call->file_bytes = im->file[call->file].bytes;
+	return 0;
+}
+
+static int do_shmat(struct import *im, struct strace_call *in, struct trace_call *call)
+{
+	char name[48];
+	uint64_t id;
+	int err;
+
+	if (!number(in, 0, &id) || !number(in, 1, &call->addr) || !number32(in, 2, &call->flags))
+		return fail(im, "arguments of shmat that are not known");
+	if (call->result < 0)
+		return 0;
+	snprintf(name, sizeof(name), "/SYSV segment %u", (unsigned int)id);
+	err = find_file(im, name, &call->file);
+	if (!err)
+		call->len = call->file_bytes = im->file[call->file].bytes;
+	return err;
+}
+
+/* A range, and after it one number that goes to *third, if that is given. */
+static int do_range(struct import *im, struct strace_call *in, struct trace_call *call,
+	uint32_t *third)
+{
+	if (!number(in, 0, &call->addr) || !number(in, 1, &call->len) ||
+	    (third && !number32(in, 2, third)))
+		return fail(im, "arguments that are not known");
+	return 0;
+}
+
+static int do_mremap(struct import *im, struct strace_call *in, struct trace_call *call)
+{
+	if (!number(in, 0, &call->addr) || !number(in, 1, &call->len) ||
+	    !number(in, 2, &call->new_len) || !number32(in, 3, &call->flags) ||
+	    (in->nr_arguments > 4 && !number(in, 4, &call->new_addr)))
+		return fail(im, "arguments of mremap that are not known");
+	return 0;
+}
+
+static int fill_call(struct import *im, uint32_t thread, struct strace_call *in,
+	struct trace_call *call)
+{
+	switch (call->nr) {
+	case TRACE_MMAP:
+		return do_mmap(im, thread, in, call);
+	case TRACE_MREMAP:
+		return do_mremap(im, in, call);
+	case TRACE_MPROTECT:
+		return do_range(im, in, call, &call->prot);
+	case TRACE_MADVISE:
+		return do_range(im, in, call, &call->advice);
+	case TRACE_MLOCK2:
+	case TRACE_MSYNC:
+		return do_range(im, in, call, &call->flags);
+	case TRACE_MUNMAP:
+	case TRACE_MLOCK:
+	case TRACE_MUNLOCK:
+	case TRACE_MINCORE:
+		return do_range(im, in, call, NULL);
+	case TRACE_BRK:
+	case TRACE_SHMDT:
+		return number(in, 0, &call->addr) ? 0 : fail(im, "an address that is not one");
+	case TRACE_MLOCKALL:
+		return number32(in, 0, &call->flags) ? 0 : fail(im, "flags that are not known");
+	case TRACE_FTRUNCATE:
+	case TRACE_FALLOCATE:
+		return do_resize(im, thread, in, call);
+	case TRACE_SHMAT:
+		return do_shmat(im, in, call);
+	default:
+		return 0;
+	}
+}
+
+static int memory_call(struct import *im, uint32_t thread, struct strace_call *in,
+	enum trace_call_nr nr)
+{
+	struct trace_event e = event_of(im, thread, TRACE_CALL);
+	int err;
+
+	if (in->result[0] == '?')
+		return 0; /* it never returned: the thread was killed in it */
+	e.call = (struct trace_call){ .nr = nr, .file = TRACE_NONE, .target = TRACE_NONE };
+	if (!strace_parse_result(in->result, &e.call.result))
+		return fail(im, "a result that is not a number");
+	err = fill_call(im, thread, in, &e.call);
+	return err ? err : put(im, &e);
+}
+
+static int exec_call(struct import *im, uint32_t thread, struct strace_call *in)
+{
+	unsigned int path_at = strcmp(in->name, "execveat") == 0 ? 1 : 0;
+	struct import_process *process = &im->process[im->thread[thread].process];
+	struct trace_event e;
+	char *path;
+	int err = 0;
+
+	if (in->result[0] != '0')
+		return 0;
+	if (in->nr_arguments <= path_at + 1)
+		return fail(im, "arguments of execve that are not known");
+	for (uint32_t i = 0; i < im->nr_threads && !err; i++)
+		if (i != thread && im->thread[i].alive &&
+		    im->thread[i].process == im->thread[thread].process)
+			err = end_thread(im, i, 0);
+	if (!err)
+		err = leave_mm(im, thread, true);
+	if (!err)
+		err = add_mm(im, &process->mm);
+	if (err)
+		return err;
+	im->mm_users[process->mm] = 1;
+	e = event_of(im, thread, TRACE_EXEC);
+	e.exec.mm = process->mm;
+	e.exec.rlimits = (struct trace_rlimits){ TRACE_UNKNOWN, TRACE_UNKNOWN, TRACE_UNKNOWN,
+		TRACE_UNKNOWN };
+	e.exec.minor_faults = e.exec.major_faults = TRACE_UNKNOWN;
+	path = path_in(in->argument[path_at]);
+	e.exec.path = path ? path : "";
+	e.exec.arguments = in->argument[path_at + 1];
+	return put(im, &e);
+}
+
+static int clone_call(struct import *im, const struct strace_call *in)
+{
+	int64_t child;
+	uint32_t index;
+
+	if (in->result[0] == '?')
+		return 0;
+	if (!strace_parse_result(in->result, &child))
+		return fail(im, "a result that is not a number");
+	return child > 0 && child <= INT32_MAX ? thread_of(im, (pid_t)child, &index) : 0;
+}
+
+/* Calls that tell which file a descriptor is, or how large it is. */
+static int file_call(struct import *im, uint32_t thread, struct strace_call *in)
+{
+	uint32_t process = im->thread[thread].process, file;
+	int64_t result;
+	char *path, *size;
+	int err;
+
+	if (!strace_parse_result(in->result, &result) || result < 0 || result > INT32_MAX)
+		return 0;
+	if (strcmp(in->name, "fstat") == 0 || strcmp(in->name, "newfstatat") == 0) {
+		size = in->nr_arguments > 1 ? strstr(in->argument[in->nr_arguments > 2 ? 2 : 1],
+			"st_size=") : NULL;
+		/* Not a name relative to a directory. */
+		if (!size || in->argument[0][0] < '0' || in->argument[0][0] > '9' ||
+		    !find_fd(&im->process[process], atoi(in->argument[0])))
+			return 0;
+		err = file_of_argument(im, process, in->argument[0], &file);
+		return err ? err : grow_file(im, file, strtoull(size + 8, NULL, 10));
+	}
+	path = path_in(in->argument[strcmp(in->name, "openat") == 0 ? 1 : 0]);
+	return path ? set_fd(im, process, (int)result, path) : 0;
+}
+
+enum call_kind { CALL_OTHER, CALL_MEMORY, CALL_CLONE, CALL_EXEC, CALL_FILE };
+
+static enum call_kind kind_of(const char *name, enum trace_call_nr *nr)
+{
+	static const struct {
+		const char *name;
+		enum call_kind kind;
+	} others[] = {
+		{ "fork", CALL_CLONE }, { "vfork", CALL_CLONE }, { "clone", CALL_CLONE },
+		{ "clone3", CALL_CLONE }, { "execve", CALL_EXEC }, { "execveat", CALL_EXEC },
+		{ "open", CALL_FILE }, { "openat", CALL_FILE }, { "creat", CALL_FILE },
+		{ "memfd_create", CALL_FILE }, { "fstat", CALL_FILE },
+		{ "newfstatat", CALL_FILE },
+	};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(others[i].name, name) == 0)
+			return others[i].kind;
+	/* The ranges of process_madvise are of another process: not followed. */
+	for (int i = 0; i < TRACE_PROCESS_MADVISE; i++) {
+		*nr = (enum trace_call_nr)i;
+		if (strcmp(trace_call_name(*nr), name) == 0)
+			return CALL_MEMORY;
+	}
+	return CALL_OTHER;
+}
+
+static int whole_call(struct import *im, uint32_t thread, char *text)
+{
+	struct strace_call call;
+	const char *wrong = strace_parse_call(text, &call);
+	enum trace_call_nr nr;
+
+	if (wrong)
+		return fail(im, wrong);
+	switch (kind_of(call.name, &nr)) {
+	case CALL_MEMORY:
+		return memory_call(im, thread, &call, nr);
+	case CALL_CLONE:
+		return clone_call(im, &call);
+	case CALL_EXEC:
+		return exec_call(im, thread, &call);
+	case CALL_FILE:
+		return call.nr_arguments > 1 ? file_call(im, thread, &call) : 0;
+	case CALL_OTHER:
+		break;
+	}
+	return 0;
+}
+
+/* ---- lines ---- */
+
+/* first + rest; malloced.  A comma may have been printed with neither. */
+static char *join(const char *first, const char *rest)
+{
+	size_t len = strlen(first);
+	char *whole = malloc(len + strlen(rest) + 1);
+
+	if (whole) {
+		memcpy(whole, first, len);
+		strcpy(whole + len, rest);
+	}
+	return whole;
+}
+
+/* The whole call of a line that ends one; NULL with *err 0: not of interest. */
+static char *resume(struct import *im, char **unfinished, const struct strace_line *line, int *err)
+{
+	char *whole;
+
+	*err = 0;
+	/* NULL: the log began while the call was under way. */
+	if (!*unfinished)
+		return NULL;
+	if (strncmp(*unfinished, line->name, strlen(line->name)) != 0) {
+		*err = fail(im, "the end of a call that did not begin");
+		return NULL;
+	}
+	whole = join(*unfinished, line->text);
+	free(*unfinished);
+	*unfinished = NULL;
+	if (!whole)
+		*err = fail_memory(im);
+	return whole;
+}
+
+static int keep_unfinished(struct import *im, char **unfinished, const char *text)
+{
+	free(*unfinished);
+	*unfinished = strdup(text);
+	return *unfinished ? 0 : fail_memory(im);
+}
+
+static void set_time(struct import *im, const struct strace_line *line)
+{
+	uint64_t us = im->line; /* without a clock: a microsecond per line */
+
+	if (line->has_time && line->is_delta) {
+		us = im->time_us + line->time_us;
+	} else if (line->has_time) {
+		if (!im->timed)
+			im->first_us = line->time_us;
+		im->timed = true;
+		us = line->time_us - im->first_us;
+		/* A clock of the day that passed midnight. */
+		if (line->time_us < im->first_us)
+			us += DAY_US;
+		if (us > INT64_MAX)
+			us = 0;
+	}
+	/* Lines of different threads are not quite in order. */
+	if (us > im->time_us)
+		im->time_us = us;
+}
+
+static int supersede(struct import *im, uint32_t leader, pid_t by)
+{
+	uint32_t thread = find_thread(im, by);
+	pid_t pid = im->thread[leader].pid;
+	int err;
+
+	if (thread == TRACE_NONE || thread == leader)
+		return fail(im, "a thread that was not seen before");
+	err = end_thread(im, leader, 0);
+	im->thread[thread].pid = pid;
+	return err;
+}
+
+static int do_line(struct import *im, const struct strace_line *line)
+{
+	uint32_t thread;
+	char *whole;
+	int err;
+
+	if (line->kind == STRACE_NOISE)
+		return 0;
+	set_time(im, line);
+	err = thread_of(im, line->pid, &thread);
+	if (err)
+		return err;
+	switch (line->kind) {
+	case STRACE_EXITED:
+		return end_thread(im, thread, (int)line->number << 8);
+	case STRACE_KILLED:
+		return end_thread(im, thread, (int)line->number);
+	case STRACE_SUPERSEDED:
+		return supersede(im, thread, (pid_t)line->number);
+	case STRACE_UNFINISHED:
+		return keep_unfinished(im, &im->thread[thread].unfinished, line->text);
+	case STRACE_RESUMED:
+		whole = resume(im, &im->thread[thread].unfinished, line, &err);
+		if (!whole)
+			return err;
+		err = whole_call(im, thread, whole);
+		free(whole);
+		return err;
+	case STRACE_CALL:
+		return whole_call(im, thread, line->text);
+	case STRACE_NOISE:
+		break;
+	}
+	return 0;
+}
+
+/* ---- the first pass ---- */
+
+struct pending {
+	pid_t pid;
+	char *text;
+};
+
+struct first_pass {
+	struct import *im;
+	struct pending *pending;
+	size_t nr, capacity;
+};
+
+static bool clone_flags_of(const struct strace_call *call, uint64_t *flags)
+{
+	*flags = 0;
+	if (strcmp(call->name, "vfork") == 0)
+		*flags = CLONE_VM | CLONE_VFORK;
+	for (unsigned int i = 0; i < call->nr_arguments; i++) {
+		char *at = strstr(call->argument[i], "flags=");
+		size_t len;
+		char end;
+		bool good;
+
+		if (!at)
+			continue;
+		at += 6;
+		len = strcspn(at, ",} ");
+		end = at[len];
+		at[len] = 0;
+		good = strace_parse_flags(at, flags);
+		at[len] = end;
+		return good;
+	}
+	return true;
+}
+
+static int note_birth(struct import *im, pid_t parent, char *text)
+{
+	struct strace_call call;
+	enum trace_call_nr nr;
+	int64_t child;
+	uint64_t flags;
+
+	if (strace_parse_call(text, &call) || kind_of(call.name, &nr) != CALL_CLONE ||
+	    !strace_parse_result(call.result, &child) || child <= 0 || child > INT32_MAX)
+		return 0; /* the second pass judges */
+	if (!clone_flags_of(&call, &flags))
+		return fail(im, "flags of clone that are not known");
+	if (!room(&im->birth, im->nr_births, &im->births_capacity, sizeof(im->birth[0])))
+		return fail_memory(im);
+	im->birth[im->nr_births++] = (struct birth){
+		.child = (pid_t)child, .parent = parent, .flags = flags,
+		.vfork = flags & CLONE_VFORK,
+	};
+	return 0;
+}
+
+static struct pending *pending_of(struct first_pass *p, pid_t pid)
+{
+	for (size_t i = 0; i < p->nr; i++)
+		if (p->pending[i].pid == pid)
+			return &p->pending[i];
+	if (!room(&p->pending, p->nr, &p->capacity, sizeof(p->pending[0])))
+		return NULL;
+	p->pending[p->nr] = (struct pending){ .pid = pid };
+	return &p->pending[p->nr++];
+}
+
+static bool is_clone(const char *name)
+{
+	enum trace_call_nr nr;
+	char word[16];
+	size_t len = strcspn(name, "(");
+
+	if (len >= sizeof(word))
+		return false;
+	memcpy(word, name, len);
+	word[len] = 0;
+	return kind_of(word, &nr) == CALL_CLONE;
+}
+
+static int first_look(struct first_pass *p, const struct strace_line *line)
+{
+	struct pending *pending;
+	char *whole;
+	int err;
+
+	if (line->kind == STRACE_CALL && is_clone(line->text))
+		return note_birth(p->im, line->pid, line->text);
+	if ((line->kind != STRACE_UNFINISHED || !is_clone(line->text)) &&
+	    (line->kind != STRACE_RESUMED || !is_clone(line->name)))
+		return 0;
+	pending = pending_of(p, line->pid);
+	if (!pending)
+		return fail_memory(p->im);
+	if (line->kind == STRACE_UNFINISHED)
+		return keep_unfinished(p->im, &pending->text, line->text);
+	/* The first process may have got its id in between. */
+	if (!pending->text)
+		pending = pending_of(p, 0);
+	if (!pending)
+		return fail_memory(p->im);
+	whole = resume(p->im, &pending->text, line, &err);
+	if (!whole)
+		return err;
+	err = note_birth(p->im, line->pid, whole);
+	free(whole);
+	return err;
+}
+
+/* ---- all of it ---- */
+
+/*
+ * The line at *at, which moves past it; malloced.  Where strace shares the
+ * terminal with itself, its message about a new process falls into the middle
+ * of its parent's clone: it is cut out, and the next line joined on.
+ */
+static char *take_line(struct import *im, const char **at, const char *end, size_t *len)
+{
+	static const char attached[] = " attached";
+	const char *newline = memchr(*at, '\n', (size_t)(end - *at));
+	char *line, *message, *rest, *whole;
+
+	*len = (size_t)((newline ? newline : end) - *at);
+	line = strndup(*at, *len);
+	*at = newline ? newline + 1 : end;
+	if (!line || *len < sizeof(attached) || strlen(line) != *len ||
+	    strcmp(line + *len - strlen(attached), attached) != 0)
+		return line;
+	message = strstr(line, "strace: Process ");
+	if (!message || message == line || *at == end)
+		return line;
+	*message = 0;
+	im->line++;
+	rest = take_line(im, at, end, len);
+	whole = rest ? join(line, rest) : NULL;
+	*len += (size_t)(message - line);
+	free(line);
+	free(rest);
+	return whole;
+}
+
+/* Calls first_look (first given) or do_line for each line. */
+static int each_line(struct import *im, const char *text, size_t len, struct first_pass *first)
+{
+	const char *at = text, *end = text + len;
+	int err = 0;
+
+	for (im->line = 1; at < end && !err; im->line++) {
+		size_t line_len;
+		char *line = take_line(im, &at, end, &line_len);
+		struct strace_line parsed;
+		const char *wrong;
+
+		if (!line)
+			return fail_memory(im);
+		wrong = strlen(line) == line_len ? strace_parse_line(line, &parsed) :
+			"a byte that no text has";
+		if (wrong)
+			err = fail(im, wrong);
+		else
+			err = first ? first_look(first, &parsed) : do_line(im, &parsed);
+		free(line);
+	}
+	return err;
+}
+
+static void import_fini(struct import *im)
+{
+	for (size_t i = 0; i < im->nr_threads; i++)
+		free(im->thread[i].unfinished);
+	for (size_t i = 0; i < im->nr_processes; i++)
+		free(im->process[i].fd);
+	for (size_t i = 0; i < im->nr_files; i++)
+		free(im->file[i].path);
+	free(im->birth);
+	free(im->thread);
+	free(im->process);
+	free(im->mm_users);
+	free(im->file);
+}
+
+int import_strace_text(const char *name, const char *text, size_t len_bytes,
+	struct trace_writer *writer, struct trace_error *error)
+{
+	struct import im = { .name = name, .writer = writer, .error = error };
+	struct first_pass first = { .im = &im };
+	int err = each_line(&im, text, len_bytes, &first);
+
+	for (size_t i = 0; i < first.nr; i++)
+		free(first.pending[i].text);
+	free(first.pending);
+	if (!err)
+		err = each_line(&im, text, len_bytes, NULL);
+	if (!err && !im.nr_processes)
+		err = trace_fail(error, EBADMSG, 1, "%s: line 1: no call in the whole log", name);
+	import_fini(&im);
+	return err;
+}
+
+static char *read_file(const char *path, size_t *len_bytes, struct trace_error *error)
+{
+	FILE *file = fopen(path, "rbe");
+	char *text = NULL;
+	FILE *into;
+	char chunk[65536];
+	size_t got;
+
+	if (!file) {
+		trace_fail(error, errno, 0, "%s: cannot open: %s", path, strerror(errno));
+		return NULL;
+	}
+	into = open_memstream(&text, len_bytes);
+	while (into && (got = fread(chunk, 1, sizeof(chunk), file)) > 0)
+		fwrite(chunk, 1, got, into);
+	if (ferror(file))
+		trace_fail(error, EIO, 0, "%s: cannot read: input/output error", path);
+	else if (!into || fclose(into) != 0)
+		trace_fail(error, ENOMEM, 0, "%s: no memory for the import", path);
+	else
+		into = NULL;
+	fclose(file);
+	if (error->err) {
+		free(text);
+		text = NULL;
+	}
+	return text;
+}
+
+int import_strace(const char *log_path, const char *output, struct trace_error *error)
+{
+	struct trace_header header = {
+		.source = TRACE_SOURCE_NONE,
+		.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
+		.fault_around_bytes = TRACE_UNKNOWN,
+		.thp_bytes = TRACE_UNKNOWN,
+		.max_map_count = 65530,
+		.mmap_min_addr = 65536,
+		.recorder = "quire import, from strace",
+	};
+	struct trace_writer *writer;
+	size_t len;
+	char *text = read_file(log_path, &len, error);
+	int err;
+
+	if (!text)
+		return -error->err;
+	header.command = log_path;
+	writer = trace_writer_open(output, &header, error);
+	if (!writer) {
+		free(text);
+		return -error->err;
+	}
+	err = import_strace_text(log_path, text, len, writer, error);
+	free(text);
+	if (err)
+		trace_writer_discard(writer);
+	else
+		err = trace_writer_close(writer, error);
+	return err;
+}
