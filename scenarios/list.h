@@ -32,9 +32,24 @@
 	X(table_freed_after_flush) \
 	X(table_freed_early)
 
+/* mm.c */
+#define SCENARIO_MM(X)       \
+	X(first_touch)       \
+	X(fault_fails)       \
+	X(munmap_munmap)     \
+	X(munmap_mmap)       \
+	X(mprotect_store)    \
+	X(mremap_zap)        \
+	X(fork_fault)        \
+	X(fork_fails)        \
+	X(cow_children)      \
+	X(cow_threads)       \
+	X(exit_fault)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
-	SCENARIO_TRANSLATION(X)
+	SCENARIO_TRANSLATION(X) \
+	SCENARIO_MM(X)
 
 #endif

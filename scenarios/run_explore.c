@@ -103,6 +103,60 @@ static void print_summary(const struct scenario *scenario, const struct explore_
 	printf("\n");
 }
 
+static int report(const struct scenario *scenario, const struct scenario_options *options,
+		  const struct explore_result *result)
+{
+	bool as_expected = strcmp(explore_failure_name(result->failure),
+				  scenario->finds ? scenario->finds : "none") == 0;
+
+	print_summary(scenario, result, as_expected);
+	if ((options->token || result->failure != EXPLORE_NONE) &&
+	    !(options->quiet && as_expected))
+		print_failure(result);
+	if (options->token)
+		printf("  run hash %016llx, %llu steps\n",
+		       (unsigned long long)result->run_hash,
+		       (unsigned long long)result->steps);
+	return as_expected ? 0 : 1;
+}
+
+/* Adds the figures of one more exploration of the same scenario. */
+static void add_up(struct explore_result *sum, const struct explore_result *more)
+{
+	struct explore_result before = *sum;
+
+	*sum = *more;
+	sum->executions += before.executions;
+	sum->steps += before.steps;
+	sum->wall_ns += before.wall_ns;
+}
+
+/*
+ * Once with no allocation failing, then with the first, the second ..., until
+ * there are fewer: the schedules are shared out among them.
+ */
+static int run_each(struct explore_config *config, const struct scenario *scenario,
+		    struct explore_result *ret_sum)
+{
+	struct explore_result result;
+	uint64_t schedules = config->schedules, allocations = 0;
+	int ret;
+
+	memset(ret_sum, 0, sizeof(*ret_sum));
+	do {
+		ret = explore_run(config, &result);
+		if (ret)
+			return ret;
+		add_up(ret_sum, &result);
+		if (!scenario->fail_each || result.failure != EXPLORE_NONE || config->token)
+			return 0;
+		if (result.allocations > allocations)
+			allocations = result.allocations;
+		config->schedules = schedules / (allocations + 1) + 1;
+	} while (config->fail_nth++ < allocations);
+	return 0;
+}
+
 int scenario_run(const struct scenario *scenario, const struct scenario_options *options)
 {
 	struct adapter adapter = { .scenario = scenario };
@@ -119,23 +173,14 @@ int scenario_run(const struct scenario *scenario, const struct scenario_options 
 		.fail_nth = options->fail_nth, .timeline_rows = options->rows,
 	};
 	struct explore_result result;
-	bool as_expected;
-	int ret = explore_run(&config, &result);
+	int ret = run_each(&config, scenario, &result);
 
 	if (ret) {
-		fprintf(stderr, "%s: cannot be run (%d) %s\n", scenario->name, -ret,
+		fprintf(stderr, "%s: cannot be run (error %d) %s\n", scenario->name, -ret,
 			result.diagnosis);
 		return 2;
 	}
-	as_expected = strcmp(explore_failure_name(result.failure),
-			     scenario->finds ? scenario->finds : "none") == 0;
-	print_summary(scenario, &result, as_expected);
-	if ((options->token || result.failure != EXPLORE_NONE) &&
-	    !(options->quiet && as_expected))
-		print_failure(&result);
-	if (options->token)
-		printf("  run hash %016llx, %llu steps\n",
-		       (unsigned long long)result.run_hash, (unsigned long long)result.steps);
+	ret = report(scenario, options, &result);
 	explore_result_fini(&result);
-	return as_expected ? 0 : 1;
+	return ret;
 }

@@ -25,6 +25,7 @@ struct scenario {
 	const char *shows;   /* one line */
 	const char *finds;   /* NULL, or the planted bug: a name of explore.h's list */
 	unsigned nr_bodies;
+	bool fail_each;      /* run with each allocation of the bodies failing in turn */
 	size_t state_bytes;
 	/* Alone, before the bodies.  0 or a negative errno. */
 	int (*setup)(void *state);
