@@ -26,7 +26,7 @@
 #include "base/memory.h"
 
 /* Tiny geometries have tiny memories. */
-#define CPU_LIST_MAX (PAGE_SHIFT < 12 ? 14u : 190u)
+#define CPU_LIST_MAX (PAGE_SHIFT < 12 ? 14u : 510u)
 
 struct phys_cpu {
 	u32 nr;                             /* (A) written by its CPU alone */
@@ -132,11 +132,39 @@ static u32 zone_take_frames(struct phys *phys, struct frame **frames, u32 want)
 	return got;
 }
 
+/* Frees frames that lie one behind the other, in the largest aligned blocks. */
+static void run_free_locked(struct phys *phys, struct frame *first, u64 nr)
+{
+	for (u64 i = 0; i < nr; i++)
+		atomic_store(&first[i].flags, 0u);
+	while (nr) {
+		unsigned aligned = bit_lowest(frame_pfn(phys, first).v);
+		unsigned order = (unsigned)u64_min(aligned, bit_highest(nr));
+
+		block_free_locked(phys, first, order);
+		first += BIT(order);
+		nr -= BIT(order);
+	}
+}
+
+/*
+ * Frames are often freed in the order in which they were cut from a block, or
+ * in the opposite one: such a run is joined here, not pair by pair.
+ */
 static void zone_give_frames(struct phys *phys, struct frame **frames, u32 nr)
 {
 	spin_lock(&phys->zone);
-	for (u32 i = 0; i < nr; i++)
-		block_free_locked(phys, frames[i], 0);
+	for (u32 i = 0; i < nr;) {
+		struct frame *first = frames[i];
+		u32 up = 1, down = 1;
+
+		while (i + up < nr && frames[i + up] == first + up)
+			up++;
+		while (up == 1 && i + down < nr && frames[i + down] == first - down)
+			down++;
+		run_free_locked(phys, first - (down - 1), up > 1 ? up : down);
+		i += up > 1 ? up : down;
+	}
 	spin_unlock(&phys->zone);
 }
 
@@ -148,8 +176,10 @@ static inline struct phys_cpu *own_list(struct phys *phys)
 	return likely(cpu < phys->nr_cpus) ? &phys->cpus[cpu] : NULL;
 }
 
-static NOINLINE struct frame *frame_alloc_slow(struct phys *phys, struct phys_cpu *list)
+/* The list is empty, or there is none. */
+static NOINLINE struct frame *frame_alloc_slow(struct phys *phys)
 {
+	struct phys_cpu *list = own_list(phys);
 	struct frame *frame = NULL;
 	u32 nr;
 
@@ -162,22 +192,8 @@ static NOINLINE struct frame *frame_alloc_slow(struct phys *phys, struct phys_cp
 	return list->frames[nr - 1];
 }
 
-static inline struct frame *frame_alloc(struct phys *phys)
-{
-	struct phys_cpu *list = own_list(phys);
-	u32 nr;
-
-	if (unlikely(!list))
-		return frame_alloc_slow(phys, list);
-	nr = list->nr;
-	if (unlikely(nr == 0))
-		return frame_alloc_slow(phys, list);
-	atomic_store(&list->nr, nr - 1);
-	return list->frames[nr - 1];
-}
-
 /* The oldest frames leave, the younger move down. */
-static NOINLINE void list_flush(struct phys *phys, struct phys_cpu *list, u32 nr)
+static void list_flush(struct phys *phys, struct phys_cpu *list, u32 nr)
 {
 	u32 left = list->nr - nr;
 
@@ -186,19 +202,34 @@ static NOINLINE void list_flush(struct phys *phys, struct phys_cpu *list, u32 nr
 	atomic_store(&list->nr, left);
 }
 
+static inline void list_append_frame(struct phys_cpu *list, struct frame *frame, u32 nr)
+{
+	list->frames[nr] = frame;
+	atomic_store(&list->nr, nr + 1);
+}
+
+/* The list is full, or there is none. */
+static NOINLINE void frame_free_slow(struct phys *phys, struct frame *frame)
+{
+	struct phys_cpu *list = own_list(phys);
+
+	if (!list) {
+		zone_give_frames(phys, &frame, 1);
+		return;
+	}
+	list_flush(phys, list, phys->cpu_batch);
+	list_append_frame(list, frame, list->nr);
+}
+
 static inline void frame_free(struct phys *phys, struct frame *frame)
 {
 	struct phys_cpu *list = own_list(phys);
 
 	atomic_store(&frame->flags, (u32)FRAME_PERCPU);
-	if (unlikely(!list)) {
-		zone_give_frames(phys, &frame, 1);
-		return;
-	}
-	if (unlikely(list->nr == phys->cpu_high))
-		list_flush(phys, list, phys->cpu_batch);
-	list->frames[list->nr] = frame;
-	atomic_store(&list->nr, list->nr + 1);
+	if (unlikely(!list) || unlikely(list->nr == phys->cpu_high))
+		frame_free_slow(phys, frame);
+	else
+		list_append_frame(list, frame, list->nr);
 }
 
 void phys_drain_cpu(struct phys *phys)
@@ -260,26 +291,56 @@ static NOINLINE struct frame *large_alloc(struct phys *phys, unsigned order)
 	return head;
 }
 
-struct folio *folio_alloc(struct phys *phys, unsigned order, unsigned flags)
+static NOINLINE struct folio *folio_clear_bytes(struct phys *phys, struct folio *folio)
 {
-	struct frame *head;
+	u64 bytes = PAGE_SIZE << folio->order;
 
-	if (mach_should_fail())
-		return NULL;
-	head = likely(order == 0) ? frame_alloc(phys) : large_alloc(phys, order);
-	if (unlikely(!head))
-		return NULL;
+	mem_zero(folio_bytes(phys, folio), bytes);
+	COST_ADD(bytes_cleared, bytes);
+	return folio;
+}
+
+/* Makes a folio of a frame, or of a run of them with their tails written. */
+static inline struct folio *folio_init(struct phys *phys, struct frame *head, unsigned order)
+{
 	COST_ADD(frames_allocated, BIT(order));
 	mach_note_alloc(frame_bytes(phys, head), PAGE_SIZE << order);
-	if (flags & ALLOC_ZERO) {
-		mem_zero(frame_bytes(phys, head), PAGE_SIZE << order);
-		COST_ADD(bytes_cleared, PAGE_SIZE << order);
-	}
 	frame_init(head, 0, order);
 	/* RELEASE: who takes a reference to a frame it found without one
 	 * (refcount_get_unless_zero) sees the descriptor written above. */
 	atomic_store_release(&head->refs.value, 1u);
 	return (struct folio *)(void *)head;
+}
+
+/* Anything but a single frame from this CPU's list. */
+static NOINLINE struct folio *folio_alloc_slow(struct phys *phys, unsigned order,
+					       unsigned flags)
+{
+	struct frame *head = order == 0 ? frame_alloc_slow(phys) : large_alloc(phys, order);
+
+	if (!head)
+		return NULL;
+	if (flags & ALLOC_ZERO)
+		return folio_clear_bytes(phys, folio_init(phys, head, order));
+	return folio_init(phys, head, order);
+}
+
+struct folio *folio_alloc(struct phys *phys, unsigned order, unsigned flags)
+{
+	struct phys_cpu *list = own_list(phys);
+	struct frame *head;
+	u32 nr;
+
+	if (mach_should_fail())
+		return NULL;
+	if (unlikely(order != 0) || unlikely(!list) || unlikely(list->nr == 0))
+		return folio_alloc_slow(phys, order, flags);
+	nr = list->nr - 1;
+	head = list->frames[nr];
+	atomic_store(&list->nr, nr);
+	if (flags & ALLOC_ZERO)
+		return folio_clear_bytes(phys, folio_init(phys, head, 0));
+	return folio_init(phys, head, 0);
 }
 
 static NOINLINE void large_free(struct phys *phys, struct folio *folio, unsigned order)

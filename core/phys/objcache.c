@@ -5,7 +5,8 @@
  * Guarantees.  Alloc and free touch the CPU's own stack and nothing shared,
  * except once in a batch; freeing after a grace period queues at most one RCU
  * callback a CPU at a time, however many objects are freed, needs no memory
- * and does not touch the object.
+ * and does not touch the object.  The CPU that freed such objects is the one
+ * that uses them again, so that they stay in its cache.
  *
  * Design.  Slabs after Bonwick, "The Slab Allocator" (1994), stacks per CPU
  * after Bonwick and Adams, "Magazines and Vmem" (2001).  A slab is a folio:
@@ -40,17 +41,16 @@
 /* ... unless that takes a slab so many times larger (log2). */
 #define SLAB_EXTRA_ORDERS 3u
 
-/* Objects freed under one hold of the lock, where nobody needs it at once. */
-#define FREE_BATCH 64u
-
 struct objcache_cpu {
 	u32 nr;                      /* objects on the stack */
 	u32 in_flight;               /* (A) the callback below is queued */
 	struct objcache *cache;      /* (C) */
 	void *waiting;               /* chain: freed, no grace period begun */
-	void *batch;                 /* chain: in the grace period of `head`;
-				      * the callback's while in_flight */
-	struct mach_rcu_head head;
+	u64 nr_waiting;
+	void *batch;                 /* chain: the callback's while in_flight,
+				      * then free for this CPU to use */
+	u64 nr_batch;
+	struct mach_rcu_head head;   /* the callback's */
 	void *objects[STACK_MAX];    /* the newest last */
 } __attribute__((aligned(64)));
 
@@ -235,56 +235,78 @@ static void forget_object(struct objcache *cache, void *object) REQUIRES(cache->
 		slab_unused(cache, slab);
 }
 
-static void release_object(struct objcache *cache, void *object) REQUIRES(cache->lock)
-{
-	if (mach_note_free(object, cache->object_bytes))
-		forget_object(cache, object);
-	else
-		give_object(cache, object);
-}
-
-/* Frees a chain, a few at a time, so that nobody waits long for the lock. */
-static void release_chain(struct objcache *cache, void *chain)
-{
-	while (chain) {
-		spin_lock(&cache->lock);
-		for (u32 i = 0; i < FREE_BATCH && chain; i++) {
-			void *next = *link_of(cache, chain);
-
-			release_object(cache, chain);
-			chain = next;
-		}
-		spin_unlock(&cache->lock);
-	}
-}
-
 /* ---- grace periods --------------------------------------------------------------- */
 
+/*
+ * In a batch whose grace period is over, the link of an object that the
+ * machine keeps in quarantine has this bit set.
+ */
+#define LINK_FORGOTTEN ((uintptr_t)1)
+
+/* Takes the first of a batch; NULL if that one is in quarantine. */
+static void *batch_pop(struct objcache_cpu *own, void **ret_object)
+{
+	void *object = own->batch;
+	uintptr_t link = (uintptr_t)*link_of(own->cache, object);
+
+	own->batch = (void *)(link & ~LINK_FORGOTTEN);
+	own->nr_batch--;
+	*ret_object = object;
+	return link & LINK_FORGOTTEN ? NULL : object;
+}
+
+/*
+ * The readers have left: the objects are free.  What the machine does not keep
+ * stays in the chain, untouched; where it never keeps anything this is no code.
+ */
 static void grace_period_over(struct mach_rcu_head *head)
 {
 	struct objcache_cpu *own = container_of(head, struct objcache_cpu, head);
+	struct objcache *cache = own->cache;
+	void *object = own->batch;
 
-	release_chain(own->cache, own->batch);
-	/* RELEASE pairs with begin_grace_period: `batch` is the CPU's again. */
+	for (u64 i = 0; i < own->nr_batch; i++) {
+		void **link = link_of(cache, object);
+		void *next = *link;
+
+		if (mach_note_free(object, cache->object_bytes))
+			*link = (void *)((uintptr_t)next | LINK_FORGOTTEN);
+		object = next;
+	}
+	/* RELEASE pairs with the loads of in_flight: `batch` is the CPU's again. */
 	atomic_store_release(&own->in_flight, 0u);
 }
 
-/* What waits begins its grace period, unless an earlier batch is in one. */
-static inline void begin_grace_period(struct objcache_cpu *own)
+/* What is left of the last batch goes back to the slabs.  Pre: !in_flight. */
+static void settle_batch_locked(struct objcache *cache, struct objcache_cpu *own)
+	REQUIRES(cache->lock)
 {
-	if (atomic_load_acquire(&own->in_flight))
-		return;
+	while (own->batch) {
+		void *object;
+
+		if (batch_pop(own, &object))
+			give_object(cache, object);
+		else
+			forget_object(cache, object);
+	}
+}
+
+/* What waits begins its grace period.  Pre: !in_flight, no batch. */
+static void begin_grace_period(struct objcache_cpu *own)
+{
 	own->batch = own->waiting;
+	own->nr_batch = own->nr_waiting;
 	own->waiting = NULL;
+	own->nr_waiting = 0;
 	atomic_store(&own->in_flight, 1u);
 	mach_call_rcu(&own->head, grace_period_over);
 }
 
-static void free_rcu_on(struct objcache *cache, struct objcache_cpu *own, void *object)
+static inline void wait_on(struct objcache *cache, struct objcache_cpu *own, void *object)
 {
 	*link_of(cache, object) = own->waiting;
 	own->waiting = object;
-	begin_grace_period(own);
+	own->nr_waiting++;
 }
 
 /* ---- alloc and free ----------------------------------------------------------------- */
@@ -320,15 +342,36 @@ static void give_objects(struct objcache *cache, u32 nr, void **objects)
 	spin_unlock(&cache->lock);
 }
 
+/* Moves objects whose grace period is over to the empty stack. */
+static void refill_from_batch(struct objcache *cache, struct objcache_cpu *own)
+{
+	while (own->batch && own->nr < STACK_BATCH) {
+		void *object;
+
+		if (batch_pop(own, &object)) {
+			link_set_on_stack(cache, object);
+			own->objects[own->nr++] = object;
+			continue;
+		}
+		spin_lock(&cache->lock);
+		forget_object(cache, object);
+		spin_unlock(&cache->lock);
+	}
+}
+
 static NOINLINE void *alloc_slow(struct objcache *cache, struct objcache_cpu *own)
 {
 	void *object;
 
 	if (!own)
 		return take_objects(cache, 1, &object) ? object : NULL;
-	if (own->waiting)
-		begin_grace_period(own);
-	own->nr = take_objects(cache, STACK_BATCH, own->objects);
+	if (!atomic_load_acquire(&own->in_flight)) {
+		refill_from_batch(cache, own);
+		if (!own->batch && own->waiting)
+			begin_grace_period(own);
+	}
+	if (own->nr == 0)
+		own->nr = take_objects(cache, STACK_BATCH, own->objects);
 	return own->nr ? own->objects[--own->nr] : NULL;
 }
 
@@ -418,6 +461,31 @@ void objcache_free_bulk(struct objcache *cache, u32 nr, void **objects)
 		free_on(cache, own, objects[i]);
 }
 
+/* No grace period is under way: the next one begins. */
+static NOINLINE void free_rcu_slow(struct objcache *cache, struct objcache_cpu *own)
+{
+	if (own->batch) {
+		spin_lock(&cache->lock);
+		settle_batch_locked(cache, own);
+		spin_unlock(&cache->lock);
+	}
+	begin_grace_period(own);
+}
+
+/* CPUs without a slot of their own share the last. */
+static NOINLINE void free_rcu_shared(struct objcache *cache, void *object)
+{
+	struct objcache_cpu *shared = &cache->cpus[cache->phys->nr_cpus];
+
+	spin_lock(&cache->lock);
+	wait_on(cache, shared, object);
+	if (!atomic_load_acquire(&shared->in_flight)) {
+		settle_batch_locked(cache, shared);
+		begin_grace_period(shared);
+	}
+	spin_unlock(&cache->lock);
+}
+
 void objcache_free_rcu(struct objcache *cache, void *object)
 {
 	struct objcache_cpu *own = own_stack(cache);
@@ -425,14 +493,13 @@ void objcache_free_rcu(struct objcache *cache, void *object)
 	if (!object)
 		return;
 	link_note_free(cache, object);
-	if (likely(own)) {
-		free_rcu_on(cache, own, object);
+	if (unlikely(!own)) {
+		free_rcu_shared(cache, object);
 		return;
 	}
-	own = &cache->cpus[cache->phys->nr_cpus];
-	spin_lock(&cache->lock);
-	free_rcu_on(cache, own, object);
-	spin_unlock(&cache->lock);
+	wait_on(cache, own, object);
+	if (unlikely(!atomic_load_acquire(&own->in_flight)))
+		free_rcu_slow(cache, own);
 }
 
 /* ---- the cache itself ------------------------------------------------------------------- */
@@ -509,31 +576,39 @@ int objcache_init(struct objcache *cache, struct phys *phys, const char *name,
 	return 0;
 }
 
-/* Puts what CPUs hold back into slabs; the caller has waited as it must. */
-static void empty_cpus(struct objcache *cache)
+/* Puts what a CPU holds back into slabs.  Pre: its grace periods are over. */
+static void empty_cpu(struct objcache *cache, struct objcache_cpu *own)
 {
-	for (unsigned cpu = 0; cpu <= cache->phys->nr_cpus; cpu++) {
-		struct objcache_cpu *own = &cache->cpus[cpu];
-
-		release_chain(cache, own->waiting);
-		own->waiting = NULL;
-		give_objects(cache, own->nr, own->objects);
-		own->nr = 0;
-	}
+	spin_lock(&cache->lock);
+	settle_batch_locked(cache, own);
+	spin_unlock(&cache->lock);
+	give_objects(cache, own->nr, own->objects);
+	own->nr = 0;
 }
 
-static void wait_for_readers(struct objcache *cache)
+/* Waits until every object that was freed is free, and back in its slab. */
+static void empty_cpus(struct objcache *cache)
 {
-	bool in_flight = false, waiting = false;
+	u32 nr_busy;
 
-	for (unsigned cpu = 0; cpu <= cache->phys->nr_cpus; cpu++) {
-		in_flight |= atomic_load_acquire(&cache->cpus[cpu].in_flight) != 0;
-		waiting |= cache->cpus[cpu].waiting != NULL;
-	}
-	if (in_flight)
-		mach_rcu_barrier();
-	if (waiting)
-		mach_synchronize_rcu();
+	do {
+		nr_busy = 0;
+		for (unsigned cpu = 0; cpu <= cache->phys->nr_cpus; cpu++) {
+			struct objcache_cpu *own = &cache->cpus[cpu];
+
+			if (atomic_load_acquire(&own->in_flight)) {
+				nr_busy++;
+				continue;
+			}
+			empty_cpu(cache, own);
+			if (own->waiting) {
+				begin_grace_period(own);
+				nr_busy++;
+			}
+		}
+		if (nr_busy)
+			mach_rcu_barrier();
+	} while (nr_busy);
 }
 
 u64 objcache_fini(struct objcache *cache)
@@ -541,7 +616,6 @@ u64 objcache_fini(struct objcache *cache)
 	struct list *lists[] = { &cache->partial, &cache->full };
 	u64 nr_leaked = 0;
 
-	wait_for_readers(cache);
 	empty_cpus(cache);
 	for (unsigned i = 0; i < ARRAY_LEN(lists); i++) {
 		list_for_each_safe(pos, lists[i]) {
