@@ -21,12 +21,14 @@ static u64 folio_address(const struct folio *folio, const struct vma *vma)
 
 static void walk_anon(struct rmap *rmap, struct folio *folio, const struct rmap_walk *walk)
 {
-	u64 first = folio->index, last = first + folio_nr_pages(folio) - 1;
 	struct anon_vma *anon_vma = folio_hold_anon_vma(folio);
 	struct interval_node *node;
+	u64 first, last;
 
 	if (!anon_vma)
 		return;
+	first = folio->index; /* written before the mapping that was seen */
+	last = first + folio_nr_pages(folio) - 1;
 	rwsem_read_lock(&anon_vma->root->lock);
 	interval_for_each(node, &anon_vma->links, first, last) {
 		struct vma *vma = container_of(node, struct anon_vma_link, node)->vma;

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Races of the reverse map on real threads: walks against an anon_vma that
+ * comes and goes (letter 001_ef4970009e19dfd6.txt), first faults of one VMA on
+ * several CPUs, fork against pins.  The thread sanitizer, and the checks of
+ * the debug build, look on.
+ *
+ * variants: threads_4k threads_tiny
+ */
+#include "unit/rmap_world.h"
+#include "unit/threads_run.h"
+
+#define ROUNDS 3000
+#define WALKERS 2
+
+struct race {
+	struct world w;
+	struct vma vma;
+	struct folio *folio;
+	u32 done;          /* (A) */
+	u32 nr_found;      /* (A) */
+	u32 nr_pin_losses; /* (A) */
+};
+
+static bool count_visit(struct folio *folio, struct vma *vma, u64 addr, void *arg)
+{
+	struct race *race = arg;
+
+	(void)folio;
+	ensure(vma == &race->vma && addr == vma->start);
+	atomic_fetch_add(&race->nr_found, 1u);
+	return true;
+}
+
+/* CPU 0 maps the folio, unmaps it and drops the anon_vma; others walk. */
+static void map_or_walk(void *arg, unsigned nth)
+{
+	struct race *race = arg;
+	const struct rmap_walk walk = { .visit = count_visit, .arg = race };
+
+	if (nth > 0) {
+		while (!atomic_load_acquire(&race->done))
+			rmap_walk(&race->w.rmap, race->folio, NULL, &walk);
+		return;
+	}
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		ensure(!anon_vma_prepare(&race->w.rmap, &race->vma, NULL));
+		if (i == 0)
+			rmap_add_new_anon(race->folio, &race->vma, race->vma.start);
+		/* A folio that is unmapped keeps the pointer it had; who maps it
+		 * again must see to it that this means something. */
+		atomic_store_release(&race->folio->mapping, anon_mapping(race->vma.anon_vma));
+		if (i > 0)
+			rmap_add_anon(&race->folio->frame, 1, &race->vma, true);
+		if (i % 64 == 0)
+			for (unsigned spin = 0; spin < 2000; spin++)
+				mach_relax();
+		rmap_remove(&race->w.phys, &race->folio->frame, 1, &race->vma);
+		/* Not mapped: from here the anon_vma may go. */
+		atomic_store(&race->folio->mapping, NULL);
+		anon_vma_unlink(&race->w.rmap, &race->vma);
+	}
+	atomic_store_release(&race->done, 1u);
+}
+
+static void walks_meet_an_anon_vma_that_goes(void **state)
+{
+	struct race race = { .done = 0 };
+
+	(void)state;
+	world_open(&race.w, WORLD_FRAMES);
+	vma_setup(&race.vma, &race.w.pt, 0, 4);
+	race.folio = folio_alloc(&race.w.phys, 0, 0);
+	threads_run(1 + WALKERS, map_or_walk, &race);
+	assert_int_equal(folio_mapcount(race.folio), 0);
+	folio_put(&race.w.phys, race.folio);
+	world_close(&race.w);
+}
+
+static void prepare_one(void *arg, unsigned nth)
+{
+	struct race *race = arg;
+
+	(void)nth;
+	ensure(!anon_vma_prepare(&race->w.rmap, &race->vma, NULL));
+	ensure(vma_shareable_anon_vma(&race->vma) == race->vma.anon_vma);
+}
+
+static void first_faults_agree_on_one_anon_vma(void **state)
+{
+	struct race race = { .done = 0 };
+
+	(void)state;
+	world_open(&race.w, WORLD_FRAMES);
+	for (unsigned i = 0; i < 100; i++) {
+		vma_setup(&race.vma, &race.w.pt, 0, 4);
+		threads_run(3, prepare_one, &race);
+		vma_rmap_check(&race.vma);
+		assert_int_equal(chain_length(&race.vma), 1);
+		assert_int_equal(race.vma.anon_vma->nr_vmas, 1);
+		anon_vma_unlink(&race.w.rmap, &race.vma);
+	}
+	world_close(&race.w);
+}
+
+/*
+ * A pinner without the table lock, as the explanation at folio_pin has it: a
+ * pin that was taken and found its page exclusive is never shared by fork.
+ */
+static void fork_or_pin(void *arg, unsigned nth)
+{
+	struct race *race = arg;
+	struct frame *frame = &race->folio->frame;
+
+	if (nth > 0) {
+		while (!atomic_load_acquire(&race->done)) {
+			bool got = folio_pin(race->folio) &&
+				   frame_test(frame, FRAME_ANON_EXCLUSIVE);
+
+			if (got && folio_mapcount(race->folio) != 1)
+				atomic_fetch_add(&race->nr_pin_losses, 1u);
+			folio_unpin(&race->w.phys, race->folio);
+		}
+		return;
+	}
+	for (unsigned i = 0; i < ROUNDS * 4; i++) {
+		if (rmap_dup_anon(frame, 1, &race->vma, true))
+			continue;
+		/* The child goes again, and the parent reuses its page. */
+		rmap_remove(&race->w.phys, frame, 1, &race->vma);
+		frame_set(frame, FRAME_ANON_EXCLUSIVE);
+	}
+	atomic_store_release(&race->done, 1u);
+}
+
+static void a_pin_on_an_exclusive_page_keeps_fork_away(void **state)
+{
+	struct race race = { .done = 0 };
+
+	(void)state;
+	world_open(&race.w, WORLD_FRAMES);
+	vma_setup(&race.vma, &race.w.pt, 0, 4);
+	assert_int_equal(anon_vma_prepare(&race.w.rmap, &race.vma, NULL), 0);
+	race.folio = folio_alloc(&race.w.phys, 0, 0);
+	rmap_add_new_anon(race.folio, &race.vma, 0);
+	threads_run(2, fork_or_pin, &race);
+	assert_int_equal(race.nr_pin_losses, 0);
+	assert_int_equal(refcount_read(&race.folio->refs), 1);
+	rmap_remove(&race.w.phys, &race.folio->frame, 1, &race.vma);
+	anon_vma_unlink(&race.w.rmap, &race.vma);
+	folio_put(&race.w.phys, race.folio);
+	world_close(&race.w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(walks_meet_an_anon_vma_that_goes),
+		cmocka_unit_test(first_faults_agree_on_one_anon_vma),
+		cmocka_unit_test(a_pin_on_an_exclusive_page_keeps_fork_away),
+	};
+
+	return cmocka_run_group_tests(tests, attach_thread, detach_thread);
+}
