@@ -1,0 +1,73 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# The quire command with good and bad input: exit status, message, JSON keys.
+set -u
+quire=$1
+recordings=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+# expect STATUS WORD... -- COMMAND...: status, and each word in the output
+expect() {
+	status=$1
+	shift
+	words=""
+	while [ "$1" != -- ]; do words="$words $1"; shift; done
+	shift
+	"$@" >"$work/out" 2>&1
+	got=$?
+	if [ $got -ne "$status" ]; then
+		echo "expected $status, got $got: $*"; sed 's/^/    /' "$work/out" | head -n 12; bad=1
+	fi
+	for word in $words; do
+		grep -qF -- "$word" "$work/out" || { echo "no '$word' in the output of: $*"; sed 's/^/    /' "$work/out" | head -n 12; bad=1; }
+	done
+}
+good=$recordings/shell-pipeline.quire
+head -c 3000 "$good" >"$work/truncated"
+cp "$good" "$work/corrupt"
+printf 'XXXX' | dd of="$work/corrupt" bs=1 seek=2000 conv=notrunc 2>/dev/null
+echo "this is no recording" >"$work/foreign"
+: >"$work/empty"
+echo 'mmap(NULL, 8192, PROT_READ' >"$work/bad.strace"
+cat >"$work/good.strace" <<'LOG'
+100 execve("/bin/true", ["true"], 0x7ffc /* 20 vars */) = 0
+100 mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f0000000000
+100 munmap(0x7f0000000000, 8192) = 0
+100 exit_group(0) = ?
+100 +++ exited with 0 +++
+LOG
+
+expect 0 faults 'exact' -- "$quire" replay "$good"
+expect 0 '"linux"' '"quire"' '"faults"' '"cow_copies"' '"peak_rss_bytes"' '"peak_page_table_bytes"' '"vmas"' -- "$quire" replay --json "$good"
+expect 0 report -- "$quire" replay --report "$work/report.html" "$good"
+[ -s "$work/report.html" ] || { echo "no report written"; bad=1; }
+expect 1 'report.html' -- "$quire" replay --report "$work/none/report.html" "$good"
+expect 0 '"results"' '"decisions"' '"cost"' '"fork-tree"' -- "$quire" compare --json "$good"
+expect 0 fork-tree -- "$quire" compare --rows fork-tree "$good"
+expect 2 nonsense -- "$quire" compare --rows nonsense "$good"
+expect 0 next-as-ceiling -- "$quire" decisions
+expect 2 'nonsense' -- "$quire" nonsense
+expect 2 'ROW=ALTERNATIVE' -- "$quire" replay --decide nonsense "$good"
+expect 2 'nonsense' -- "$quire" replay --decide fork-tree=nonsense "$good"
+expect 0 faults -- "$quire" replay --decide fork-tree=insert-each "$good"
+expect 2 missing -- "$quire" replay
+expect 1 "$work/none" -- "$quire" replay "$work/none"
+expect 1 "$work/truncated" faults -- "$quire" replay "$work/truncated"
+expect 1 "$work/corrupt" -- "$quire" replay "$work/corrupt"
+expect 1 "$work/foreign" -- "$quire" replay "$work/foreign"
+expect 1 "$work/empty" -- "$quire" replay "$work/empty"
+expect 1 "$work/truncated" -- "$quire" show -e "$work/truncated"
+expect 127 'no-such-program' -- "$quire" record -o "$work/r" -- /no-such-program
+[ ! -e "$work/r" ] || { echo "a recording of nothing was left"; bad=1; }
+expect 3 -- "$quire" record -q -o "$work/r" -- sh -c 'exit 3'
+expect 0 faults -- "$quire" replay "$work/r"
+expect 137 -- "$quire" record -q -o "$work/r" -- sh -c 'kill -9 $$'
+expect 0 faults -- "$quire" replay "$work/r"
+expect 0 faults -- "$quire" replay -- true
+expect 1 'bad.strace' 1 -- "$quire" import strace "$work/bad.strace" -o "$work/r2"
+expect 0 -- "$quire" import strace "$work/good.strace" -o "$work/r2"
+expect 0 -- "$quire" replay "$work/r2"
+expect 0 mmap -- "$quire" show -e "$work/r2"
+[ $bad = 0 ] && echo "command line: all as expected"
+exit $bad

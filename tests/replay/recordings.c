@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The five kept recordings of real programs, replayed on the core: faults,
+ * peak page tables and peak RSS within 5 % of what Linux said, the VMAs and
+ * the final maps exact, and nothing left behind.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replay/replay.h"
+
+#define NR_RECORDINGS 5
+
+static void assert_near(const char *what, uint64_t ours, uint64_t theirs)
+{
+	uint64_t gap = ours > theirs ? ours - theirs : theirs - ours;
+
+	if (gap * 20 > theirs)
+		fail_msg("%s: Quire says %llu, Linux said %llu", what, (unsigned long long)ours,
+			 (unsigned long long)theirs);
+}
+
+static void replay_one(const char *path, const struct replay_options *options,
+		       struct replay_result *result)
+{
+	struct trace_error error = { 0 };
+
+	if (replay_file(path, options, result, &error) != 0)
+		fail_msg("%s: %s", path, error.message);
+	assert_true(result->complete);
+	assert_int_equal(result->leaks.nr_frames, 0);
+	assert_int_equal(result->leaks.nr_objects, 0);
+	assert_int_equal(result->leaks.nr_address_spaces, 0);
+}
+
+static void agrees(const char *path)
+{
+	struct replay_options options;
+	struct replay_result result;
+
+	replay_options_default(&options);
+	replay_one(path, &options, &result);
+	printf("%s: %llu events\n", path, (unsigned long long)result.nr_events);
+	assert_true(result.nr_spaces_compared > 0);
+	assert_near("faults", result.quire_says.faults, result.linux_said.faults);
+	assert_near("peak RSS", result.quire_says.peak_rss_bytes, result.linux_said.peak_rss_bytes);
+	assert_near("peak page tables", result.quire_says.peak_page_table_bytes,
+		    result.linux_said.peak_page_table_bytes);
+	assert_int_equal(result.quire_says.vmas, result.linux_said.vmas);
+	assert_int_equal(result.nr_spaces_maps_equal, result.nr_spaces_compared);
+	assert_int_equal(result.nr_touches_refused, 0);
+	assert_int_equal(result.nr_results_different, 0);
+	replay_result_fini(&result);
+}
+
+/* Every alternative of every decision gives the same answers, none leaks. */
+static void agrees_whatever_is_decided(const char *path)
+{
+	struct replay_options options;
+	struct replay_result base, other;
+
+	replay_options_default(&options);
+	replay_one(path, &options, &base);
+	for (unsigned alt = 0; alt < QUIRE_NR_ALTERNATIVES; alt++) {
+		const struct quire_alternative_info *info =
+			quire_alternative_info((enum quire_alternative)alt);
+
+		replay_options_default(&options);
+		options.config.decisions.chosen[info->row] = (uint8_t)alt;
+		replay_one(path, &options, &other);
+		assert_int_equal(other.quire_says.vmas, base.quire_says.vmas);
+		assert_int_equal(other.quire_says.faults, base.quire_says.faults);
+		assert_int_equal(other.quire_says.peak_page_table_bytes,
+				 base.quire_says.peak_page_table_bytes);
+		replay_result_fini(&other);
+	}
+	replay_result_fini(&base);
+}
+
+static void for_each_recording(void (*check)(const char *path))
+{
+	DIR *dir = opendir(RECORDINGS);
+	struct dirent *entry;
+	int nr = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		char path[4096];
+
+		if (!strstr(entry->d_name, ".quire"))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", RECORDINGS, entry->d_name);
+		check(path);
+		nr++;
+	}
+	closedir(dir);
+	assert_int_equal(nr, NR_RECORDINGS);
+}
+
+static void test_agrees_with_linux(void **state)
+{
+	(void)state;
+	for_each_recording(agrees);
+}
+
+static void test_decisions(void **state)
+{
+	(void)state;
+	agrees_whatever_is_decided(RECORDINGS "/shell-pipeline.quire");
+}
+
+/* Too little memory: an error that says so, and nothing left behind. */
+static void test_small_memory(void **state)
+{
+	struct trace_error error = { 0 };
+	struct replay_options options;
+	struct replay_result result;
+
+	(void)state;
+	replay_options_default(&options);
+	options.config.memory_bytes = UINT64_C(4) << 20;
+	assert_true(replay_file(RECORDINGS "/parallel-build.quire", &options, &result, &error) < 0);
+	assert_true(strlen(error.message) > 0);
+	assert_false(result.complete);
+	assert_int_equal(result.leaks.nr_frames, 0);
+	assert_int_equal(result.leaks.nr_objects, 0);
+	replay_result_fini(&result);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_agrees_with_linux),
+		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_small_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
