@@ -42,6 +42,18 @@ static bool walk_allows(const struct walk *walk, enum mach_access_kind kind)
 	return kind == MACH_READ || !(walk->any_of & QUIRE_ENTRY_NX);
 }
 
+/* What a translation allows without another walk, as a set of kinds. */
+static uint8_t allowed_kinds(const struct walk *walk, bool is_dirty)
+{
+	unsigned kinds = 1u << MACH_READ;
+
+	if (is_dirty && walk_allows(walk, MACH_WRITE))
+		kinds |= 1u << MACH_WRITE;
+	if (walk_allows(walk, MACH_EXEC))
+		kinds |= 1u << MACH_EXEC;
+	return (uint8_t)kinds;
+}
+
 /* Sets A, and D for a write.  False: the entry has changed, walk again. */
 static bool mark_leaf(uint64_t *at, uint64_t entry, enum mach_access_kind kind)
 {
@@ -86,9 +98,8 @@ static enum walk_result walk_once(const struct mmu_memory *memory, uint64_t root
 		.page = va >> QUIRE_LEVEL_SHIFT(level) << LEVEL_PAGE_SHIFT(level),
 		.pfn = table_pfn,
 		.level = (uint8_t)level,
-		.writable = (walk.all_of & QUIRE_ENTRY_WRITE) != 0,
-		.no_exec = (walk.any_of & QUIRE_ENTRY_NX) != 0,
-		.dirty = kind == MACH_WRITE || (entry & QUIRE_ENTRY_DIRTY),
+		.allows = allowed_kinds(&walk, kind == MACH_WRITE ||
+						       (entry & QUIRE_ENTRY_DIRTY)),
 	};
 	return WALK_DONE;
 }
@@ -108,7 +119,7 @@ int mmu_walk(const struct mmu_memory *memory, uint64_t root_pfn, uint64_t va,
 
 /* ---- the TLB --------------------------------------------------------------------- */
 
-static struct mmu_tlb_entry *set_of(const struct mmu_tlb *tlb, uint64_t page, unsigned level)
+static struct mmu_translation *set_of(const struct mmu_tlb *tlb, uint64_t page, unsigned level)
 {
 	uint64_t set = page >> LEVEL_PAGE_SHIFT(level) & tlb->set_mask;
 
@@ -116,10 +127,10 @@ static struct mmu_tlb_entry *set_of(const struct mmu_tlb *tlb, uint64_t page, un
 }
 
 /* The entry of `epoch` whose first page is `page`; NULL if there is none. */
-static inline struct mmu_tlb_entry *find_entry(const struct mmu_tlb *tlb, uint32_t epoch,
+static inline struct mmu_translation *find_entry(const struct mmu_tlb *tlb, uint32_t epoch,
 					       uint64_t page, unsigned level)
 {
-	struct mmu_tlb_entry *entry = set_of(tlb, page, level);
+	struct mmu_translation *entry = set_of(tlb, page, level);
 
 	for (uint32_t way = 0; way < tlb->ways; way++, entry++)
 		if (entry->page == page && entry->epoch == epoch && entry->level == level)
@@ -132,7 +143,7 @@ static uint64_t first_page(uint64_t page, unsigned level)
 	return page >> LEVEL_PAGE_SHIFT(level) << LEVEL_PAGE_SHIFT(level);
 }
 
-void mmu_tlb_init(struct mmu_tlb *tlb, struct mmu_tlb_entry *entries, unsigned sets,
+void mmu_tlb_init(struct mmu_tlb *tlb, struct mmu_translation *entries, unsigned sets,
 		  unsigned ways)
 {
 	*tlb = (struct mmu_tlb){
@@ -176,49 +187,29 @@ void mmu_tlb_load(struct mmu_tlb *tlb, uint32_t asid)
 	tlb->epoch = tlb->spaces[slot].epoch;
 }
 
-bool mmu_tlb_find(struct mmu_tlb *tlb, uint64_t va, struct mmu_translation *ret_translation)
+struct mmu_translation *mmu_tlb_find_large(struct mmu_tlb *tlb, uint64_t page)
 {
-	uint64_t page = va >> QUIRE_PAGE_SHIFT;
-
-	for (uint32_t levels = tlb->levels; levels; levels &= levels - 1) {
+	for (uint32_t levels = tlb->levels & ~1u; levels; levels &= levels - 1) {
 		unsigned level = (unsigned)__builtin_ctz(levels);
-		const struct mmu_tlb_entry *entry =
+		struct mmu_translation *entry =
 			find_entry(tlb, tlb->epoch, first_page(page, level), level);
 
-		if (!entry)
-			continue;
-		*ret_translation = (struct mmu_translation){
-			.page = entry->page, .pfn = entry->pfn, .level = entry->level,
-			.writable = entry->writable, .no_exec = entry->no_exec,
-			.dirty = entry->dirty,
-		};
-		return true;
+		if (entry)
+			return entry;
 	}
-	return false;
+	return NULL;
 }
 
 void mmu_tlb_fill(struct mmu_tlb *tlb, const struct mmu_translation *translation)
 {
 	unsigned level = translation->level;
-	struct mmu_tlb_entry *entry = find_entry(tlb, tlb->epoch, translation->page, level);
+	struct mmu_translation *entry = find_entry(tlb, tlb->epoch, translation->page, level);
 
 	if (!entry)
 		entry = set_of(tlb, translation->page, level) + tlb->next_way++ % tlb->ways;
-	*entry = (struct mmu_tlb_entry){
-		.page = translation->page, .pfn = translation->pfn, .epoch = tlb->epoch,
-		.level = translation->level, .writable = translation->writable,
-		.no_exec = translation->no_exec, .dirty = translation->dirty,
-	};
+	*entry = *translation;
+	entry->epoch = tlb->epoch;
 	tlb->levels |= 1u << level;
-}
-
-void mmu_tlb_drop(struct mmu_tlb *tlb, const struct mmu_translation *translation)
-{
-	struct mmu_tlb_entry *entry =
-		find_entry(tlb, tlb->epoch, translation->page, translation->level);
-
-	if (entry)
-		entry->epoch = 0;
 }
 
 void mmu_tlb_flush_asid(struct mmu_tlb *tlb, uint32_t asid)
@@ -240,7 +231,7 @@ static void flush_by_entry(struct mmu_tlb *tlb, uint32_t epoch, uint64_t page, u
 	uint64_t nr = ((uint64_t)tlb->set_mask + 1) * tlb->ways;
 
 	for (uint64_t i = 0; i < nr; i++) {
-		struct mmu_tlb_entry *entry = &tlb->entries[i];
+		struct mmu_translation *entry = &tlb->entries[i];
 		uint64_t span = UINT64_C(1) << LEVEL_PAGE_SHIFT(entry->level);
 
 		if (entry->epoch == epoch && entry->page < end && entry->page + span > page)
@@ -256,7 +247,7 @@ static void flush_by_page(struct mmu_tlb *tlb, uint32_t epoch, uint64_t page, ui
 		uint64_t span = UINT64_C(1) << LEVEL_PAGE_SHIFT(level);
 
 		for (uint64_t p = first_page(page, level); p < end; p += span) {
-			struct mmu_tlb_entry *entry = find_entry(tlb, epoch, p, level);
+			struct mmu_translation *entry = find_entry(tlb, epoch, p, level);
 
 			if (entry)
 				entry->epoch = 0;

@@ -24,11 +24,16 @@
 struct mmu_translation {
 	uint64_t page;  /* first address >> QUIRE_PAGE_SHIFT */
 	uint64_t pfn;   /* of that page */
+	uint32_t epoch; /* a TLB's: whether this counts; 0: it does not */
 	uint8_t level;  /* of the leaf; it covers 2^(QUIRE_LEVEL_BITS * level) pages */
-	bool writable;  /* all entries on the way say so */
-	bool no_exec;   /* one entry on the way says so */
-	bool dirty;     /* the leaf's dirty bit is set */
+	uint8_t allows; /* bit n: enum mach_access_kind n, without another walk */
 };
+
+static inline bool mmu_allows(const struct mmu_translation *translation,
+			      enum mach_access_kind kind)
+{
+	return translation->allows >> kind & 1;
+}
 
 struct mmu_memory {
 	char *base;
@@ -42,27 +47,10 @@ struct mmu_memory {
 int mmu_walk(const struct mmu_memory *memory, uint64_t root_pfn, uint64_t va,
 	     enum mach_access_kind kind, struct mmu_translation *ret_translation);
 
-static inline bool mmu_allows(const struct mmu_translation *translation,
-			      enum mach_access_kind kind)
-{
-	if (kind == MACH_WRITE)
-		return translation->writable && translation->dirty;
-	return kind == MACH_READ || !translation->no_exec;
-}
-
 /* ---- the TLB --------------------------------------------------------------- */
 
 /* Address spaces a TLB tells apart; one more takes the place of the oldest. */
 #define MMU_TLB_SPACES 8u
-
-/* An entry holds for one incarnation of an address space: its epoch. */
-struct mmu_tlb_entry {
-	uint64_t page;
-	uint64_t pfn;
-	uint32_t epoch; /* 0: empty */
-	uint8_t level;
-	bool writable, no_exec, dirty;
-};
 
 /*
  * Invariant: an entry counts only while its epoch is that of a slot in
@@ -82,20 +70,33 @@ struct mmu_tlb {
 		uint32_t asid;
 		uint32_t epoch; /* 0: no address space */
 	} spaces[MMU_TLB_SPACES];
-	struct mmu_tlb_entry *entries; /* (set_mask + 1) * ways */
+	struct mmu_translation *entries; /* (set_mask + 1) * ways */
 };
 
 /* `entries` is zeroed memory for sets * ways entries; sets is a power of two. */
-void mmu_tlb_init(struct mmu_tlb *tlb, struct mmu_tlb_entry *entries, unsigned sets,
+void mmu_tlb_init(struct mmu_tlb *tlb, struct mmu_translation *entries, unsigned sets,
 		  unsigned ways);
 /* What is found and filled from now on belongs to `asid`. */
 void mmu_tlb_load(struct mmu_tlb *tlb, uint32_t asid);
-/* True when a translation was found; it may not allow the access at hand. */
-bool mmu_tlb_find(struct mmu_tlb *tlb, uint64_t va, struct mmu_translation *ret_translation);
+struct mmu_translation *mmu_tlb_find_large(struct mmu_tlb *tlb, uint64_t page);
+
+/*
+ * The entry that covers `va`, which may not allow the access at hand; NULL if
+ * there is none.  It stays in the TLB: to clear its epoch removes it.
+ */
+static inline struct mmu_translation *mmu_tlb_find(struct mmu_tlb *tlb, uint64_t va)
+{
+	uint64_t page = va >> QUIRE_PAGE_SHIFT;
+	struct mmu_translation *entry = tlb->entries + (page & tlb->set_mask) * tlb->ways;
+
+	for (uint32_t way = 0; way < tlb->ways; way++, entry++)
+		if (entry->page == page && entry->epoch == tlb->epoch && entry->level == 0)
+			return entry;
+	return mmu_tlb_find_large(tlb, page);
+}
+
 /* Replaces a translation of the same addresses, if there is one. */
 void mmu_tlb_fill(struct mmu_tlb *tlb, const struct mmu_translation *translation);
-/* Removes what mmu_tlb_find() has just found. */
-void mmu_tlb_drop(struct mmu_tlb *tlb, const struct mmu_translation *translation);
 /* Removes what covers an address in [start, end). */
 void mmu_tlb_flush(struct mmu_tlb *tlb, uint32_t asid, uint64_t start, uint64_t end);
 void mmu_tlb_flush_asid(struct mmu_tlb *tlb, uint32_t asid);

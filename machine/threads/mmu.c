@@ -42,16 +42,16 @@ int threads_mmu_create(const struct mach_mmu_config *config, struct mach_mmu **r
 {
 	size_t nr_entries = (size_t)config->tlb_sets * config->tlb_ways;
 	size_t bytes = sizeof(struct mach_mmu) + config->nr_cpus * sizeof(struct cpu_mmu) +
-		       config->nr_cpus * nr_entries * sizeof(struct mmu_tlb_entry);
+		       config->nr_cpus * nr_entries * sizeof(struct mmu_translation);
 	struct mach_mmu *mmu = mach_mem_alloc(bytes, 64);
-	struct mmu_tlb_entry *entries;
+	struct mmu_translation *entries;
 
 	if (!mmu)
 		return -QUIRE_ENOMEM;
 	mmu->memory = (struct mmu_memory){ config->phys_base, config->nr_frames };
 	mmu->bytes = bytes;
 	mmu->nr_cpus = config->nr_cpus;
-	entries = (struct mmu_tlb_entry *)(void *)&mmu->cpus[config->nr_cpus];
+	entries = (struct mmu_translation *)(void *)&mmu->cpus[config->nr_cpus];
 	for (unsigned cpu = 0; cpu < config->nr_cpus; cpu++)
 		mmu_tlb_init(&mmu->cpus[cpu].tlb, entries + cpu * nr_entries,
 			     config->tlb_sets, config->tlb_ways);
@@ -83,43 +83,50 @@ void threads_mmu_load(struct mach_mmu *mmu, uint64_t root_pfn, uint32_t asid)
 	mach_spin_unlock(&own->lock);
 }
 
-/* The TLB has nothing for the access, or something that does not allow it. */
-static int translate(const struct mach_mmu *mmu, struct cpu_mmu *own, uint64_t va,
-		     enum mach_access_kind kind, struct mmu_translation *found)
+static inline void set_access(const struct mach_mmu *mmu, uint64_t va,
+			      const struct mmu_translation *found, struct mach_access *access)
 {
-	int err;
+	access->pfn = found->pfn + ((va >> QUIRE_PAGE_SHIFT) - found->page);
+	access->mem = mmu->memory.base + (access->pfn << QUIRE_PAGE_SHIFT) +
+		      (va & ~QUIRE_PAGE_MASK);
+	access->writable = mmu_allows(found, MACH_WRITE);
+}
 
-	if (mmu_tlb_find(&own->tlb, va, found)) {
-		if (mmu_allows(found, kind))
-			return 0;
-		mmu_tlb_drop(&own->tlb, found);
-	}
+/* The TLB has nothing for the access, or something that does not allow it. */
+static __attribute__((noinline)) int access_slow(const struct mach_mmu *mmu,
+						 struct cpu_mmu *own, uint64_t va,
+						 enum mach_access_kind kind,
+						 struct mmu_translation *stale,
+						 struct mach_access *access)
+{
+	struct mmu_translation found;
+	int err = -QUIRE_EFAULT;
+
 	COUNT(tlb_misses, 1);
-	if (!own->root_pfn)
-		return -QUIRE_EFAULT;
-	err = mmu_walk(&mmu->memory, own->root_pfn, va, kind, found);
-	if (!err)
-		mmu_tlb_fill(&own->tlb, found);
-	return err;
+	if (stale)
+		stale->epoch = 0;
+	if (own->root_pfn)
+		err = mmu_walk(&mmu->memory, own->root_pfn, va, kind, &found);
+	if (err) {
+		mach_spin_unlock(&own->lock);
+		return err;
+	}
+	mmu_tlb_fill(&own->tlb, &found);
+	set_access(mmu, va, &found, access);
+	return 0;
 }
 
 int threads_mmu_access_begin(struct mach_mmu *mmu, uint64_t va, enum mach_access_kind kind,
 			     struct mach_access *access)
 {
 	struct cpu_mmu *own = own_mmu(mmu);
-	struct mmu_translation found;
-	int err;
+	struct mmu_translation *found;
 
 	mach_spin_lock(&own->lock);
-	err = translate(mmu, own, va, kind, &found);
-	if (threads_unlikely(err)) {
-		mach_spin_unlock(&own->lock);
-		return err;
-	}
-	access->pfn = found.pfn + ((va >> QUIRE_PAGE_SHIFT) - found.page);
-	access->mem = mmu->memory.base + (access->pfn << QUIRE_PAGE_SHIFT) +
-		      (va & ~QUIRE_PAGE_MASK);
-	access->writable = found.writable && found.dirty;
+	found = mmu_tlb_find(&own->tlb, va);
+	if (threads_unlikely(!found) || threads_unlikely(!mmu_allows(found, kind)))
+		return access_slow(mmu, own, va, kind, found, access);
+	set_access(mmu, va, found, access);
 	return 0;
 }
 

@@ -22,7 +22,7 @@
 #include "base/types.h"
 #include "threads_run.h"
 
-enum { NR_FRAMES = 64, CPUS = 3, ROUNDS = 30000, ASID = 5 };
+enum { NR_FRAMES = 64, CPUS = 3, ROUNDS = 10000, ASID = 5 };
 
 #define TABLE_FLAGS (QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_USER)
 #define ALL_CPUS ((struct mach_cpuset){ BIT(CPUS + 1) - 1 })
