@@ -68,7 +68,9 @@ static bool may_reuse(const struct fault *fault, struct folio *folio, struct fra
 		return true;
 	if (DECIDED(fault->mm->q, cow_reuse, mapcount))
 		return folio_mapcount(folio) == 1;
-	return !folio_is_large(folio) && refcount_read(&folio->refs) == 1;
+	/* ACQUIRE pairs with the put of whoever copied the page before us: it
+	 * has read what we are about to overwrite. */
+	return !folio_is_large(folio) && atomic_load_acquire(&folio->refs.value) == 1;
 }
 
 /* The page is ours alone: says so, and finds it through our own anon_vma. */
