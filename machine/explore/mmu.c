@@ -7,9 +7,12 @@
  * then, racing with whoever writes it), setting the accessed and dirty bits
  * (a compare-and-swap on the entry), and the fill.  A flush is delivered to
  * each other CPU as a step of its own, at any moment at which that CPU is not
- * in the middle of an access.  A flush that covers an address whose walk is
- * under way makes the walk begin again: without that, the right order (clear,
- * flush, free) would raise a false alarm.
+ * in the middle of an access.
+ *
+ * A walk under way holds the entry it read last, as a page-walk cache would.  A
+ * flush of any address that this entry covers makes the walk begin again:
+ * without that, the right order (clear, flush, free) would raise a false alarm,
+ * for a page and for a table.  A flush elsewhere leaves the walk alone.
  *
  * Found here: a frame freed while a CPU's TLB can still reach it, or in the
  * middle of an access to it; an access through a translation whose frame was
@@ -46,7 +49,7 @@ struct mmu_cpu {
 	bool walking, squashed;
 	uint64_t access_va, access_pfn;
 	uint64_t walk_va;
-	uint64_t flushed_start, flushed_end; /* hull of the flushes during the walk */
+	unsigned walk_level; /* of the entry read last; QUIRE_LEVELS: none yet */
 	unsigned next_way;
 	struct translation *tlb; /* sets * ways */
 };
@@ -184,10 +187,12 @@ static void invalidate(struct mach_mmu *mmu, struct mmu_cpu *cpu, uint32_t asid,
 		    (is_whole(start, end) || (t->start < end && last >= start)))
 			t->valid = false;
 	}
-	if (cpu->walking && cpu->asid == asid) {
-		cpu->flushed_start = start < cpu->flushed_start ? start : cpu->flushed_start;
-		cpu->flushed_end = end > cpu->flushed_end ? end : cpu->flushed_end;
-		cpu->squashed |= cpu->walk_va < end && cpu->walk_va >= start;
+	if (cpu->walking && cpu->walk_level < QUIRE_LEVELS && cpu->asid == asid) {
+		uint64_t reach = UINT64_C(1) << QUIRE_LEVEL_SHIFT(cpu->walk_level);
+		uint64_t from = cpu->walk_va & ~(reach - 1);
+
+		cpu->squashed |= is_whole(start, end) ||
+				 (from < end && from + (reach - 1) >= start);
 	}
 }
 
@@ -261,6 +266,7 @@ static enum walk_result walk(struct mach_mmu *mmu, struct mmu_cpu *cpu, uint64_t
 			return WALK_AGAIN;
 		xp_check_access(at, 8, "walks through");
 		entry = *at;
+		cpu->walk_level = level;
 		xp_did(XP_WALK, at, 8, entry, entry, false, site);
 		if (!(entry & QUIRE_ENTRY_PRESENT))
 			return WALK_FAULT;
@@ -284,14 +290,6 @@ static enum walk_result walk(struct mach_mmu *mmu, struct mmu_cpu *cpu, uint64_t
 	__builtin_unreachable();
 }
 
-/* A large translation may be flushed at an address other than the one walked for. */
-static bool flushed_meanwhile(const struct mmu_cpu *cpu, const struct translation *t)
-{
-	uint64_t last = t->start + ((UINT64_C(1) << QUIRE_LEVEL_SHIFT(t->level)) - 1);
-
-	return t->start < cpu->flushed_end && last >= cpu->flushed_start;
-}
-
 /* Walks until no flush came in between, and fills the TLB. */
 static bool walk_and_fill(struct mach_mmu *mmu, struct mmu_cpu *cpu, uint64_t va,
 			  enum mach_access_kind kind, struct translation *t,
@@ -304,13 +302,12 @@ static bool walk_and_fill(struct mach_mmu *mmu, struct mmu_cpu *cpu, uint64_t va
 	cpu->walk_va = va;
 	do {
 		cpu->squashed = false;
-		cpu->flushed_start = UINT64_MAX;
-		cpu->flushed_end = 0;
+		cpu->walk_level = QUIRE_LEVELS;
 		result = walk(mmu, cpu, va, kind, t, site);
 		if (result != WALK_DONE)
 			continue;
 		xp_point(XP_TLB_FILL, (const void *)(uintptr_t)va, 0, true, site);
-		if (cpu->squashed || flushed_meanwhile(cpu, t))
+		if (cpu->squashed)
 			result = WALK_AGAIN;
 	} while (result == WALK_AGAIN);
 	cpu->walking = false;

@@ -2,8 +2,8 @@
 /*
  * Showing a run: a lane for each CPU, a row for each step, the place in the
  * source of each.  Places are return addresses until here; binutils'
- * addr2line, where it is installed, turns them into files and lines, past the
- * core's thin wrappers of the seam (core/sync/).
+ * addr2line, where it is installed, turns them into files, lines and functions,
+ * past the inline functions of headers.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,8 +12,8 @@
 
 #include "explore/world.h"
 
-#define LANE_WIDTH 46
-#define WHERE_WIDTH 22
+#define LANE_WIDTH 38
+#define WHERE_WIDTH 44
 #define MAX_SITES 512u
 
 const char *xp_kind_name(enum xp_kind kind)
@@ -81,7 +81,7 @@ void xp_name_address(char *text, size_t bytes, const volatile void *addr)
 
 struct site_name {
 	const void *site;
-	char where[64];
+	char where[96];
 };
 
 struct site_table {
@@ -109,26 +109,27 @@ static void site_insert(struct site_table *table, const void *site)
 	table->nr++;
 }
 
-static void take_place(struct site_name *name, char *place, bool *settled)
+/* Prefers the first frame that lies in no header. */
+static void take_place(struct site_name *name, const char *function, char *place,
+		       bool *settled)
 {
 	char *file = strrchr(place, '/');
 	char *end;
 
 	if (*settled || place[0] == '?')
 		return;
-	/* A wrapper of the seam is not where anything is decided. */
-	*settled = strstr(place, "/core/sync/") == NULL;
 	file = file ? file + 1 : place;
 	end = strpbrk(file, " \n");
 	if (end)
 		*end = '\0';
-	snprintf(name->where, sizeof(name->where), "%.63s", file);
+	*settled = strstr(file, ".h:") == NULL;
+	snprintf(name->where, sizeof(name->where), "%.40s %.40s", file, function);
 }
 
 /* Lines: an address, then for each frame, innermost first, function and place. */
 static void read_places(struct site_table *table, FILE *from)
 {
-	char line[1024];
+	char line[1024], function[64] = "";
 	unsigned at = 0, nth = 0;
 	bool settled = false;
 
@@ -137,10 +138,13 @@ static void read_places(struct site_table *table, FILE *from)
 			at++;
 			nth = 0;
 			settled = false;
-			continue;
+		} else if (nth++ % 2 == 0) {
+			snprintf(function, sizeof(function), "%.*s",
+				 (int)strcspn(line, "\n") > 63 ? 63 : (int)strcspn(line, "\n"),
+				 line);
+		} else if (at > 0 && at <= table->nr) {
+			take_place(&table->names[at - 1], function, line, &settled);
 		}
-		if (at > 0 && at <= table->nr && nth++ % 2 == 1)
-			take_place(&table->names[at - 1], line, &settled);
 	}
 }
 
