@@ -526,11 +526,10 @@ static bool starts_thread(enum trace_kind kind)
 /* Encoding: does the event keep event.h's rule 2? */
 static void check_owner(struct codec *c, const struct trace_state *s, const struct trace_event *e)
 {
-	if (e->process == TRACE_NONE) {
-		if (e->kind != TRACE_FILE && e->kind != TRACE_LOST && e->kind != TRACE_NOTE)
-			codec_fail(c, EINVAL, "an event without a process");
-		return;
-	}
+	if ((uint32_t)e->kind >= TRACE_NR_KINDS)
+		codec_fail(c, EINVAL, "an unknown kind of event");
+	if (e->process == TRACE_NONE)
+		return; /* check_event judges */
 	if (e->kind == TRACE_PROCESS_START) {
 		if (e->process != s->nr_processes || e->thread != s->nr_threads)
 			codec_fail(c, EINVAL, "a process's index is not the next one");
