@@ -76,8 +76,26 @@ struct detached {
 
 /* Takes all VMAs of [start, end), split at both ends, out of the tree.  0 also
  * when there are none; -ENOMEM with nothing changed. */
-int mm_detach(struct mm *mm, struct maple_cursor *cur, u64 start, u64 end,
+int mm_detach(struct maple_cursor *cur, u64 start, u64 end,
 	      struct detached *ret_detached) MUST_CHECK;
+/*
+ * The same in two steps, with something that may fail in between: after a
+ * prepare that returned 0, either commit, which cannot fail, or cancel.  The
+ * tree must not be changed meanwhile.
+ */
+struct detach_plan {
+	struct maple_cursor *cur;
+	struct vma *first, *last; /* first NULL: nothing there */
+	u64 start, end;
+	/* ---- parts of VMAs that stick out */
+	struct vma *head;  /* new: what goes of `first` */
+	struct vma *tail;  /* new: what goes of `last` */
+	struct vma *right; /* new: what stays of `first` beyond the range */
+};
+int mm_detach_prepare(struct detach_plan *plan, struct maple_cursor *cur, u64 start,
+		      u64 end) MUST_CHECK;
+void mm_detach_commit(struct detach_plan *plan, struct detached *ret_detached);
+void mm_detach_cancel(struct detach_plan *plan);
 /* Unmaps and frees them. */
 void mm_dispose_detached(struct mm *mm, struct detached *detached);
 /* mm_detach and mm_dispose_detached, arguments checked. */

@@ -286,7 +286,7 @@ int mm_mmap(struct mm *mm, const struct mmap_request *req, u64 *ret_addr,
 	if (ret)
 		return ret;
 	if (overlaps) {
-		ret = mm_detach(mm, &cur, spec.start, spec.end, &detached);
+		ret = mm_detach(&cur, spec.start, spec.end, &detached);
 		if (ret)
 			goto fail;
 		/* The new range inherits the charge. */

@@ -195,7 +195,7 @@ static int unmap_keeping_charge(struct mm *mm, u64 start, u64 end)
 {
 	struct maple_cursor cur = maple_cursor(&mm->vmas, start, start);
 	struct detached detached;
-	int ret = mm_detach(mm, &cur, start, end, &detached);
+	int ret = mm_detach(&cur, start, end, &detached);
 
 	if (ret)
 		return ret;
@@ -217,20 +217,62 @@ static void keep_source(struct remap *r, const struct vma *target)
 		anon_vma_unlink(&r->mm->q->rmap, vma);
 }
 
-/* A range could not be split off for want of memory: it stays, and counts. */
-static void keep_both(struct mm *mm, u64 nr_pages)
+/* The new range goes again, and with it what it was charged.  Should there be no
+ * memory even for that, it stays, empty, and counts. */
+static void undo_target(struct remap *r, bool accounted, u64 nr_charged)
 {
-	atomic_fetch_add(&mm->q->committed_pages, nr_pages);
+	u64 nr_new = r->new_len >> PAGE_SHIFT;
+
+	if (unmap_keeping_charge(r->mm, r->new_addr, r->new_addr + r->new_len) == 0) {
+		if (accounted)
+			commit_uncharge(r->mm, nr_charged);
+	} else if (accounted) {
+		atomic_fetch_add(&r->mm->q->committed_pages, nr_new - nr_charged);
+	}
+}
+
+/*
+ * Moves the entries; then the old range goes, or stays empty.  That it can go
+ * is made sure of first.  On failure everything is where it was.
+ */
+static int move_entries(struct remap *r, struct vma *target)
+{
+	struct maple_cursor cur = maple_cursor(&r->mm->vmas, 0, 0);
+	bool keep = (r->flags & QUIRE_MREMAP_DONTUNMAP) != 0 || r->old_len == 0;
+	struct detach_plan plan;
+	struct detached detached;
+	int ret;
+
+	if (!keep) {
+		ret = mm_detach_prepare(&plan, &cur, r->addr, r->addr + r->old_len);
+		if (ret)
+			return ret;
+	}
+	ret = move_page_tables(r->vma, r->addr, target, r->new_addr, r->old_len);
+	if (ret) {
+		if (!keep)
+			mm_detach_cancel(&plan);
+		return ret;
+	}
+	if (!keep) {
+		mm_detach_commit(&plan, &detached);
+		/* Its charge is the new range's now. */
+		detached.nr_accounted = 0;
+		mm_dispose_detached(r->mm, &detached);
+	} else if (r->old_len != 0) {
+		keep_source(r, target);
+	}
+	return 0;
 }
 
 static int move(struct remap *r)
 {
 	struct mm *mm = r->mm;
-	bool keep = (r->flags & QUIRE_MREMAP_DONTUNMAP) != 0;
 	u32 flags = r->vma->flags;
 	bool accounted = (flags & VMA_ACCOUNT) != 0;
 	u64 nr_new = r->new_len >> PAGE_SHIFT;
-	u64 nr_charged = keep ? nr_new : growth(r) >> PAGE_SHIFT;
+	u64 nr_charged = r->flags & QUIRE_MREMAP_DONTUNMAP ? nr_new :
+							     growth(r) >> PAGE_SHIFT;
 	struct vma *target;
 	int ret;
 
@@ -245,22 +287,13 @@ static int move(struct remap *r)
 		return ret;
 	}
 	account_more(mm, flags, nr_new);
-	/* The merge may have swallowed, never freed, the old VMA's place. */
+	/* The old VMA may have been swallowed by a merge with the target. */
 	r->vma = vma_at(mm, r->addr);
-	ret = move_page_tables(r->vma, r->addr, target, r->new_addr, r->old_len);
+	ret = move_entries(r, target);
 	if (ret) {
-		/* Moved back; the new range goes, and with it its charge. */
-		if (unmap_keeping_charge(mm, r->new_addr, r->new_addr + r->new_len))
-			keep_both(mm, accounted ? nr_new - nr_charged : 0);
-		else if (accounted)
-			commit_uncharge(mm, nr_charged);
+		undo_target(r, accounted, nr_charged);
 		return ret;
 	}
-	if (keep)
-		keep_source(r, target);
-	else if (r->old_len != 0 &&
-		 unmap_keeping_charge(mm, r->addr, r->addr + r->old_len))
-		keep_both(mm, accounted ? r->old_len >> PAGE_SHIFT : 0);
 	if ((flags & VMA_LOCKED) && growth(r) != 0) {
 		r->populate_start = r->new_addr + r->old_len;
 		r->populate_end = r->new_addr + r->new_len;

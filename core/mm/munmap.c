@@ -9,66 +9,62 @@
  */
 #include "mm/change.h"
 
-/* Parts made before the store, so that the store alone decides. */
-struct cut {
-	struct vma *head;  /* new: the part of `first` that goes */
-	struct vma *tail;  /* new: the part of `last` that goes */
-	struct vma *right; /* new: what stays of `first` beyond the range */
-};
-
-static int cut_prepare(struct cut *cut, struct vma *first, struct vma *last, u64 start,
-		       u64 end)
+/* The parts that a plan needs, made before the store, so that it alone decides. */
+static int plan_cut(struct detach_plan *plan)
 {
-	*cut = (struct cut){ 0 };
-	if (first->start < start) {
-		cut->head = vma_clone_part(first, start, u64_min(first->end, end));
-		if (cut->head == NULL)
+	struct vma *first = plan->first, *last = plan->last;
+
+	if (first->start < plan->start) {
+		plan->head = vma_clone_part(first, plan->start,
+					    u64_min(first->end, plan->end));
+		if (plan->head == NULL)
 			return -QUIRE_ENOMEM;
 	}
-	if (last->end > end && cut->head != NULL && first == last) {
-		cut->right = vma_clone_part(first, end, first->end);
-		if (cut->right == NULL)
+	if (last->end <= plan->end)
+		return 0;
+	if (first == last && plan->head != NULL) {
+		plan->right = vma_clone_part(first, plan->end, first->end);
+		if (plan->right == NULL)
 			goto fail;
-	} else if (last->end > end) {
-		cut->tail = vma_clone_part(last, last->start, end);
-		if (cut->tail == NULL)
+	} else {
+		plan->tail = vma_clone_part(last, last->start, plan->end);
+		if (plan->tail == NULL)
 			goto fail;
 	}
 	return 0;
 fail:
-	if (cut->head != NULL)
-		vma_dispose(cut->head);
+	if (plan->head != NULL)
+		vma_dispose(plan->head);
 	return -QUIRE_ENOMEM;
 }
 
-static void cut_undo(struct cut *cut)
+static void plan_undo_cut(struct detach_plan *plan)
 {
-	if (cut->head != NULL)
-		vma_dispose(cut->head);
-	if (cut->tail != NULL)
-		vma_dispose(cut->tail);
-	if (cut->right != NULL)
-		vma_dispose(cut->right);
+	if (plan->head != NULL)
+		vma_dispose(plan->head);
+	if (plan->tail != NULL)
+		vma_dispose(plan->tail);
+	if (plan->right != NULL)
+		vma_dispose(plan->right);
 }
 
 /* After the store: what stays of the VMAs at both ends gets its boundaries. */
-static void cut_commit(struct cut *cut, struct maple_cursor *cur, struct vma *first,
-		       struct vma *last, u64 start, u64 end)
+static void plan_trim(struct detach_plan *plan)
 {
-	struct mm *mm = first->mm;
+	struct mm *mm = plan->first->mm;
 
-	if (cut->right != NULL) {
-		maple_set_range(cur, end, end);
-		maple_walk(cur);
-		maple_replace(cur, cut->right);
+	if (plan->right != NULL) {
+		maple_set_range(plan->cur, plan->end, plan->end);
+		maple_walk(plan->cur);
+		maple_replace(plan->cur, plan->right);
 		mm->nr_vmas++;
 	}
-	if (cut->head != NULL)
-		vma_set_range(first, first->start, start);
-	if (cut->tail != NULL)
-		vma_set_range(last, end, last->end);
-	/* The parts that go count as VMAs until they are forgotten. */
-	mm->nr_vmas += (cut->head != NULL) + (cut->tail != NULL);
+	if (plan->head != NULL)
+		vma_set_range(plan->first, plan->first->start, plan->start);
+	if (plan->tail != NULL)
+		vma_set_range(plan->last, plan->end, plan->last->end);
+	/* The parts that went were counted out without ever counting in. */
+	mm->nr_vmas += (plan->head != NULL ? 1u : 0u) + (plan->tail != NULL ? 1u : 0u);
 }
 
 static void detached_append(struct detached *detached, struct vma ***link,
@@ -87,12 +83,9 @@ static void detached_append(struct detached *detached, struct vma ***link,
 	mm->nr_vmas--;
 }
 
-/*
- * The VMAs of [start, end) in order, as a list by next_detached; the first and
- * the last may stick out.
- */
-static struct vma *range_list(struct maple_cursor *cur, struct vma *first, u64 end,
-			      struct vma **ret_last)
+/* Links the VMAs from `first` to `end` by next_detached; returns the last.  The
+ * first and the last may stick out. */
+static struct vma *range_list(struct maple_cursor *cur, struct vma *first, u64 end)
 {
 	struct vma *last = first;
 
@@ -105,56 +98,108 @@ static struct vma *range_list(struct maple_cursor *cur, struct vma *first, u64 e
 		last = next;
 	}
 	last->next_detached = NULL;
-	*ret_last = last;
-	return first;
+	return last;
 }
 
-int mm_detach(struct mm *mm, struct maple_cursor *cur, u64 start, u64 end,
-	      struct detached *ret_detached)
+/* Finds the VMAs and makes the parts; what is left to do is a store. */
+static int plan_make(struct detach_plan *plan, u64 start, u64 end)
 {
-	struct vma *first, *last, **link = &ret_detached->first;
-	struct cut cut = { 0 };
-	int ret;
+	struct maple_cursor *cur = plan->cur;
+	struct vma *first, *last;
 
-	*ret_detached = (struct detached){ 0 };
+	plan->start = start;
+	plan->end = end;
+	plan->head = plan->tail = plan->right = NULL;
 	maple_set_range(cur, start, start);
-	first = maple_find(cur, end - 1);
+	plan->first = first = maple_find(cur, end - 1);
 	if (first == NULL)
 		return 0;
-	range_list(cur, first, end, &last);
-	if (first->start < start || last->end > end) {
-		/* Only a hole in the middle makes one more of them. */
-		if (first->start < start && first->end > end &&
-		    mm_check_map_count(mm, 1))
-			return -QUIRE_ENOMEM;
-		ret = cut_prepare(&cut, first, last, start, end);
-		if (ret)
-			return ret;
-	}
-	maple_set_range(cur, start, end - 1);
-	ret = maple_store(cur, NULL);
-	if (ret) {
-		cut_undo(&cut);
-		return ret;
-	}
-	for (struct vma *vma = first, *next; vma != NULL; vma = next) {
+	plan->last = last = range_list(cur, first, end);
+	if (likely(first->start >= start && last->end <= end))
+		return 0;
+	/* Only a hole in the middle makes one more of them. */
+	if (first->start < start && first->end > end &&
+	    mm_check_map_count(first->mm, 1))
+		return -QUIRE_ENOMEM;
+	return plan_cut(plan);
+}
+
+/* After the store: what is out of the tree, as a list. */
+static void plan_commit(struct detach_plan *plan, struct detached *ret_detached)
+{
+	struct vma **link = &ret_detached->first;
+	struct maple_cursor *cur = plan->cur;
+
+	for (struct vma *vma = plan->first, *next; vma != NULL; vma = next) {
 		struct vma *goes = vma;
 
 		next = vma->next_detached;
-		if (vma == first && cut.head != NULL)
-			goes = cut.head;
-		else if (vma == last && cut.tail != NULL)
-			goes = cut.tail;
+		if (vma == plan->first && plan->head != NULL)
+			goes = plan->head;
+		else if (vma == plan->last && plan->tail != NULL)
+			goes = plan->tail;
 		detached_append(ret_detached, &link, goes);
 	}
 	*link = NULL;
-	if (cut.head != NULL || cut.tail != NULL)
-		cut_commit(&cut, cur, first, last, start, end);
-	maple_set_range(cur, start, start);
+	if (plan->head != NULL || plan->tail != NULL)
+		plan_trim(plan);
+	maple_set_range(cur, plan->start, plan->start);
 	maple_walk(cur);
 	ret_detached->floor = cur->first;
 	ret_detached->ceiling = cur->last + 1;
+}
+
+int mm_detach(struct maple_cursor *cur, u64 start, u64 end, struct detached *ret_detached)
+{
+	struct detach_plan plan = { .cur = cur };
+	int ret;
+
+	*ret_detached = (struct detached){ 0 };
+	ret = plan_make(&plan, start, end);
+	if (ret || plan.first == NULL)
+		return ret;
+	maple_set_range(cur, start, end - 1);
+	ret = maple_store(cur, NULL);
+	if (ret) {
+		plan_undo_cut(&plan);
+		return ret;
+	}
+	plan_commit(&plan, ret_detached);
 	return 0;
+}
+
+int mm_detach_prepare(struct detach_plan *plan, struct maple_cursor *cur, u64 start,
+		      u64 end)
+{
+	int ret;
+
+	plan->cur = cur;
+	ret = plan_make(plan, start, end);
+	if (ret || plan->first == NULL)
+		return ret;
+	maple_set_range(cur, start, end - 1);
+	ret = maple_preallocate(cur, NULL);
+	if (ret)
+		plan_undo_cut(plan);
+	return ret;
+}
+
+void mm_detach_commit(struct detach_plan *plan, struct detached *ret_detached)
+{
+	*ret_detached = (struct detached){ 0 };
+	if (plan->first == NULL)
+		return;
+	maple_store_prealloc(plan->cur, NULL);
+	plan_commit(plan, ret_detached);
+	maple_prealloc_free(plan->cur);
+}
+
+void mm_detach_cancel(struct detach_plan *plan)
+{
+	if (plan->first == NULL)
+		return;
+	maple_prealloc_free(plan->cur);
+	plan_undo_cut(plan);
 }
 
 void mm_dispose_detached(struct mm *mm, struct detached *detached)
@@ -181,7 +226,7 @@ int mm_munmap(struct mm *mm, u64 start, u64 len_bytes)
 	if (!is_aligned(start, PAGE_SIZE) || start > TASK_SIZE ||
 	    len_bytes > TASK_SIZE - start || len == 0)
 		return -QUIRE_EINVAL;
-	ret = mm_detach(mm, &cur, start, start + len, &detached);
+	ret = mm_detach(&cur, start, start + len, &detached);
 	if (ret)
 		return ret;
 	mm_dispose_detached(mm, &detached);

@@ -161,7 +161,7 @@ int vma_carve(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
 	struct mm *mm = vma->mm;
 	u64 old_end = vma->end;
 	struct vma *middle = NULL, *right = NULL;
-	u32 nr_new = (start > vma->start) + (end < old_end);
+	u32 nr_new = (u32)(start > vma->start) + (u32)(end < old_end);
 	int ret;
 
 	check(vma->start <= start && start < end && end <= old_end);

@@ -44,7 +44,7 @@ static void grows_in_place(void **state)
 
 static void grows_until_it_meets(void **state)
 {
-	uint64_t where;
+	uint64_t where = 0;
 
 	(void)state;
 	map_prot(0, 2, RW);
@@ -98,7 +98,7 @@ static void untouched_memory_forgets_its_place(void **state)
 
 static void moves_and_grows(void **state)
 {
-	uint64_t where;
+	uint64_t where = 0;
 
 	(void)state;
 	map_prot(0, 2, RW);
@@ -143,7 +143,7 @@ static void dontunmap_leaves_the_source_empty(void **state)
 
 static void length_zero_duplicates_shared(void **state)
 {
-	uint64_t where;
+	uint64_t where = 0;
 
 	(void)state;
 	map_in(mm, at(0), 4, RW, SHARED_ANON, NULL, 0);
