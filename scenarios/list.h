@@ -46,10 +46,19 @@
 	X(cow_threads)       \
 	X(exit_fault)
 
+/* museum.c */
+#define SCENARIO_MUSEUM(X)    \
+	X(fork_undo_limit)    \
+	X(fork_undo_marker)   \
+	X(fork_undo_next)     \
+	X(vmsplice_exclusive) \
+	X(vmsplice_mapcount)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
 	SCENARIO_TRANSLATION(X) \
-	SCENARIO_MM(X)
+	SCENARIO_MM(X) \
+	SCENARIO_MUSEUM(X)
 
 #endif

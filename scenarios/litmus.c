@@ -117,8 +117,8 @@ static int treiber_setup(void *state)
 	struct treiber *s = state;
 
 	scenario_name_field(s, top);
-	scenario_name(&s->nodes[0], sizeof(s->nodes[0]), "node0");
-	scenario_name(&s->nodes[1], sizeof(s->nodes[1]), "node1");
+	scenario_name(&s->nodes[0], sizeof(s->nodes[0]), 0, "node0");
+	scenario_name(&s->nodes[1], sizeof(s->nodes[1]), 0, "node1");
 	return 0;
 }
 
@@ -230,9 +230,9 @@ static int queue_setup(void *state)
 	s->tail = &s->nodes[0];
 	scenario_name_field(s, head);
 	scenario_name_field(s, tail);
-	scenario_name(&s->nodes[0], sizeof(s->nodes[0]), "dummy");
-	scenario_name(&s->nodes[1], sizeof(s->nodes[1]), "node1");
-	scenario_name(&s->nodes[2], sizeof(s->nodes[2]), "node2");
+	scenario_name(&s->nodes[0], sizeof(s->nodes[0]), 0, "dummy");
+	scenario_name(&s->nodes[1], sizeof(s->nodes[1]), 0, "node1");
+	scenario_name(&s->nodes[2], sizeof(s->nodes[2]), 0, "node2");
 	return 0;
 }
 

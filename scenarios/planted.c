@@ -30,8 +30,8 @@ static int rcu_free_setup(void *state)
 	s->items[1].value = 2;
 	s->current = &s->items[0];
 	scenario_name_field(s, current);
-	scenario_name(&s->items[0], sizeof(s->items[0]), "old item");
-	scenario_name(&s->items[1], sizeof(s->items[1]), "new item");
+	scenario_name(&s->items[0], sizeof(s->items[0]), 0, "old item");
+	scenario_name(&s->items[1], sizeof(s->items[1]), 0, "new item");
 	return 0;
 }
 

@@ -34,9 +34,9 @@ void scenario_expect_no_leak(uint64_t nr, const char *what)
 		explore_leaked(nr, what);
 }
 
-void scenario_name(const void *mem, size_t bytes, const char *name)
+void scenario_name(const void *mem, size_t bytes, size_t each_bytes, const char *name)
 {
-	explore_name(mem, bytes, name);
+	explore_name(mem, bytes, each_bytes, name);
 }
 
 static int adapter_setup(void *context)
@@ -76,9 +76,12 @@ static void adapter_reset(void *context)
 	rank_forget_held();
 }
 
-static void print_failure(const struct explore_result *result)
+static void print_failure(const struct explore_result *result, uint64_t fail_nth)
 {
 	printf("  %s\n", result->diagnosis);
+	if (fail_nth)
+		printf("  (allocation %llu of the bodies failed on purpose)\n",
+		       (unsigned long long)fail_nth);
 	if (result->timeline)
 		printf("\n%s\n", result->timeline);
 	if (result->token)
@@ -104,7 +107,7 @@ static void print_summary(const struct scenario *scenario, const struct explore_
 }
 
 static int report(const struct scenario *scenario, const struct scenario_options *options,
-		  const struct explore_result *result)
+		  const struct explore_result *result, uint64_t fail_nth)
 {
 	bool as_expected = strcmp(explore_failure_name(result->failure),
 				  scenario->finds ? scenario->finds : "none") == 0;
@@ -112,7 +115,7 @@ static int report(const struct scenario *scenario, const struct scenario_options
 	print_summary(scenario, result, as_expected);
 	if ((options->token || result->failure != EXPLORE_NONE) &&
 	    !(options->quiet && as_expected))
-		print_failure(result);
+		print_failure(result, fail_nth);
 	if (options->token)
 		printf("  run hash %016llx, %llu steps\n",
 		       (unsigned long long)result->run_hash,
@@ -129,6 +132,8 @@ static void add_up(struct explore_result *sum, const struct explore_result *more
 	sum->executions += before.executions;
 	sum->steps += before.steps;
 	sum->wall_ns += before.wall_ns;
+	if (sum->failed_at_execution)
+		sum->failed_at_execution += before.executions;
 }
 
 /*
@@ -180,7 +185,7 @@ int scenario_run(const struct scenario *scenario, const struct scenario_options 
 			result.diagnosis);
 		return 2;
 	}
-	ret = report(scenario, options, &result);
+	ret = report(scenario, options, &result, config.fail_nth);
 	explore_result_fini(&result);
 	return ret;
 }

@@ -30,10 +30,11 @@ void scenario_expect_no_leak(uint64_t nr, const char *what)
 		scenario_fail("%llu %s leaked", (unsigned long long)nr, what);
 }
 
-void scenario_name(const void *mem, size_t bytes, const char *name)
+void scenario_name(const void *mem, size_t bytes, size_t each_bytes, const char *name)
 {
 	(void)mem;
 	(void)bytes;
+	(void)each_bytes;
 	(void)name;
 }
 

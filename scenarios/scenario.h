@@ -42,8 +42,9 @@ _Noreturn void scenario_fail(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 /* `nr` of `what` were left over when everything was given back. */
 void scenario_expect_no_leak(uint64_t nr, const char *what);
-/* What a timeline calls this memory; in setup.  `name` is kept. */
-void scenario_name(const void *mem, size_t bytes, const char *name);
+/* What a timeline calls this memory, and its elements of `each_bytes` if that is
+ * not 0; in setup.  The first name given wins.  `name` is kept. */
+void scenario_name(const void *mem, size_t bytes, size_t each_bytes, const char *name);
 
 #define scenario_expect(cond)                                            \
 	do {                                                             \
@@ -53,7 +54,7 @@ void scenario_name(const void *mem, size_t bytes, const char *name);
 
 /* Names a field of the state `s` by its own name. */
 #define scenario_name_field(s, field) \
-	scenario_name(&(s)->field, sizeof((s)->field), #field)
+	scenario_name(&(s)->field, sizeof((s)->field), 0, #field)
 
 /* ---- all of them: scenarios/list.c -------------------------------------------- */
 

@@ -53,8 +53,8 @@ static int translation_setup(void *state)
 	mach_note_alloc(s->memory + QUIRE_PAGE_SIZE, (NR_FRAMES - 1) * QUIRE_PAGE_SIZE);
 	for (unsigned level = 0; level < QUIRE_LEVELS; level++)
 		*entry_of(s, level) = entry_to(level == 0 ? DATA_FRAME : level);
-	scenario_name(entry_of(s, 0), 8, "leaf entry");
-	scenario_name(entry_of(s, 1), 8, "entry of the table");
+	scenario_name(entry_of(s, 0), 8, 0, "leaf entry");
+	scenario_name(entry_of(s, 1), 8, 0, "entry of the table");
 	return 0;
 }
 

@@ -51,6 +51,21 @@ static void name_in_arena(char *text, size_t bytes, const char *at)
 	snprintf(text, bytes, "mem+0x%" PRIx64, (uint64_t)(at - xp.arena));
 }
 
+static void show_named(char *text, size_t bytes, const struct xp_name *name,
+		       uint64_t offset)
+{
+	char index[24] = "";
+
+	if (name->each_bytes) {
+		snprintf(index, sizeof(index), "[%" PRIu64 "]", offset / name->each_bytes);
+		offset %= name->each_bytes;
+	}
+	if (offset == 0)
+		snprintf(text, bytes, "%s%s", name->name, index);
+	else
+		snprintf(text, bytes, "%s%s+%" PRIu64, name->name, index, offset);
+}
+
 void xp_name_address(char *text, size_t bytes, const volatile void *addr)
 {
 	const char *at = (const char *)(uintptr_t)addr;
@@ -61,10 +76,7 @@ void xp_name_address(char *text, size_t bytes, const volatile void *addr)
 
 		if (offset >= name->bytes)
 			continue;
-		if (offset == 0)
-			snprintf(text, bytes, "%s", name->name);
-		else
-			snprintf(text, bytes, "%s+%" PRIu64, name->name, offset);
+		show_named(text, bytes, name, offset);
 		return;
 	}
 	if ((uint64_t)(at - xp.arena) < xp.arena_bytes)

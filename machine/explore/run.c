@@ -111,11 +111,11 @@ void explore_leaked(uint64_t nr, const char *what)
 	xp_fail(EXPLORE_LEAK, "%llu %s leaked", (unsigned long long)nr, what);
 }
 
-void explore_name(const void *mem, size_t bytes, const char *name)
+void explore_name(const void *mem, size_t bytes, size_t each_bytes, const char *name)
 {
 	if (xp.exploring && xp.state.nr_names < XP_MAX_NAMES)
 		xp.state.names[xp.state.nr_names++] =
-			(struct xp_name){ mem, bytes, name };
+			(struct xp_name){ mem, bytes, each_bytes, name };
 }
 
 static void setup_alone(void *context)
@@ -251,6 +251,8 @@ static void finish_report(struct xp_token *token)
 	snprintf(result->diagnosis, sizeof(result->diagnosis), "%s", xp.failure.text);
 	result->run_hash = xp.hash;
 	describe_run(token);
+	/* The end may have given back what the timeline names. */
+	xp_memory_restore();
 	result->token = xp_token_write(token);
 	result->timeline = xp_timeline(now.config->timeline_rows ?
 				       now.config->timeline_rows : DEFAULT_ROWS);

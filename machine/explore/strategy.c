@@ -3,7 +3,10 @@
  * Who is chosen.  A strategy sees the enabled actors (and, in xp.actors, what
  * each will do next) and names one.  A systematic search is one more of these.
  *
- * random: every enabled actor is as likely.
+ * random: each run has its own rate of switching, at every step (then every
+ *         enabled actor is as likely: a uniform walk) or at every 2nd, 4th, ...
+ *         32nd, evenly drawn.  A uniform walk alone hardly ever lets one CPU do
+ *         a hundred steps while another stands still.
  * pct:    probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi,
  *         Nagarakatte 2010): random priorities, lowered at depth-1 random
  *         steps; finds a bug of that depth with probability at least
@@ -15,7 +18,10 @@
 
 #define NR_ACTORS (XP_INTERRUPTS + XP_NR_FIBERS)
 
+#define MAX_RATE_BITS 6u
+
 static uint64_t random_state;
+static unsigned rate_mask; /* a switch where the random bits under it are 0 */
 
 /* xorshift64* (Vigna). */
 static inline uint64_t next_random(void)
@@ -35,19 +41,28 @@ static inline unsigned random_below(unsigned n)
 	return (unsigned)(((next_random() >> 32) * n) >> 32);
 }
 
-static void random_begin(uint64_t seed)
+static void random_seed(uint64_t seed)
 {
 	random_state = xp_mix(seed + XP_HASH_FACTOR) | 1;
 }
 
 /* ---- random -------------------------------------------------------------------- */
 
+static void random_begin(uint64_t seed)
+{
+	random_seed(seed);
+	rate_mask = (1u << random_below(MAX_RATE_BITS)) - 1;
+}
+
 static unsigned random_choose(uint64_t may)
 {
+	uint64_t random = next_random();
 	unsigned skip;
 
 	if ((may & (may - 1)) == 0)
 		return (unsigned)__builtin_ctzll(may);
+	if ((random >> 58 & rate_mask) && (may & XP_BIT(xp.current->index)))
+		return xp.current->index;
 	skip = random_below((unsigned)__builtin_popcountll(may));
 	while (skip-- > 0)
 		may &= may - 1;
@@ -87,7 +102,7 @@ void xp_pct_configure(unsigned depth, uint64_t expected_steps)
 
 static void pct_begin(uint64_t seed)
 {
-	random_begin(seed);
+	random_seed(seed);
 	for (unsigned i = 0; i < NR_ACTORS; i++)
 		pct.priority[i] = (int64_t)((next_random() >> 8) + MAX_DEPTH);
 	pct.nr_changes = pct.depth - 1;

@@ -155,6 +155,7 @@ struct xp_range {
 struct xp_name {
 	const char *mem;
 	size_t bytes;
+	size_t each_bytes; /* of an element, or 0: it is one thing */
 	const char *name;
 };
 

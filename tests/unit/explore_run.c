@@ -40,7 +40,7 @@ static int setup(void *context)
 	if (!shared)
 		return -QUIRE_ENOMEM;
 	shared->object = mach_mem_alloc(64, 64);
-	explore_name(shared, sizeof(*shared), "shared");
+	explore_name(shared, sizeof(*shared), 0, "shared");
 	return shared->object ? 0 : -QUIRE_ENOMEM;
 }
 

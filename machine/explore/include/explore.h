@@ -115,7 +115,11 @@ _Noreturn void explore_fail(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 /* `nr` of `what` are left over; does not return. */
 _Noreturn void explore_leaked(uint64_t nr, const char *what);
-/* What reports call [mem, mem + bytes).  In setup; `name` is kept, not copied. */
-void explore_name(const void *mem, size_t bytes, const char *name);
+/*
+ * What reports call [mem, mem + bytes); elements of `each_bytes` are numbered,
+ * 0 is for one thing.  In setup; the first name given wins; `name` is kept, not
+ * copied.
+ */
+void explore_name(const void *mem, size_t bytes, size_t each_bytes, const char *name);
 
 #endif

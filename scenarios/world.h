@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A small instance with one address space, for the scenarios of the core: 256
+ * frames, a TLB of four entries for each CPU.
+ */
+#ifndef SCENARIOS_WORLD_H
+#define SCENARIOS_WORLD_H
+
+#include <quire/quire.h>
+
+#include "mm/mm.h"
+#include "scenarios/scenario.h"
+
+#define PAGE PAGE_SIZE
+#define BASE (4 * QUIRE_PMD_SIZE)
+#define OTHER (8 * QUIRE_PMD_SIZE)
+#define RW (QUIRE_PROT_READ | QUIRE_PROT_WRITE)
+#define ANON (QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED)
+
+struct world {
+	struct quire *q;
+	struct quire_mm *mm;
+	struct quire_mm *children[2];
+	int forked;         /* what fork returned */
+	uint8_t seen[4];    /* by each body */
+};
+
+static inline void world_name(struct world *w)
+{
+	struct mm *mm = (struct mm *)(void *)w->mm;
+	struct phys *phys = &w->q->phys;
+
+	scenario_name(phys->frames, phys->nr_frames * sizeof(struct frame),
+		      sizeof(struct frame), "descriptor");
+	scenario_name(&mm->mmap_lock, sizeof(mm->mmap_lock), 0, "mmap_lock");
+	scenario_name(&mm->pt, sizeof(mm->pt), 0, "page tables");
+	scenario_name(&mm->vmas, sizeof(mm->vmas), 0, "vma tree");
+	scenario_name(mm, sizeof(*mm), 0, "mm");
+	scenario_name(&phys->zone, sizeof(phys->zone), 0, "zone lock");
+	scenario_name(phys, sizeof(*phys), 0, "phys");
+	scenario_name(&w->q->vma_cache, sizeof(struct objcache), 0, "vma cache");
+	scenario_name(&w->q->tree_nodes, sizeof(struct objcache), 0, "tree node cache");
+	scenario_name(w->q, sizeof(struct quire), 0, "instance");
+}
+
+/* `row` NULL: the default decisions. */
+static inline int world_begin_with(struct world *w, const char *row, const char *alternative)
+{
+	struct quire_config config;
+	struct quire_layout layout;
+	int ret;
+
+	quire_config_default(&config);
+	config.memory_bytes = 256 * PAGE;
+	config.nr_cpus = SCENARIO_INSTANCE_CPUS(3);
+	config.tlb_sets = 2;
+	config.tlb_ways = 2;
+	ret = row ? quire_decisions_set(&config.decisions, row, alternative) : 0;
+	if (ret)
+		return ret;
+	ret = quire_create(&config, &w->q);
+	if (ret)
+		return ret;
+	quire_layout_default(&layout);
+	ret = quire_mm_create(w->q, &layout, &w->mm);
+	if (ret)
+		quire_destroy(w->q, NULL);
+	else
+		world_name(w);
+	return ret;
+}
+
+static inline int world_begin(struct world *w)
+{
+	return world_begin_with(w, NULL, NULL);
+}
+
+static inline void world_end(struct world *w)
+{
+	struct quire_leaks leaks;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (w->children[i])
+			quire_mm_put(w->children[i]);
+	quire_mm_put(w->mm);
+	quire_check(w->q);
+	quire_destroy(w->q, &leaks);
+	scenario_expect_no_leak(leaks.nr_address_spaces, "address spaces");
+	scenario_expect_no_leak(leaks.nr_objects, "objects");
+	scenario_expect_no_leak(leaks.nr_frames, "frames");
+}
+
+static inline int map(struct world *w, uint64_t addr, uint64_t nr_pages)
+{
+	uint64_t got;
+
+	return quire_mmap(w->mm, addr, nr_pages * PAGE, RW, ANON, NULL, 0, &got);
+}
+
+/* True when the byte was written: false, the page is not mapped (any more). */
+static inline bool put(struct quire_mm *mm, uint64_t addr, uint8_t byte)
+{
+	return quire_write(mm, addr, &byte, 1, NULL) == 0;
+}
+
+static inline bool get(struct quire_mm *mm, uint64_t addr, uint8_t *ret_byte)
+{
+	return quire_read(mm, addr, ret_byte, 1, NULL) == 0;
+}
+
+static inline uint8_t must_get(struct quire_mm *mm, uint64_t addr)
+{
+	uint8_t byte = 0;
+
+	scenario_expect(get(mm, addr, &byte));
+	return byte;
+}
+
+#endif
