@@ -7,6 +7,8 @@
  *
  * variants: threads_4k threads_tiny
  */
+#include <sched.h>
+
 #include "unit/rmap_world.h"
 #include "unit/threads_run.h"
 
@@ -32,33 +34,47 @@ static bool count_visit(struct folio *folio, struct vma *vma, u64 addr, void *ar
 	return true;
 }
 
-/* CPU 0 maps the folio, unmaps it and drops the anon_vma; others walk. */
+/* As reclaim does: a folio found somewhere is referenced, then walked. */
+static void walk_current(struct race *race)
+{
+	const struct rmap_walk walk = { .visit = count_visit, .arg = race };
+	struct folio *folio = atomic_load_acquire(&race->folio);
+
+	if (!folio || !refcount_get_unless_zero(&folio->refs))
+		return;
+	rmap_walk(&race->w.rmap, folio, NULL, &walk);
+	folio_put(&race->w.phys, folio);
+}
+
+/*
+ * CPU 0 maps a page, unmaps it and drops the anon_vma, but not what the
+ * folio's mapping says: for as long as a walker has the folio, that points at
+ * what was freed, and only the mapcount tells.
+ */
 static void map_or_walk(void *arg, unsigned nth)
 {
 	struct race *race = arg;
-	const struct rmap_walk walk = { .visit = count_visit, .arg = race };
 
 	if (nth > 0) {
 		while (!atomic_load_acquire(&race->done))
-			rmap_walk(&race->w.rmap, race->folio, NULL, &walk);
+			walk_current(race);
 		return;
 	}
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		ensure(!anon_vma_prepare(&race->w.rmap, &race->vma, NULL));
-		if (i == 0)
-			rmap_add_new_anon(race->folio, &race->vma, race->vma.start);
-		/* A folio that is unmapped keeps the pointer it had; who maps it
-		 * again must see to it that this means something. */
-		atomic_store_release(&race->folio->mapping, anon_mapping(race->vma.anon_vma));
-		if (i > 0)
-			rmap_add_anon(&race->folio->frame, 1, &race->vma, true);
-		if (i % 64 == 0)
-			for (unsigned spin = 0; spin < 2000; spin++)
-				mach_relax();
-		rmap_remove(&race->w.phys, &race->folio->frame, 1, &race->vma);
-		/* Not mapped: from here the anon_vma may go. */
-		atomic_store(&race->folio->mapping, NULL);
+		struct folio *folio = folio_alloc(&race->w.phys, 0, 0);
+
+		ensure(folio && !anon_vma_prepare(&race->w.rmap, &race->vma, NULL));
+		rmap_add_new_anon(folio, &race->vma, race->vma.start);
+		atomic_store_release(&race->folio, folio);
+		for (unsigned spin = 0; spin < i % 64; spin++)
+			mach_relax();
+		rmap_remove(&race->w.phys, &folio->frame, 1, &race->vma);
 		anon_vma_unlink(&race->w.rmap, &race->vma);
+		if (i % 256 == 0)
+			mach_synchronize_rcu(); /* now it is freed, and walkers go on */
+		for (unsigned spin = 0; spin < i % 64; spin++)
+			mach_relax();
+		folio_put(&race->w.phys, folio);
 	}
 	atomic_store_release(&race->done, 1u);
 }
@@ -70,37 +86,56 @@ static void walks_meet_an_anon_vma_that_goes(void **state)
 	(void)state;
 	world_open(&race.w, WORLD_FRAMES);
 	vma_setup(&race.vma, &race.w.pt, 0, 4);
-	race.folio = folio_alloc(&race.w.phys, 0, 0);
 	threads_run(1 + WALKERS, map_or_walk, &race);
-	assert_int_equal(folio_mapcount(race.folio), 0);
-	folio_put(&race.w.phys, race.folio);
 	world_close(&race.w);
 }
 
-static void prepare_one(void *arg, unsigned nth)
+#define NR_PREPARED 500
+
+struct prepared {
+	struct world w;
+	struct vma vmas[NR_PREPARED];
+	u32 nr_arrived; /* (A) */
+};
+
+#define FAULTERS 2
+
+static void prepare_all(void *arg, unsigned nth)
 {
-	struct race *race = arg;
+	struct prepared *p = arg;
 
 	(void)nth;
-	ensure(!anon_vma_prepare(&race->w.rmap, &race->vma, NULL));
-	ensure(vma_shareable_anon_vma(&race->vma) == race->vma.anon_vma);
+	for (u32 i = 0; i < NR_PREPARED; i++) {
+		/* All of them at each VMA at once. */
+		atomic_fetch_add(&p->nr_arrived, 1u);
+		while (atomic_load(&p->nr_arrived) < FAULTERS * (i + 1))
+			sched_yield();
+		ensure(!anon_vma_prepare(&p->w.rmap, &p->vmas[i], NULL));
+		ensure(vma_shareable_anon_vma(&p->vmas[i]) == p->vmas[i].anon_vma);
+	}
 }
 
 static void first_faults_agree_on_one_anon_vma(void **state)
 {
-	struct race race = { .done = 0 };
+	struct prepared *p = calloc(1, sizeof(*p));
 
 	(void)state;
-	world_open(&race.w, WORLD_FRAMES);
-	for (unsigned i = 0; i < 100; i++) {
-		vma_setup(&race.vma, &race.w.pt, 0, 4);
-		threads_run(3, prepare_one, &race);
-		vma_rmap_check(&race.vma);
-		assert_int_equal(chain_length(&race.vma), 1);
-		assert_int_equal(race.vma.anon_vma->nr_vmas, 1);
-		anon_vma_unlink(&race.w.rmap, &race.vma);
+	world_open(&p->w, WORLD_FRAMES);
+	for (unsigned round = 0; round < 4; round++) {
+		for (unsigned i = 0; i < NR_PREPARED; i++)
+			vma_setup(&p->vmas[i], &p->w.pt, 0, 4);
+		atomic_store(&p->nr_arrived, 0u);
+		threads_run(FAULTERS, prepare_all, p);
+		for (unsigned i = 0; i < NR_PREPARED; i++) {
+			vma_rmap_check(&p->vmas[i]);
+			assert_int_equal(chain_length(&p->vmas[i]), 1);
+			assert_int_equal(p->vmas[i].anon_vma->nr_vmas, 1);
+			assert_int_equal(p->vmas[i].anon_vma->nr_children, 1);
+			anon_vma_unlink(&p->w.rmap, &p->vmas[i]);
+		}
 	}
-	world_close(&race.w);
+	world_close(&p->w);
+	free(p);
 }
 
 /*
