@@ -27,6 +27,7 @@
 #define HOLE_FAR (64 * PAGE)
 #define RUN_START (UINT64_C(1024) * PAGE)
 #define PHYS_BYTES (UINT64_C(256) << 20)
+#define NODES_AT_HAND 24u
 
 struct bench {
 	struct phys phys;
@@ -255,6 +256,21 @@ static void shuffle(struct bench *b)
 	}
 }
 
+/*
+ * No node waits for a grace period any more, and this CPU has some free ones
+ * at hand, as it has in a program that has been running for a while.
+ */
+static void settle(struct bench *b)
+{
+	void *nodes[NODES_AT_HAND];
+
+	mach_rcu_barrier();
+	if (objcache_alloc_bulk(&b->nodes, NODES_AT_HAND, nodes) != 0)
+		b->failed = true;
+	else
+		objcache_free_bulk(&b->nodes, NODES_AT_HAND, nodes);
+}
+
 static void prepare(struct bench *b, const struct row *row)
 {
 	b->stride = PAGE + row->hole;
@@ -262,8 +278,7 @@ static void prepare(struct bench *b, const struct row *row)
 	maple_init(&b->copy, &b->nodes, MAPLE_GAPS | MAPLE_RCU);
 	if (row->before == FULL)
 		op_store_sequential(b);
-	/* Nodes that wait for a grace period are not to mix with ours. */
-	mach_rcu_barrier();
+	settle(b);
 }
 
 /* No reader is left, so the nodes need not wait for a grace period. */

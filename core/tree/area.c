@@ -20,8 +20,10 @@ struct area {
 };
 
 /* Whether the part of the hole [first, last] inside the limits is enough. */
-static bool area_low_end(struct area *area, u64 first, u64 last)
+static inline bool area_low_end(struct area *area, u64 first, u64 last)
 {
+	if (last - first < area->size - 1)
+		return false;
 	first = u64_max(first, area->min);
 	last = u64_min(last, area->max);
 	if (first > last || last - first < area->size - 1)
@@ -30,7 +32,7 @@ static bool area_low_end(struct area *area, u64 first, u64 last)
 	return true;
 }
 
-static bool area_high_end(struct area *area, u64 first, u64 last)
+static inline bool area_high_end(struct area *area, u64 first, u64 last)
 {
 	if (!area_low_end(area, first, last))
 		return false;
@@ -116,13 +118,12 @@ static bool area_down(void *link, u64 node_first, u64 node_last, struct area *ar
 		return leaf_area_down(link_leaf(link), node_first, node_last, area);
 	node = link_inner(link);
 	for (u32 i = inner_search(node, u64_min(node_last, area->max));; i--) {
-		u64 first = i == 0 ? node_first : node->inner.last[i - 1] + 1;
-
 		if (atomic_load(&node->inner.gap[i]) >= area->size &&
-		    area_down(rcu_load(&node->inner.child[i]), first,
+		    area_down(rcu_load(&node->inner.child[i]),
+			      i == 0 ? node_first : node->inner.last[i - 1] + 1,
 			      node->inner.last[i], area))
 			return true;
-		if (i == 0 || first <= area->min)
+		if (i == 0 || node->inner.last[i - 1] < area->min)
 			return false;
 	}
 }

@@ -79,21 +79,12 @@ static struct maple_node *bulk_node(struct maple_bulk *bulk)
 	return node;
 }
 
-/* Words behind the last slot in use: T1 of store.c. */
 static void bulk_pad(struct maple_node *node, u32 level, u32 nr)
 {
-	if (level == 0) {
-		for (u32 i = nr; i < LEAF_SLOTS; i++) {
-			node->leaf.last[i] = UINT64_MAX;
-			node->leaf.slot[i] = NULL;
-		}
-		return;
-	}
-	for (u32 i = nr; i < INNER_SLOTS; i++) {
-		node->inner.last[i] = UINT64_MAX;
-		node->inner.child[i] = NULL;
-		node->inner.gap[i] = 0;
-	}
+	if (level == 0)
+		leaf_pad(node, nr, LEAF_SLOTS);
+	else
+		inner_pad(node, nr, INNER_SLOTS);
 }
 
 /*

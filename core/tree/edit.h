@@ -15,11 +15,11 @@
 
 #include "tree/node.h"
 
-/* A node on the way from the root, what it spans, and the slot taken. */
+/* A node on the way from the root, what it spans, and the child taken. */
 struct step {
 	struct maple_node *node;
 	u64 first, last;
-	u32 slot;
+	u32 slot; /* of an inner node */
 };
 
 /* at[0] is the leaf, at[tree->height - 1] the root. */
@@ -41,11 +41,13 @@ struct edit {
 	void *entry;
 	u64 first, last;
 	struct path *left, *right; /* into paths[]; equal: one leaf */
-	u32 to;                    /* the slot of `last` in right->at[0] */
+	u32 from, to;              /* leaf slots that hold first, last ... */
+	u64 from_first, to_last;   /* ... where the one begins, the other ends */
 
 	/* Of one leaf, by edit_classify(): */
 	u32 nr, nr_new;            /* its slots before and after */
 	bool before, after;        /* a piece of the old slot remains */
+	u64 removed, added;        /* largest holes: edit_weigh_holes() */
 
 	u32 nr_fresh, nr_dead;
 	struct path paths[2];

@@ -128,15 +128,27 @@ _Static_assert(INNER_SLOTS == 10 || INNER_SLOTS == 3, "inner_search: thirds and 
  * ACQUIRE: a boundary that was just lowered brings the words behind it (R3);
  * pairs with the release stores of leaf_append() in store.c.
  */
-#define LEAF_BELOW(i) (u32)(atomic_load_acquire(&node->leaf.last[i]) < index)
+#define LEAF_BELOW(i) \
+	(u32)((locked ? node->leaf.last[i] : atomic_load_acquire(&node->leaf.last[i])) < index)
 
-ALWAYS_INLINE u32 leaf_search(const struct maple_node *node, u64 index)
+ALWAYS_INLINE u32 leaf_search_as(const struct maple_node *node, u64 index, bool locked)
 {
 	u32 i = 0;
 
 	if (LEAF_SLOTS > 4)
 		i = 4 * (LEAF_BELOW(3) + LEAF_BELOW(7) + LEAF_BELOW(11));
 	return i + LEAF_BELOW(i) + LEAF_BELOW(i + 1) + LEAF_BELOW(i + 2);
+}
+
+ALWAYS_INLINE u32 leaf_search(const struct maple_node *node, u64 index)
+{
+	return leaf_search_as(node, index, false);
+}
+
+/* Under the write lock nobody else stores. */
+ALWAYS_INLINE u32 leaf_search_locked(const struct maple_node *node, u64 index)
+{
+	return leaf_search_as(node, index, true);
 }
 
 #define INNER_BELOW(i) (u32)(node->inner.last[i] < index)
@@ -201,7 +213,7 @@ ALWAYS_INLINE bool cursor_is_fresh(const struct maple_cursor *cur)
 /* Slots in use of a node that ends at `max`. */
 static inline u32 leaf_nr(const struct maple_node *node, u64 max)
 {
-	return leaf_search(node, max) + 1;
+	return leaf_search_locked(node, max) + 1;
 }
 
 static inline u32 inner_nr(const struct maple_node *node, u64 max)
@@ -213,12 +225,30 @@ static inline u32 inner_nr(const struct maple_node *node, u64 max)
  * In pieces that compilers turn into plain loads and stores; for all of a node
  * at once they call a function or use string instructions, which start slowly.
  */
-#define NODE_PIECE (sizeof(struct maple_node) % 64 == 0 ? 64u : 8u)
+#define NODE_PIECE (sizeof(struct maple_node) % 128 == 0 ? 128u : 8u)
 
 ALWAYS_INLINE void node_copy(struct maple_node *to, const struct maple_node *from)
 {
 	for (size_t at = 0; at < sizeof(*to); at += NODE_PIECE)
 		mem_copy((char *)to + at, (const char *)from + at, NODE_PIECE);
+}
+
+/* The slots [from, to) are not in use: T1 of store.c. */
+static inline void leaf_pad(struct maple_node *node, u32 from, u32 to)
+{
+	for (u32 i = from; i < to; i++) {
+		node->leaf.last[i] = UINT64_MAX;
+		node->leaf.slot[i] = NULL;
+	}
+}
+
+static inline void inner_pad(struct maple_node *node, u32 from, u32 to)
+{
+	for (u32 i = from; i < to; i++) {
+		node->inner.last[i] = UINT64_MAX;
+		node->inner.child[i] = NULL;
+		node->inner.gap[i] = 0;
+	}
 }
 
 /* The largest hole of a leaf that begins at `min` and has `nr` slots. */

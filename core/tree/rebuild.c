@@ -67,13 +67,12 @@ static void run_put(struct run *run, u32 at, u32 level, const struct maple_node 
 {
 	const u64 *last = level == 0 ? node->leaf.last : node->inner.last;
 	void *const *slot = level == 0 ? node->leaf.slot : node->inner.child;
+	u32 nr = to - from;
 
-	for (u32 i = from; i < to; i++, at++) {
-		run->last[at] = last[i];
-		run->slot[at] = slot[i];
-		if (level != 0)
-			run->gap[at] = node->inner.gap[i];
-	}
+	mem_copy(&run->last[at], &last[from], nr * sizeof(*last));
+	mem_copy(&run->slot[at], &slot[from], nr * sizeof(*slot));
+	if (level != 0)
+		mem_copy(&run->gap[at], &node->inner.gap[from], nr * sizeof(u64));
 }
 
 static void run_take(struct run *run, u32 level, const struct maple_node *node, u32 from,
@@ -89,18 +88,17 @@ static void run_take(struct run *run, u32 level, const struct maple_node *node, 
 static void run_leaves(const struct edit *edit, struct run *run)
 {
 	const struct step *left = &edit->left->at[0], *right = &edit->right->at[0];
-	u32 from = left->slot, to = edit->to;
 
 	run->first = left->first;
 	run->nr = 0;
-	run_take(run, 0, left->node, 0, from);
-	if (edit->first > step_leaf_first(left, from))
-		run_add(run, edit->first - 1, left->node->leaf.slot[from], 0);
+	run_take(run, 0, left->node, 0, edit->from);
+	if (edit->first > edit->from_first)
+		run_add(run, edit->first - 1, left->node->leaf.slot[edit->from], 0);
 	run->news = run->nr;
 	run_add(run, edit->last, edit->entry, 0);
-	if (edit->last < right->node->leaf.last[to])
-		run_add(run, right->node->leaf.last[to], right->node->leaf.slot[to], 0);
-	run_take(run, 0, right->node, to + 1, leaf_nr(right->node, right->last));
+	if (edit->last < edit->to_last)
+		run_add(run, edit->to_last, right->node->leaf.slot[edit->to], 0);
+	run_take(run, 0, right->node, edit->to + 1, leaf_nr(right->node, right->last));
 }
 
 /* The level above: children a .. b give way to the parts. */
@@ -185,32 +183,17 @@ static u32 run_cut(const struct run *run, u32 capacity, u32 sizes[RUN_PARTS_MAX]
 
 static void leaf_fill(struct maple_node *node, const struct run *run, u32 from, u32 nr)
 {
-	u32 i;
-
-	for (i = 0; i < nr; i++) {
-		node->leaf.last[i] = run->last[from + i];
-		node->leaf.slot[i] = run->slot[from + i];
-	}
-	for (; i < LEAF_SLOTS; i++) {
-		node->leaf.last[i] = UINT64_MAX;
-		node->leaf.slot[i] = NULL;
-	}
+	mem_copy(node->leaf.last, &run->last[from], nr * sizeof(u64));
+	mem_copy(node->leaf.slot, &run->slot[from], nr * sizeof(void *));
+	leaf_pad(node, nr, LEAF_SLOTS);
 }
 
 static void inner_fill(struct maple_node *node, const struct run *run, u32 from, u32 nr)
 {
-	u32 i;
-
-	for (i = 0; i < nr; i++) {
-		node->inner.last[i] = run->last[from + i];
-		node->inner.child[i] = run->slot[from + i];
-		node->inner.gap[i] = run->gap[from + i];
-	}
-	for (; i < INNER_SLOTS; i++) {
-		node->inner.last[i] = UINT64_MAX;
-		node->inner.child[i] = NULL;
-		node->inner.gap[i] = 0;
-	}
+	mem_copy(node->inner.last, &run->last[from], nr * sizeof(u64));
+	mem_copy(node->inner.child, &run->slot[from], nr * sizeof(void *));
+	mem_copy(node->inner.gap, &run->gap[from], nr * sizeof(u64));
+	inner_pad(node, nr, INNER_SLOTS);
 }
 
 /* Cuts the run into new nodes and lists them in `parts`.  0 or -ENOMEM. */

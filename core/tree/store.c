@@ -20,19 +20,17 @@
 #include "tree/maple.h"
 #include "tree/node.h"
 
-static void path_walk(struct maple_tree *tree, u64 index, struct path *path)
+/* Returns the slot of `index` in the leaf. */
+ALWAYS_INLINE u32 path_walk(struct maple_tree *tree, u64 index, struct path *path)
 {
 	void *link = tree->root;
 	u64 first = 0, last = UINT64_MAX;
-	u32 level = tree->height - 1;
-	struct maple_node *node;
+	struct step *step = &path->at[tree->height - 1];
 
-	for (; level != 0; level--) {
-		struct step *step = &path->at[level];
-		u32 i;
+	for (; step != path->at; step--) {
+		struct maple_node *node = link_inner(link);
+		u32 i = inner_search(node, index);
 
-		node = link_inner(link);
-		i = inner_search(node, index);
 		step->node = node;
 		step->first = first;
 		step->last = last;
@@ -42,9 +40,10 @@ static void path_walk(struct maple_tree *tree, u64 index, struct path *path)
 		last = node->inner.last[i];
 		link = node->inner.child[i];
 	}
-	node = link_leaf(link);
-	path->at[0] = (struct step){ .node = node, .first = first, .last = last,
-				     .slot = leaf_search(node, index) };
+	step->node = link_leaf(link);
+	step->first = first;
+	step->last = last;
+	return leaf_search_locked(step->node, index);
 }
 
 /*
@@ -77,21 +76,35 @@ void path_set_gap(struct maple_tree *tree, struct path *path, u32 level, u64 gap
 
 /* ---- where the edit goes ------------------------------------------------------ */
 
-static void edit_locate(struct edit *edit)
+static void edit_locate_left(struct edit *edit, u64 index)
+{
+	edit->from = path_walk(edit->tree, index, edit->left);
+	edit->from_first = step_leaf_first(&edit->left->at[0], edit->from);
+}
+
+static void edit_locate_right(struct edit *edit, u64 index)
+{
+	edit->right = &edit->paths[1];
+	edit->to = path_walk(edit->tree, index, edit->right);
+	edit->to_last = edit->right->at[0].node->leaf.last[edit->to];
+}
+
+ALWAYS_INLINE void edit_locate(struct edit *edit)
 {
 	struct step *leaf = &edit->paths[0].at[0];
 
 	edit->left = &edit->paths[0];
 	edit->right = &edit->paths[0];
-	path_walk(edit->tree, edit->first, edit->left);
-	if (likely(edit->last <= leaf->node->leaf.last[leaf->slot])) {
-		edit->to = leaf->slot;
-	} else if (edit->last <= leaf->last) {
-		edit->to = leaf_search(leaf->node, edit->last);
+	edit_locate_left(edit, edit->first);
+	edit->to = edit->from;
+	edit->to_last = leaf->node->leaf.last[edit->from];
+	if (likely(edit->last <= edit->to_last))
+		return;
+	if (edit->last <= leaf->last) {
+		edit->to = leaf_search_locked(leaf->node, edit->last);
+		edit->to_last = leaf->node->leaf.last[edit->to];
 	} else {
-		edit->right = &edit->paths[1];
-		path_walk(edit->tree, edit->last, edit->right);
-		edit->to = edit->right->at[0].slot;
+		edit_locate_right(edit, edit->last);
 	}
 }
 
@@ -99,68 +112,63 @@ static void edit_locate(struct edit *edit)
 static void edit_widen_left(struct edit *edit)
 {
 	struct step *leaf = &edit->left->at[0];
-	u64 edge = step_leaf_first(leaf, leaf->slot);
 
-	if (leaf->node->leaf.slot[leaf->slot] != NULL) {
-		if (edit->first != edge || edge == 0)
+	if (leaf->node->leaf.slot[edit->from] == NULL) {
+		/* It lies in one. */
+	} else if (edit->first != edit->from_first || edit->first == 0) {
+		return;
+	} else if (edit->from != 0) {
+		if (leaf->node->leaf.slot[edit->from - 1] != NULL)
 			return;
-		if (leaf->slot != 0) {
-			if (leaf->node->leaf.slot[leaf->slot - 1] != NULL)
-				return;
-			leaf->slot--;
-		} else {
-			if (maple_load(edit->tree, edge - 1) != NULL)
-				return;
-			if (edit->right == edit->left) {
-				edit->right = &edit->paths[1];
-				mem_copy(edit->right, edit->left,
-					 edit->tree->height * sizeof(struct step));
-			}
-			path_walk(edit->tree, edge - 1, edit->left);
+		edit->from--;
+		edit->from_first = step_leaf_first(leaf, edit->from);
+	} else {
+		if (maple_load(edit->tree, edit->first - 1) != NULL)
+			return;
+		if (edit->right == edit->left) {
+			edit->right = &edit->paths[1];
+			mem_copy(edit->right, edit->left,
+				 edit->tree->height * sizeof(struct step));
 		}
-		edge = step_leaf_first(leaf, leaf->slot);
+		edit_locate_left(edit, edit->first - 1);
 	}
-	edit->first = edge;
+	edit->first = edit->from_first;
 }
 
 static void edit_widen_right(struct edit *edit)
 {
 	struct step *leaf = &edit->right->at[0];
-	u64 edge = leaf->node->leaf.last[edit->to];
 
-	if (leaf->node->leaf.slot[edit->to] != NULL) {
-		if (edit->last != edge || edge == UINT64_MAX)
+	if (leaf->node->leaf.slot[edit->to] == NULL) {
+		/* It lies in one. */
+	} else if (edit->last != edit->to_last || edit->last == UINT64_MAX) {
+		return;
+	} else if (edit->last != leaf->last) {
+		if (leaf->node->leaf.slot[edit->to + 1] != NULL)
 			return;
-		if (edge != leaf->last) {
-			if (leaf->node->leaf.slot[edit->to + 1] != NULL)
-				return;
-			edit->to++;
-		} else {
-			if (maple_load(edit->tree, edge + 1) != NULL)
-				return;
-			edit->right = &edit->paths[1];
-			leaf = &edit->right->at[0];
-			path_walk(edit->tree, edge + 1, edit->right);
-			edit->to = leaf->slot;
-		}
-		edge = leaf->node->leaf.last[edit->to];
+		edit->to++;
+		edit->to_last = leaf->node->leaf.last[edit->to];
+	} else {
+		if (maple_load(edit->tree, edit->last + 1) != NULL)
+			return;
+		edit_locate_right(edit, edit->last + 1);
 	}
-	edit->last = edge;
+	edit->last = edit->to_last;
 }
 
-static enum edit_kind edit_classify(struct edit *edit)
+ALWAYS_INLINE enum edit_kind edit_classify(struct edit *edit)
 {
 	struct step *leaf = &edit->left->at[0];
-	u32 from = leaf->slot;
+	u32 from = edit->from, to = edit->to;
 
 	if (edit->left != edit->right)
 		return EDIT_REBUILD;
-	edit->before = edit->first > step_leaf_first(leaf, from);
-	edit->after = edit->last < leaf->node->leaf.last[edit->to];
-	if (from == edit->to && !edit->before && !edit->after)
+	edit->before = edit->first > edit->from_first;
+	edit->after = edit->last < edit->to_last;
+	if (from == to && !edit->before && !edit->after)
 		return EDIT_REPLACE;
-	edit->nr = leaf_nr(leaf->node, leaf->last);
-	edit->nr_new = edit->nr + edit->before + edit->after - (edit->to - from);
+	edit->nr = edit->to_last == leaf->last ? to + 1 : leaf_nr(leaf->node, leaf->last);
+	edit->nr_new = edit->nr + edit->before + edit->after - (to - from);
 	if (edit->nr_new > LEAF_SLOTS)
 		return EDIT_REBUILD;
 	if (from == edit->nr - 1 && leaf->node->leaf.slot[from] == NULL)
@@ -172,48 +180,56 @@ static enum edit_kind edit_classify(struct edit *edit)
 
 /* ---- the three common stores ---------------------------------------------------- */
 
-/* The largest hole among the slots that are written over. */
-static u64 edit_holes_removed(const struct edit *edit)
+/* Somebody above the leaf records its largest hole. */
+static inline bool edit_needs_gap(const struct edit *edit)
 {
-	const struct step *leaf = &edit->left->at[0];
-	u64 gap = 0;
-
-	for (u32 i = leaf->slot; i <= edit->to; i++)
-		if (leaf->node->leaf.slot[i] == NULL)
-			gap = u64_max(gap, leaf->node->leaf.last[i] + 1 -
-						   step_leaf_first(leaf, i));
-	return gap;
+	return edit->tree->height > 1 && (edit->tree->flags & MAPLE_GAPS);
 }
 
-/* The largest hole among what stands in their place. */
-static u64 edit_holes_added(const struct edit *edit)
+/*
+ * The largest hole among the slots that are written over, and the largest among
+ * what stands in their place.  Before the store, if it is in place.
+ */
+ALWAYS_INLINE void edit_weigh_holes(struct edit *edit)
 {
-	const struct step *leaf = &edit->left->at[0];
-	u64 gap = 0;
+	const struct maple_node *leaf = edit->left->at[0].node;
+	u64 first = edit->from_first, gap = 0;
 
-	if (edit->entry == NULL)
-		return edit->last - edit->first + 1;
-	if (edit->before && leaf->node->leaf.slot[leaf->slot] == NULL)
-		gap = edit->first - step_leaf_first(leaf, leaf->slot);
-	if (edit->after && leaf->node->leaf.slot[edit->to] == NULL)
-		gap = u64_max(gap, leaf->node->leaf.last[edit->to] - edit->last);
-	return gap;
+	if (!edit_needs_gap(edit))
+		return;
+	for (u32 i = edit->from; i <= edit->to; i++) {
+		u64 end = leaf->leaf.last[i] + 1;
+
+		if (leaf->leaf.slot[i] == NULL)
+			gap = u64_max(gap, end - first);
+		first = end;
+	}
+	edit->removed = gap;
+	gap = 0;
+	if (edit->entry == NULL) {
+		gap = edit->last - edit->first + 1;
+	} else {
+		if (leaf->leaf.slot[edit->from] == NULL)
+			gap = edit->first - edit->from_first;
+		if (leaf->leaf.slot[edit->to] == NULL)
+			gap = u64_max(gap, edit->to_last - edit->last);
+	}
+	edit->added = gap;
 }
 
 /* `node` is what the leaf has become. */
-static void edit_leaf_gap(struct edit *edit, const struct maple_node *node, u64 removed,
-			  u64 added)
+static void edit_leaf_gap(struct edit *edit, const struct maple_node *node)
 {
 	struct step *parent = &edit->left->at[1];
 	u64 gap;
 
-	if (edit->tree->height == 1 || !(edit->tree->flags & MAPLE_GAPS))
+	if (!edit_needs_gap(edit))
 		return;
 	gap = parent->node->inner.gap[parent->slot];
-	if (removed < gap)
-		gap = u64_max(gap, added);
-	else if (added >= removed)
-		gap = added;
+	if (edit->removed < gap)
+		gap = u64_max(gap, edit->added);
+	else if (edit->added >= edit->removed)
+		gap = edit->added;
 	else
 		gap = leaf_gap(node, edit->left->at[0].first,
 			       leaf_nr(node, edit->left->at[0].last));
@@ -222,19 +238,16 @@ static void edit_leaf_gap(struct edit *edit, const struct maple_node *node, u64 
 
 static void leaf_replace(struct edit *edit)
 {
-	struct step *leaf = &edit->left->at[0];
-	void **slot = &leaf->node->leaf.slot[leaf->slot];
-	u64 removed, added;
+	struct maple_node *leaf = edit->left->at[0].node;
+	void **slot = &leaf->leaf.slot[edit->from];
+	bool same_holes = (*slot == NULL) == (edit->entry == NULL);
 
-	if (likely((*slot == NULL) == (edit->entry == NULL))) {
-		/* RELEASE pairs with leaf_read(): what the entry points to. */
-		atomic_store_release(slot, edit->entry);
-		return;
-	}
-	removed = edit_holes_removed(edit);
-	added = edit_holes_added(edit);
+	if (!same_holes)
+		edit_weigh_holes(edit);
+	/* RELEASE pairs with leaf_read(): what the entry points to. */
 	atomic_store_release(slot, edit->entry);
-	edit_leaf_gap(edit, leaf->node, removed, added);
+	if (!same_holes)
+		edit_leaf_gap(edit, leaf);
 }
 
 /*
@@ -245,10 +258,10 @@ static void leaf_replace(struct edit *edit)
 static void leaf_append(struct edit *edit)
 {
 	struct step *leaf = &edit->left->at[0];
-	u64 *last = &leaf->node->leaf.last[leaf->slot];
-	void **slot = &leaf->node->leaf.slot[leaf->slot];
-	u64 removed = edit_holes_removed(edit), added = edit_holes_added(edit);
+	u64 *last = &leaf->node->leaf.last[edit->from];
+	void **slot = &leaf->node->leaf.slot[edit->from];
 
+	edit_weigh_holes(edit);
 	if (edit->before) {
 		atomic_store(&last[edit->after ? 2 : 1], leaf->last);
 		if (edit->after)
@@ -261,33 +274,30 @@ static void leaf_append(struct edit *edit)
 		atomic_store_release(&slot[0], edit->entry);
 	}
 	tree_changed(edit->tree);
-	edit_leaf_gap(edit, leaf->node, removed, added);
+	edit_leaf_gap(edit, leaf->node);
 }
 
-/* `to` becomes `from` with the slots [leaf->slot, edit->to] written over. */
+/* `to` becomes `from` with the edit's slots written over. */
 static void leaf_copy(const struct edit *edit, const struct maple_node *from,
 		      struct maple_node *to)
 {
-	u32 k = edit->left->at[0].slot, tail = edit->to + 1;
+	u32 k = edit->from, tail = edit->to + 1;
 	u32 at = k + 1 + edit->before + edit->after;
 
 	node_copy(to, from);
 	if (at != tail) {
-		for (u32 i = tail; i < edit->nr; i++) {
-			to->leaf.last[at + i - tail] = from->leaf.last[i];
-			to->leaf.slot[at + i - tail] = from->leaf.slot[i];
-		}
-		for (u32 i = edit->nr_new; i < edit->nr; i++) {
-			to->leaf.last[i] = UINT64_MAX;
-			to->leaf.slot[i] = NULL;
-		}
+		mem_copy(&to->leaf.last[at], &from->leaf.last[tail],
+			 (edit->nr - tail) * sizeof(to->leaf.last[0]));
+		mem_copy(&to->leaf.slot[at], &from->leaf.slot[tail],
+			 (edit->nr - tail) * sizeof(to->leaf.slot[0]));
+		leaf_pad(to, edit->nr_new, edit->nr);
 	}
 	if (edit->before)
 		to->leaf.last[k++] = edit->first - 1;
 	to->leaf.last[k] = edit->last;
 	to->leaf.slot[k] = edit->entry;
 	if (edit->after) {
-		to->leaf.last[k + 1] = from->leaf.last[edit->to];
+		to->leaf.last[k + 1] = edit->to_last;
 		to->leaf.slot[k + 1] = from->leaf.slot[edit->to];
 	}
 }
@@ -302,7 +312,8 @@ static int leaf_renew(struct edit *edit)
 	leaf_copy(edit, old, node);
 	path_publish(edit->tree, edit->left, 0, link_make(node, false));
 	tree_changed(edit->tree);
-	edit_leaf_gap(edit, node, edit_holes_removed(edit), edit_holes_added(edit));
+	edit_weigh_holes(edit);
+	edit_leaf_gap(edit, node);
 	node_retire(edit->tree, old);
 	return 0;
 }
@@ -366,7 +377,6 @@ int maple_store(struct maple_cursor *cur, void *entry)
 int maple_erase(struct maple_cursor *cur, void **ret_entry)
 {
 	struct maple_tree *tree = cur->tree;
-	struct step *leaf;
 	struct edit edit;
 	void *entry = NULL;
 	u64 first, last;
@@ -378,12 +388,11 @@ int maple_erase(struct maple_cursor *cur, void **ret_entry)
 	edit_init(&edit, cur, NULL);
 	edit.last = edit.first;
 	edit_locate(&edit);
-	leaf = &edit.left->at[0];
-	entry = leaf->node->leaf.slot[leaf->slot];
+	entry = edit.left->at[0].node->leaf.slot[edit.from];
 	if (entry == NULL)
 		goto out;
-	edit.first = first = step_leaf_first(leaf, leaf->slot);
-	edit.last = last = leaf->node->leaf.last[leaf->slot];
+	edit.first = first = edit.from_first;
+	edit.last = last = edit.to_last;
 	if (edit_widen(&edit))
 		maple_destroy(tree);
 	else
