@@ -110,8 +110,14 @@ struct area_request {
 	bool huge_align; /* start on a PMD boundary of the file if there is room */
 	u64 offset;      /* of the mapping in its file, for huge_align */
 };
+struct area {
+	u64 addr;
+	bool is_hole;     /* found, not told: nothing is mapped there */
+	struct vma *next; /* then: the VMA above it, or NULL */
+};
 /* 0; -ENOMEM no room; -EINVAL a fixed address that is none; -EPERM too low. */
-int mm_find_area(struct mm *mm, const struct area_request *req, u64 *ret_addr) MUST_CHECK;
+int mm_find_area(struct mm *mm, const struct area_request *req,
+		 struct area *ret_area) MUST_CHECK;
 /* The lowest address that must stay free below a VMA for it to grow. */
 u64 vma_guard_start(const struct vma *vma);
 /* True when a mapping of this file (NULL: private anonymous) prefers to be

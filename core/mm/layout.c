@@ -50,72 +50,59 @@ bool area_prefers_huge(const struct file *file, u64 addr, u64 len_bytes)
 }
 
 /* The highest room of `len` bytes in [low, high). */
-static int area_below(struct mm *mm, u64 low, u64 high, u64 len, u64 *ret_addr)
+static int area_below(struct mm *mm, u64 low, u64 high, u64 len, struct area *area)
 {
 	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
 
 	while (high > low && high - low >= len) {
-		struct vma *next;
-		u64 start;
-
 		if (maple_empty_area_rev(&cur, low, high - 1, len))
 			break;
-		start = cur.first;
-		next = maple_next(&cur, TASK_SIZE);
-		if (next == NULL || vma_guard_start(next) >= start + len) {
-			*ret_addr = start;
+		area->addr = cur.first;
+		area->next = maple_next(&cur, TASK_SIZE);
+		if (area->next == NULL || vma_guard_start(area->next) >= area->addr + len)
 			return 0;
-		}
-		high = vma_guard_start(next);
+		high = vma_guard_start(area->next);
 	}
 	return -QUIRE_ENOMEM;
 }
 
 /* The lowest one. */
-static int area_above(struct mm *mm, u64 low, u64 high, u64 len, u64 *ret_addr)
+static int area_above(struct mm *mm, u64 low, u64 high, u64 len, struct area *area)
 {
 	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
 
 	while (high > low && high - low >= len) {
-		struct vma *next;
-		u64 start;
-
 		if (maple_empty_area(&cur, low, high - 1, len))
 			break;
-		start = cur.first;
-		next = maple_next(&cur, TASK_SIZE);
-		if (next == NULL || vma_guard_start(next) >= start + len) {
-			*ret_addr = start;
+		area->addr = cur.first;
+		area->next = maple_next(&cur, TASK_SIZE);
+		if (area->next == NULL || vma_guard_start(area->next) >= area->addr + len)
 			return 0;
-		}
-		low = next->end;
+		low = area->next->end;
 	}
 	return -QUIRE_ENOMEM;
 }
 
 /* A hint is taken when nothing is there, the guard gap above included. */
-static bool hint_is_free(struct mm *mm, u64 hint, u64 len)
+static bool hint_is_free(struct mm *mm, u64 hint, u64 len, struct area *area)
 {
-	struct vma *next;
-
 	if (hint == 0 || len > TASK_SIZE || hint > TASK_SIZE - len)
 		return false;
-	next = vma_find(mm, hint);
-	return next == NULL || hint + len <= vma_guard_start(next);
+	area->addr = hint;
+	area->next = vma_find(mm, hint);
+	return area->next == NULL || hint + len <= vma_guard_start(area->next);
 }
 
-static int find_room(struct mm *mm, u64 hint, u64 len, u64 *ret_addr)
+static int find_room(struct mm *mm, u64 hint, u64 len, struct area *area)
 {
 	u64 low = u64_max(mm->layout.mmap_min, PAGE_SIZE);
 
-	if (hint_is_free(mm, hint, len)) {
-		*ret_addr = hint;
+	if (hint_is_free(mm, hint, len, area))
 		return 0;
-	}
-	if (area_below(mm, low, mm->layout.mmap_base, len, ret_addr) == 0)
+	if (area_below(mm, low, mm->layout.mmap_base, len, area) == 0)
 		return 0;
 	low = u64_max(low, align_down(TASK_SIZE / 3, PAGE_SIZE));
-	return area_above(mm, low, TASK_SIZE, len, ret_addr);
+	return area_above(mm, low, TASK_SIZE, len, area);
 }
 
 /*
@@ -123,48 +110,51 @@ static int find_room(struct mm *mm, u64 hint, u64 len, u64 *ret_addr)
  * looked for and its slack left at the right end.  False: go without.
  */
 static bool find_huge_room(struct mm *mm, u64 hint, const struct area_request *req,
-			   u64 *ret_addr)
+			   struct area *area)
 {
 	u64 end = req->offset + req->len_bytes;
 	u64 first_huge = align_up(req->offset, PMD_SIZE);
-	u64 addr, slack;
+	u64 slack;
 
 	if (end <= first_huge || end - first_huge < PMD_SIZE ||
 	    req->offset + req->len_bytes + PMD_SIZE < req->offset)
 		return false;
-	if (find_room(mm, hint, req->len_bytes + PMD_SIZE, &addr))
+	if (find_room(mm, hint, req->len_bytes + PMD_SIZE, area))
 		return false;
-	if (hint == 0 || addr != hint) {
-		slack = (req->offset - addr) & (PMD_SIZE - 1);
-		addr += slack != 0 ? slack : PMD_SIZE;
+	if (hint == 0 || area->addr != hint) {
+		slack = (req->offset - area->addr) & (PMD_SIZE - 1);
+		area->addr += slack != 0 ? slack : PMD_SIZE;
 	}
-	*ret_addr = addr;
 	return true;
 }
 
-int mm_find_area(struct mm *mm, const struct area_request *req, u64 *ret_addr)
+static int find_hole(struct mm *mm, const struct area_request *req, struct area *area)
 {
-	u64 addr = req->addr, hint;
+	u64 hint = align_down(req->addr, PAGE_SIZE);
 
+	area->is_hole = true;
+	if (hint != 0 && hint < mm->layout.mmap_min)
+		hint = page_align_up(mm->layout.mmap_min);
+	if (req->huge_align && find_huge_room(mm, hint, req, area))
+		return 0;
+	return find_room(mm, hint, req->len_bytes, area);
+}
+
+int mm_find_area(struct mm *mm, const struct area_request *req, struct area *ret_area)
+{
 	if (req->len_bytes > TASK_SIZE)
 		return -QUIRE_ENOMEM;
-	if (!req->fixed) {
-		hint = align_down(addr, PAGE_SIZE);
-		if (hint != 0 && hint < mm->layout.mmap_min)
-			hint = page_align_up(mm->layout.mmap_min);
-		if (!req->huge_align || !find_huge_room(mm, hint, req, &addr)) {
-			int ret = find_room(mm, hint, req->len_bytes, &addr);
+	if (req->fixed) {
+		*ret_area = (struct area){ .addr = req->addr };
+	} else {
+		int ret = find_hole(mm, req, ret_area);
 
-			if (ret)
-				return ret;
-		}
+		if (ret)
+			return ret;
 	}
-	if (addr > TASK_SIZE - req->len_bytes)
+	if (ret_area->addr > TASK_SIZE - req->len_bytes)
 		return -QUIRE_ENOMEM;
-	if (!is_aligned(addr, PAGE_SIZE))
+	if (!is_aligned(ret_area->addr, PAGE_SIZE))
 		return -QUIRE_EINVAL;
-	if (addr < mm->layout.mmap_min)
-		return -QUIRE_EPERM;
-	*ret_addr = addr;
-	return 0;
+	return ret_area->addr < mm->layout.mmap_min ? -QUIRE_EPERM : 0;
 }

@@ -101,12 +101,10 @@ static int check_anonymous(const struct mmap_request *req, u32 *flags)
 	}
 }
 
-/*
- * Everything that is refused before the address space is touched; fills in
- * all of *spec but file and range-dependent state.
- */
+/* Everything that is refused before the address space is touched; what is to be
+ * mapped, and where. */
 static int check_request(struct mm *mm, const struct mmap_request *req,
-			 struct vma_spec *spec)
+			 struct vma_spec *spec, struct area *place)
 {
 	bool fixed = (req->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) != 0;
 	u64 len = page_align_up(req->len_bytes);
@@ -129,9 +127,10 @@ static int check_request(struct mm *mm, const struct mmap_request *req,
 	flags = flags_of_request(mm, req);
 	area.huge_align = (req->file != NULL || !(req->flags & QUIRE_MAP_SHARED)) &&
 			  area_prefers_huge(req->file, req->addr, len);
-	ret = mm_find_area(mm, &area, &spec->start);
+	ret = mm_find_area(mm, &area, place);
 	if (ret)
 		return ret;
+	spec->start = place->addr;
 	spec->end = spec->start + len;
 	if (req->flags & QUIRE_MAP_FIXED_NOREPLACE) {
 		struct vma *there = vma_find(mm, spec->start);
@@ -213,24 +212,17 @@ static int make_vma(struct mm *mm, const struct vma_spec *spec, const char *name
 	return 0;
 }
 
-/*
- * Puts the range, which is a hole now, into the tree.  Pre: `cur` has walked
- * to the hole, so that its first and last tell which neighbours touch.
- */
+/* Puts the range, which is a hole, into the tree.  `prev` and `next`: the VMAs
+ * that touch it, or NULL. */
 static int insert_range(struct mm *mm, struct maple_cursor *cur,
-			const struct vma_spec *spec, const char *name)
+			const struct vma_spec *spec, const char *name, struct vma *prev,
+			struct vma *next)
 {
-	struct vma *prev = NULL, *next = NULL, *vma;
 	bool shared_anon = spec->file == NULL && (spec->flags & VMA_SHARED);
+	struct vma *vma;
 	int ret;
 
-	if (!shared_anon) {
-		if (cur->first == spec->start && spec->start != 0)
-			prev = maple_load(&mm->vmas, spec->start - 1);
-		if (cur->last == spec->end - 1)
-			next = maple_load(&mm->vmas, spec->end);
-	}
-	if (prev != NULL || next != NULL) {
+	if ((prev != NULL || next != NULL) && !shared_anon) {
 		ret = vma_merge_new(cur, spec, prev, next, &vma);
 		if (ret || vma != NULL)
 			return ret;
@@ -242,6 +234,24 @@ static int insert_range(struct mm *mm, struct maple_cursor *cur,
 	if (ret)
 		vma_free(vma);
 	return ret;
+}
+
+/* Unmaps what overlaps.  The new range inherits its charge: what the call must
+ * give back if it fails. */
+static int replace_range(struct mm *mm, struct maple_cursor *cur,
+			 const struct vma_spec *spec, u64 *charged)
+{
+	struct detached detached;
+	int ret = mm_detach(cur, spec->start, spec->end, &detached);
+
+	if (ret)
+		return ret;
+	if (spec->flags & VMA_ACCOUNT) {
+		*charged += detached.nr_accounted;
+		detached.nr_accounted = 0;
+	}
+	mm_dispose_detached(mm, &detached);
+	return 0;
 }
 
 /* Limits and commit charge for a range of which `nr_mapped` pages are replaced;
@@ -268,35 +278,37 @@ int mm_mmap(struct mm *mm, const struct mmap_request *req, u64 *ret_addr,
 	    u64 *ret_populate)
 {
 	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
-	struct vma_spec spec = { 0 };
-	struct detached detached = { 0 };
 	u64 nr_pages, nr_mapped = 0, nr_accounted = 0, charged = 0;
-	bool overlaps;
+	struct vma_spec spec = { 0 };
+	struct vma *prev, *next;
+	struct area area;
 	int ret;
 
-	ret = check_request(mm, req, &spec);
+	ret = check_request(mm, req, &spec, &area);
 	if (ret)
 		return ret;
 	nr_pages = (spec.end - spec.start) >> PAGE_SHIFT;
-	maple_set_range(&cur, spec.start, spec.start);
-	overlaps = maple_walk(&cur) != NULL || cur.last < spec.end - 1;
-	if (overlaps)
-		count_mapped(mm, spec.start, spec.end, &nr_mapped, &nr_accounted);
+	if (!area.is_hole) {
+		maple_set_range(&cur, spec.start, spec.start);
+		area.is_hole = maple_walk(&cur) == NULL && cur.last >= spec.end - 1;
+		area.next = NULL;
+		if (!area.is_hole)
+			count_mapped(mm, spec.start, spec.end, &nr_mapped, &nr_accounted);
+		else if (cur.last == spec.end - 1)
+			area.next = maple_next(&cur, spec.end);
+	}
 	ret = charge_range(mm, &spec, nr_mapped, nr_accounted, &charged);
 	if (ret)
 		return ret;
-	if (overlaps) {
-		ret = mm_detach(&cur, spec.start, spec.end, &detached);
+	if (!area.is_hole) {
+		ret = replace_range(mm, &cur, &spec, &charged);
 		if (ret)
 			goto fail;
-		/* The new range inherits the charge. */
-		if (spec.flags & VMA_ACCOUNT) {
-			charged += detached.nr_accounted;
-			detached.nr_accounted = 0;
-		}
-		mm_dispose_detached(mm, &detached);
+		area.next = maple_load(&mm->vmas, spec.end);
 	}
-	ret = insert_range(mm, &cur, &spec, req->name);
+	prev = spec.start == 0 ? NULL : maple_load(&mm->vmas, spec.start - 1);
+	next = area.next != NULL && area.next->start == spec.end ? area.next : NULL;
+	ret = insert_range(mm, &cur, &spec, req->name, prev, next);
 	if (ret)
 		goto fail;
 	mm_account_vma(mm, spec.flags, (s64)nr_pages);

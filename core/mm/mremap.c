@@ -312,10 +312,15 @@ static int find_target(struct remap *r)
 		.fixed = (r->flags & QUIRE_MREMAP_FIXED) != 0,
 		.offset = vma_index(vma, r->addr) << PAGE_SHIFT,
 	};
+	struct area found;
+	int ret;
 
 	area.huge_align = (vma->file != NULL || !shared) &&
 			  area_prefers_huge(vma->file, area.addr, r->new_len);
-	return mm_find_area(r->mm, &area, &r->new_addr);
+	ret = mm_find_area(r->mm, &area, &found);
+	if (!ret)
+		r->new_addr = found.addr;
+	return ret;
 }
 
 static int move_to(struct remap *r)
@@ -346,6 +351,8 @@ static int move_to(struct remap *r)
 
 static int resize(struct remap *r)
 {
+	int ret;
+
 	if (r->new_len == r->old_len)
 		return 0;
 	if (r->new_len < r->old_len)
@@ -354,8 +361,7 @@ static int resize(struct remap *r)
 		return grow_in_place(r);
 	if (!(r->flags & QUIRE_MREMAP_MAYMOVE))
 		return -QUIRE_ENOMEM;
-	int ret = find_target(r);
-
+	ret = find_target(r);
 	return ret ? ret : move(r);
 }
 
