@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Runs programs on the core: one instance per program, one address space per
+ * process, the operations in their order on one CPU.
+ */
+#include <setjmp.h>
+#include <string.h>
+
+#include <quire/quire.h>
+#include <quire/testing.h>
+
+#include "core.h"
+
+#define MEMORY_BYTES (UINT64_C(32) << 20)
+
+struct core {
+	struct quire *q;
+	const struct diff_layout *layout;
+	struct diff_outcome *outcome;
+	struct quire_file *files[DIFF_NR_FILES];
+	struct quire_file *layout_files[LAYOUT_MAX_MAPS];
+	struct quire_mm *mms[DIFF_MAX_PROCS];
+	struct quire_limits limits[DIFF_MAX_PROCS];
+	struct quire_mm_stats initial;
+};
+
+/* Where a stop of the machine goes; one program runs at a time. */
+static jmp_buf stopped;
+static char stop_text[256];
+
+static void on_stop(const char *file, int line, const char *what)
+{
+	snprintf(stop_text, sizeof(stop_text), "the core stopped at %s:%d: %s", file, line, what);
+	longjmp(stopped, 1);
+}
+
+int core_attach(void)
+{
+	if (!quire_geometry_matches(QUIRE_PAGE_SHIFT, QUIRE_LEVEL_BITS, QUIRE_LEVELS) ||
+	    quire_attach()) {
+		fprintf(stderr, "quire-differential: cannot attach to the machine\n");
+		return -1;
+	}
+	quire_set_stop_handler(on_stop);
+	return 0;
+}
+
+/* ---- before and after a program ------------------------------------------------------ */
+
+static int create_files(struct core *core)
+{
+	uint8_t page[DIFF_PAGE];
+	int err = 0;
+
+	for (uint32_t i = 0; i < DIFF_NR_FILES && !err; i++) {
+		const struct diff_file_info *info = &diff_files[i];
+		const struct quire_file_config config = {
+			.kind = QUIRE_FILE_MEMORY,
+			.mode = info->mode,
+			.size_bytes = 0,
+		};
+		uint32_t first = 0;
+
+		while (diff_files[first].content != info->content)
+			first++;
+		if (first < i) {
+			err = quire_file_reopen(core->files[first], info->mode, &core->files[i]);
+			continue;
+		}
+		err = quire_file_create(core->q, &config, &core->files[i]);
+		for (uint64_t p = 0; p < info->nr_pages && !err; p++) {
+			for (uint64_t j = 0; j < DIFF_PAGE; j++)
+				page[j] = diff_file_byte(info->content, p * DIFF_PAGE + j);
+			err = quire_file_write(core->files[i], p * DIFF_PAGE, page, DIFF_PAGE);
+		}
+	}
+	return err;
+}
+
+/* The file that stands for what the host maps in line `line` of the layout. */
+static int layout_file(struct core *core, uint32_t line, struct quire_file **ret_file)
+{
+	const struct quire_file_config config = {
+		.kind = QUIRE_FILE_MEMORY,
+		.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+		.size_bytes = UINT64_C(1) << 20,
+	};
+	int err;
+
+	for (uint32_t i = 0; i < line; i++)
+		if (core->layout->maps[i].map.object == core->layout->maps[line].map.object) {
+			*ret_file = core->layout_files[i];
+			return 0;
+		}
+	err = quire_file_create(core->q, &config, &core->layout_files[line]);
+	*ret_file = core->layout_files[line];
+	return err;
+}
+
+static int build_map(struct core *core, uint32_t line)
+{
+	const struct diff_map *map = &core->layout->maps[line].map;
+	const uint32_t flags = map->shared ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE;
+	const uint64_t len_bytes = map->end - map->start;
+	struct quire_file *file = NULL;
+	uint64_t addr;
+	int err;
+
+	switch (core->layout->maps[line].kind) {
+	case LAYOUT_FILE:
+		err = layout_file(core, line, &file);
+		if (err)
+			return err;
+		return quire_mmap(core->mms[0], map->start, len_bytes, map->prot,
+				  flags | QUIRE_MAP_FIXED, file, map->offset, &addr);
+	case LAYOUT_ANON:
+		return quire_mmap(core->mms[0], map->start, len_bytes, map->prot,
+				  flags | QUIRE_MAP_FIXED | QUIRE_MAP_ANONYMOUS, NULL, 0, &addr);
+	case LAYOUT_STACK:
+		return quire_map_kernel(core->mms[0], map->start, len_bytes, map->prot,
+					flags | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_GROWSDOWN, NULL, 0,
+					QUIRE_MAPK_STACK, "[stack]");
+	default:
+		return quire_map_kernel(core->mms[0], map->start, len_bytes, map->prot,
+					flags | QUIRE_MAP_ANONYMOUS, NULL, 0, QUIRE_MAPK_SPECIAL,
+					core->layout->maps[line].name);
+	}
+}
+
+static int build_first_process(struct core *core)
+{
+	const struct diff_layout *from = core->layout;
+	struct quire_layout layout;
+	int err;
+
+	quire_layout_default(&layout);
+	layout.mmap_base = from->mmap_base;
+	layout.mmap_min = from->mmap_min;
+	layout.brk_start = from->brk_start;
+	layout.stack_top = from->stack_top;
+	layout.data_segment_bytes = from->data_segment_bytes;
+	layout.limits = (struct quire_limits){
+		.address_space_bytes = QUIRE_UNLIMITED,
+		.data_bytes = QUIRE_UNLIMITED,
+		.stack_bytes = DIFF_STACK_PAGES * DIFF_PAGE,
+		.locked_bytes = DIFF_MEMLOCK_PAGES * DIFF_PAGE,
+	};
+	core->limits[0] = layout.limits;
+	err = quire_mm_create(core->q, &layout, &core->mms[0]);
+	for (uint32_t i = 0; i < from->nr_maps && !err; i++)
+		err = build_map(core, i);
+	if (!err)
+		quire_mm_stats(core->mms[0], &core->initial);
+	return err;
+}
+
+/* Gives everything back and reports what cannot be. */
+static void tear_down(struct core *core)
+{
+	struct diff_outcome *outcome = core->outcome;
+	struct quire_leaks leaks;
+
+	quire_check(core->q);
+	for (uint32_t i = 0; i < DIFF_MAX_PROCS; i++)
+		if (core->mms[i])
+			quire_mm_put(core->mms[i]);
+	for (uint32_t i = 0; i < DIFF_NR_FILES; i++)
+		if (core->files[i])
+			quire_file_put(core->files[i]);
+	for (uint32_t i = 0; i < LAYOUT_MAX_MAPS; i++)
+		if (core->layout_files[i])
+			quire_file_put(core->layout_files[i]);
+	quire_destroy(core->q, &leaks);
+	if (leaks.nr_frames || leaks.nr_objects || leaks.nr_address_spaces)
+		snprintf(outcome->failure, sizeof(outcome->failure),
+			 "the core leaked %llu frames, %llu objects, %llu address spaces",
+			 (unsigned long long)leaks.nr_frames, (unsigned long long)leaks.nr_objects,
+			 (unsigned long long)leaks.nr_address_spaces);
+}
+
+/* ---- operations ------------------------------------------------------------------------ */
+
+static struct quire_file *op_file(struct core *core, const struct diff_op *op)
+{
+	return op->file >= 0 && op->file < DIFF_NR_FILES ? core->files[op->file] : NULL;
+}
+
+static int64_t do_mmap(struct core *core, const struct diff_op *op, uint64_t addr)
+{
+	uint64_t mapped;
+	const int err = quire_mmap(core->mms[op->who], addr, op->len, op->prot, op->flags,
+				   op_file(core, op), op->off, &mapped);
+
+	return err ? err : (int64_t)mapped;
+}
+
+static int64_t do_mremap(struct core *core, const struct diff_op *op, uint64_t addr)
+{
+	const uint64_t addr2 =
+		diff_resolve(&op->addr2, core->layout->brk_start, core->outcome->results);
+	uint64_t moved;
+	const int err = quire_mremap(core->mms[op->who], addr, op->len, op->newlen, op->flags,
+				     addr2, &moved);
+
+	return err ? err : (int64_t)moved;
+}
+
+static int64_t do_brk(struct core *core, const struct diff_op *op, uint64_t addr)
+{
+	uint64_t brk;
+	const int err = quire_brk(core->mms[op->who], addr, &brk);
+
+	return err ? err : (int64_t)brk;
+}
+
+static int64_t do_limit(struct core *core, const struct diff_op *op)
+{
+	struct quire_limits *limits = &core->limits[op->who];
+	const uint64_t wanted = op->len * DIFF_PAGE;
+	const bool none = op->len == DIFF_NO_LIMIT;
+
+	switch (op->flags) {
+	case DIFF_LIMIT_AS:
+		limits->address_space_bytes =
+			none ? QUIRE_UNLIMITED : core->initial.total_pages * DIFF_PAGE + wanted;
+		break;
+	case DIFF_LIMIT_DATA:
+		limits->data_bytes =
+			none ? QUIRE_UNLIMITED : core->initial.data_pages * DIFF_PAGE + wanted;
+		break;
+	case DIFF_LIMIT_MEMLOCK:
+		limits->locked_bytes = none ? QUIRE_UNLIMITED : wanted;
+		break;
+	default:
+		limits->stack_bytes = none ? QUIRE_UNLIMITED : wanted;
+		break;
+	}
+	quire_mm_set_limits(core->mms[op->who], limits);
+	return 0;
+}
+
+static void do_mincore(struct core *core, const struct diff_op *op, uint64_t addr,
+		       struct diff_result *result)
+{
+	const uint64_t nr_pages = (op->len + DIFF_PAGE - 1) / DIFF_PAGE;
+	static uint8_t vec[65536];
+
+	/* Longer ones end in an error, which does not depend on the vector. */
+	result->ret = quire_mincore(core->mms[op->who], addr, op->len, vec);
+	if (result->ret)
+		return;
+	for (uint64_t i = 0; i < nr_pages && i < DIFF_PAGE; i++)
+		result->data = (result->data << 1 | result->data >> 63) ^ (vec[i] & 1);
+}
+
+static void take_fault(struct diff_result *result, int err, const struct quire_fault *fault)
+{
+	result->signal = err == -QUIRE_EFAULT ? fault->signal : err ? QUIRE_OOM : QUIRE_NO_SIGNAL;
+	result->fault_addr = err == -QUIRE_EFAULT ? fault->addr : 0;
+}
+
+static void do_access(struct core *core, const struct diff_op *op, uint64_t addr,
+		      struct diff_result *result)
+{
+	struct quire_fault fault = { QUIRE_NO_SIGNAL, 0 };
+	uint8_t byte = (uint8_t)op->value;
+
+	if (op->kind == DIFF_write) {
+		take_fault(result, quire_write(core->mms[op->who], addr, &byte, 1, &fault), &fault);
+		return;
+	}
+	take_fault(result, quire_read(core->mms[op->who], addr, &byte, 1, &fault), &fault);
+	if (!result->signal)
+		result->data = byte;
+}
+
+static void do_file(struct core *core, const struct diff_op *op, struct diff_result *result)
+{
+	struct quire_file *file = op_file(core, op);
+	uint8_t byte = (uint8_t)op->value;
+
+	if (op->kind == DIFF_truncate) {
+		result->ret = quire_file_truncate(file, op->len);
+	} else if (op->kind == DIFF_punch) {
+		result->ret = quire_file_punch(file, op->off, op->len);
+	} else if (op->kind == DIFF_pwrite) {
+		result->ret = quire_file_write(file, op->off, &byte, 1);
+	} else {
+		result->ret = quire_file_read(file, op->off, &byte, 1);
+		if (!result->ret)
+			result->data = byte;
+	}
+}
+
+/* ---- looking ----------------------------------------------------------------------------- */
+
+struct map_visit {
+	struct diff_snapshot *snapshot;
+	bool deep;
+};
+
+static bool take_map(const struct quire_map_info *info, void *arg)
+{
+	const struct map_visit *visit = arg;
+	const struct diff_map map = {
+		.start = info->start,
+		.end = info->end,
+		.prot = info->prot,
+		.shared = info->shared,
+		.offset = info->offset,
+		.object = info->file_id,
+		.grows_down = visit->deep && info->grows_down,
+		.locked = visit->deep && info->locked,
+	};
+
+	snapshot_add_map(visit->snapshot, &map);
+	return true;
+}
+
+static void do_look(struct core *core, uint32_t index, const struct diff_op *op)
+{
+	struct diff_snapshot *snapshot = outcome_snapshot(core->outcome, index);
+	struct map_visit visit = { snapshot, op->flags & DIFF_LOOK_DEEP };
+	struct quire_mm *mm = core->mms[op->who];
+	struct quire_page_info page;
+	struct quire_mm_stats stats;
+
+	quire_mm_maps(mm, take_map, &visit);
+	for (uint32_t i = 0; i < DIFF_ARENA_PAGES; i++) {
+		if (quire_page_info(mm, DIFF_ARENA_START + i * DIFF_PAGE, &page) || !page.present)
+			continue;
+		snapshot->pages[i] = DIFF_PAGE_PRESENT;
+		if (!page.anon && !page.zero_page)
+			snapshot->pages[i] |= DIFF_PAGE_FILE;
+	}
+	if (!visit.deep)
+		return;
+	quire_mm_stats(mm, &stats);
+	snapshot->deep = true;
+	snapshot->counts[DIFF_COUNT_total] = stats.total_pages;
+	snapshot->counts[DIFF_COUNT_locked] = stats.locked_pages;
+	snapshot->counts[DIFF_COUNT_data] = stats.data_pages;
+	snapshot->counts[DIFF_COUNT_stack] = stats.stack_pages;
+}
+
+static void do_sweep(struct core *core, uint32_t index, const struct diff_op *op, uint64_t addr)
+{
+	struct diff_snapshot *snapshot = outcome_snapshot(core->outcome, index);
+	struct diff_result access = { 0 };
+	struct quire_fault fault;
+	uint64_t page[DIFF_PAGE / 8];
+
+	for (uint64_t i = 0; i < op->len / DIFF_PAGE && i < DIFF_ARENA_PAGES; i++) {
+		fault.signal = QUIRE_NO_SIGNAL;
+		take_fault(&access,
+			   quire_read(core->mms[op->who], addr + i * DIFF_PAGE, page, DIFF_PAGE, &fault),
+			   &fault);
+		snapshot->sweep[i] = access.signal ? diff_sweep_signal(access.signal)
+						   : diff_hash(0, page, DIFF_PAGE);
+		snapshot->nr_sweep++;
+	}
+}
+
+/* ---- one program ---------------------------------------------------------------------------- */
+
+static void do_process(struct core *core, const struct diff_op *op, struct diff_result *result)
+{
+	if (op->kind == DIFF_exit) {
+		quire_mm_put(core->mms[op->who]);
+		core->mms[op->who] = NULL;
+		return;
+	}
+	result->ret = quire_mm_fork(core->mms[op->who], &core->mms[op->value]);
+	if (!result->ret)
+		core->limits[op->value] = core->limits[op->who];
+}
+
+static int64_t do_call(struct core *core, const struct diff_op *op, uint64_t addr)
+{
+	struct quire_mm *mm = core->mms[op->who];
+
+	switch (op->kind) {
+	case DIFF_mmap:
+		return do_mmap(core, op, addr);
+	case DIFF_munmap:
+		return quire_munmap(mm, addr, op->len);
+	case DIFF_mprotect:
+		return quire_mprotect(mm, addr, op->len, op->prot);
+	case DIFF_mremap:
+		return do_mremap(core, op, addr);
+	case DIFF_brk:
+		return do_brk(core, op, addr);
+	case DIFF_madvise:
+		return quire_madvise(mm, addr, op->len, (int)op->flags);
+	case DIFF_mlock:
+		return quire_mlock(mm, addr, op->len, op->flags);
+	case DIFF_munlock:
+		return quire_munlock(mm, addr, op->len);
+	case DIFF_mlockall:
+		return quire_mlockall(mm, op->flags);
+	case DIFF_munlockall:
+		return quire_munlockall(mm);
+	case DIFF_msync:
+		return quire_msync(mm, addr, op->len, op->flags);
+	case DIFF_limit:
+		return do_limit(core, op);
+	default: /* nop */
+		return 0;
+	}
+}
+
+static void do_op(struct core *core, uint32_t index, const struct diff_op *op)
+{
+	struct diff_result *result = &core->outcome->results[index];
+	const uint64_t addr =
+		diff_resolve(&op->addr, core->layout->brk_start, core->outcome->results);
+
+	switch (op->kind) {
+	case DIFF_mincore:
+		do_mincore(core, op, addr, result);
+		break;
+	case DIFF_read:
+	case DIFF_write:
+		do_access(core, op, addr, result);
+		break;
+	case DIFF_truncate:
+	case DIFF_pread:
+	case DIFF_pwrite:
+	case DIFF_punch:
+		do_file(core, op, result);
+		break;
+	case DIFF_fork:
+	case DIFF_exit:
+		do_process(core, op, result);
+		break;
+	case DIFF_look:
+		do_look(core, index, op);
+		break;
+	case DIFF_sweep:
+		do_sweep(core, index, op, addr);
+		break;
+	default:
+		result->ret = do_call(core, op, addr);
+	}
+}
+
+void core_run(const struct diff_layout *layout, const struct diff_program *program,
+	      struct diff_outcome *outcome)
+{
+	static struct core core; /* static: it must survive the longjmp */
+	struct quire_config config;
+	int err;
+
+	memset(&core, 0, sizeof(core));
+	core.layout = layout;
+	core.outcome = outcome;
+	outcome_reset(outcome);
+	quire_config_default(&config);
+	config.memory_bytes = MEMORY_BYTES;
+	if (setjmp(stopped)) {
+		snprintf(outcome->failure, sizeof(outcome->failure), "%s", stop_text);
+		return;
+	}
+	err = quire_create(&config, &core.q);
+	if (!err)
+		err = create_files(&core);
+	if (!err)
+		err = build_first_process(&core);
+	if (err) {
+		snprintf(outcome->failure, sizeof(outcome->failure),
+			 "the core cannot build the first process: error %d", err);
+		return;
+	}
+	for (uint32_t i = 0; i < program->nr_ops; i++) {
+		if (core.mms[program->ops[i].who])
+			do_op(&core, i, &program->ops[i]);
+		else
+			outcome->results[i].skipped = 1;
+	}
+	tear_down(&core);
+}

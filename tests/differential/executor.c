@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The native side: a program without libc that does the operations as system
+ * calls of the host kernel, on its own address space.
+ *
+ * Its footprint is what makes the comparison possible.  It is linked at a fixed
+ * address, has no bss next to the heap, allocates nothing, and keeps what it
+ * shares with the driver at DIFF_CONTROL_ADDR: the driver reads its maps once
+ * and builds the same address space on the core.
+ *
+ * The program that is executed is a template.  For each program of operations
+ * it forks a fresh first process; what operations fork are real processes too.
+ * They take turns: the process of operation control->next runs, all others
+ * sleep on that word.  A process that ends is waited for by whoever runs next,
+ * so that its address space is gone before the next operation.
+ *
+ * Accesses go through one instruction, whose faults the signal handler turns
+ * into a short count.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include <asm/sigcontext.h>
+#include <asm/siginfo.h>
+#include <asm/signal.h>
+#include <asm/ucontext.h>
+#include <asm/unistd_64.h>
+#include <linux/capability.h>
+#include <linux/falloc.h>
+#include <linux/fcntl.h>
+#include <linux/futex.h>
+#include <linux/mman.h>
+#include <linux/poll.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/time_types.h>
+
+#include <quire/errno.h>
+
+#include "program.h"
+
+/* Initialised data is file-backed; a bss would be memory next to the heap. */
+#define IN_DATA __attribute__((section(".data")))
+#define WAIT_SECONDS 20
+
+static struct diff_control *const control = (void *)DIFF_CONTROL_ADDR;
+
+static uint8_t signal_stack[32768] IN_DATA;
+static uint8_t buffer[65536] IN_DATA __attribute__((aligned(4096)));
+static uint32_t me IN_DATA; /* process number in the program */
+static struct {
+	uint32_t signal;
+	uint64_t addr;
+} last_fault IN_DATA;
+
+/* ---- what a libc would give ---------------------------------------------------- */
+
+void *memset(void *to, int byte, size_t len);
+void *memset(void *to, int byte, size_t len)
+{
+	void *at = to;
+
+	__asm__ volatile("rep stosb" : "+D"(at), "+c"(len) : "a"(byte) : "memory");
+	return to;
+}
+
+void *memcpy(void *to, const void *from, size_t len);
+void *memcpy(void *to, const void *from, size_t len)
+{
+	void *at = to;
+
+	__asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(len) : : "memory");
+	return to;
+}
+
+static int64_t call6(int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+		     uint64_t f)
+{
+	register uint64_t r10 __asm__("r10") = d;
+	register uint64_t r8 __asm__("r8") = e;
+	register uint64_t r9 __asm__("r9") = f;
+	int64_t ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+#define call0(nr) call6(nr, 0, 0, 0, 0, 0, 0)
+#define call1(nr, a) call6(nr, (uint64_t)(a), 0, 0, 0, 0, 0)
+#define call2(nr, a, b) call6(nr, (uint64_t)(a), (uint64_t)(b), 0, 0, 0, 0)
+#define call3(nr, a, b, c) call6(nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), 0, 0, 0)
+#define call4(nr, a, b, c, d) \
+	call6(nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), 0, 0)
+#define call5(nr, a, b, c, d, e)                                                          \
+	call6(nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), (uint64_t)(e), 0)
+
+static _Noreturn void leave(int status)
+{
+	for (;;)
+		call1(__NR_exit_group, status);
+}
+
+/* The executor, not the operation, went wrong. */
+static _Noreturn void broken(uint32_t line)
+{
+	control->broken = line;
+	__atomic_store_n(&control->done, 1, __ATOMIC_RELEASE);
+	call3(__NR_futex, &control->done, FUTEX_WAKE, 1);
+	leave(1);
+}
+
+static void futex_wake(uint32_t *word)
+{
+	call3(__NR_futex, word, FUTEX_WAKE, 64);
+}
+
+/* Sleeps while *word is `value`; a driver that is gone ends the sleep for good. */
+static void futex_wait(uint32_t *word, uint32_t value)
+{
+	const struct __kernel_timespec limit = { .tv_sec = WAIT_SECONDS };
+
+	if (call4(__NR_futex, word, FUTEX_WAIT, value, &limit) == -110)
+		leave(2);
+}
+
+/* ---- accesses --------------------------------------------------------------------- */
+
+/*
+ * uint64_t probe(void *to, const void *from, uint64_t len): copies upwards;
+ * returns the bytes not copied.  probe_insn is the only instruction that may
+ * fault; the handler continues at probe_end with what is left in rcx.
+ */
+uint64_t probe(void *to, const void *from, uint64_t len);
+void signal_return(void);
+extern const char probe_insn[], probe_end[];
+__asm__(".text\n"
+	".globl probe, probe_insn, probe_end, signal_return, _start\n"
+	"probe:\n"
+	"	mov %rdx, %rcx\n"
+	"probe_insn:\n"
+	"	rep movsb\n"
+	"probe_end:\n"
+	"	mov %rcx, %rax\n"
+	"	ret\n"
+	"signal_return:\n"
+	"	mov $15, %eax\n"
+	"	syscall\n"
+	"_start:\n"
+	"	xor %ebp, %ebp\n"
+	"	and $-16, %rsp\n"
+	"	call executor_main\n"
+	"	ud2\n"
+	".section .note.GNU-stack,\"\",@progbits\n"
+	".text\n");
+
+static void on_fault(int nr, siginfo_t *info, void *context)
+{
+	struct ucontext *uc = context;
+
+	if (uc->uc_mcontext.rip != (uint64_t)probe_insn)
+		broken(__LINE__);
+	if (nr == SIGBUS)
+		last_fault.signal = QUIRE_SIGBUS;
+	else if (info->si_code == SEGV_MAPERR)
+		last_fault.signal = QUIRE_SIGSEGV_MAPERR;
+	else if (info->si_code == SEGV_ACCERR)
+		last_fault.signal = QUIRE_SIGSEGV_ACCERR;
+	else
+		last_fault.signal = 1000 + (uint32_t)info->si_code;
+	last_fault.addr = (uint64_t)info->si_addr;
+	uc->uc_mcontext.rip = (uint64_t)probe_end;
+}
+
+/* 0, or the signal that the access raised. */
+static uint32_t access_bytes(void *to, const void *from, uint64_t len_bytes)
+{
+	last_fault.signal = QUIRE_NO_SIGNAL;
+	if (!probe(to, from, len_bytes))
+		return QUIRE_NO_SIGNAL;
+	return last_fault.signal;
+}
+
+/* ---- reports that do not fit a result ----------------------------------------------- */
+
+/* The record is open from its first bytes until end_record() gives its length. */
+static void append(uint64_t *len_bytes, const void *bytes, uint64_t more_bytes)
+{
+	const uint64_t at = control->log_bytes + sizeof(struct diff_log_header) + *len_bytes;
+
+	if (at + more_bytes > DIFF_LOG_BYTES)
+		broken(__LINE__);
+	if (call4(__NR_pwrite64, DIFF_FD_LOG, bytes, more_bytes, at) != (int64_t)more_bytes)
+		broken(__LINE__);
+	*len_bytes += more_bytes;
+}
+
+static void end_record(enum diff_log_kind kind, uint32_t op, uint64_t len_bytes)
+{
+	const struct diff_log_header header = { .kind = kind, .op = op, .len_bytes = len_bytes };
+
+	if (call4(__NR_pwrite64, DIFF_FD_LOG, &header, sizeof(header), control->log_bytes) !=
+	    sizeof(header))
+		broken(__LINE__);
+	control->log_bytes += sizeof(header) + ((len_bytes + 7) & ~UINT64_C(7));
+}
+
+static void log_bytes(enum diff_log_kind kind, uint32_t op, const void *bytes, uint64_t len_bytes)
+{
+	uint64_t logged = 0;
+
+	append(&logged, bytes, len_bytes);
+	end_record(kind, op, logged);
+}
+
+static int64_t open_read(const char *path)
+{
+	const int64_t fd = call4(__NR_openat, AT_FDCWD, path, O_RDONLY, 0);
+
+	if (fd < 0)
+		broken(__LINE__);
+	return fd;
+}
+
+/* One record with all that the file says: it may come in several reads. */
+static void log_file(enum diff_log_kind kind, uint32_t op, const char *path)
+{
+	const int64_t fd = open_read(path);
+	uint64_t len_bytes = 0;
+	int64_t got;
+
+	while ((got = call3(__NR_read, fd, buffer, sizeof(buffer))) > 0)
+		append(&len_bytes, buffer, (uint64_t)got);
+	if (got < 0)
+		broken(__LINE__);
+	end_record(kind, op, len_bytes);
+	call1(__NR_close, fd);
+}
+
+static void look(uint32_t index, const struct diff_op *op)
+{
+	const uint64_t at = DIFF_ARENA_START / DIFF_PAGE * 8;
+	const bool deep = op->flags & DIFF_LOOK_DEEP;
+	int64_t fd;
+
+	log_file(DIFF_LOG_MAPS, index, deep ? "/proc/self/smaps" : "/proc/self/maps");
+	fd = open_read("/proc/self/pagemap");
+	if (call4(__NR_pread64, fd, buffer, DIFF_ARENA_PAGES * 8, at) != DIFF_ARENA_PAGES * 8)
+		broken(__LINE__);
+	call1(__NR_close, fd);
+	log_bytes(DIFF_LOG_PAGES, index, buffer, DIFF_ARENA_PAGES * 8);
+	if (deep)
+		log_file(DIFF_LOG_STATUS, index, "/proc/self/status");
+}
+
+static void sweep(uint32_t index, const struct diff_op *op, uint64_t addr)
+{
+	uint64_t words[DIFF_ARENA_PAGES];
+	const uint64_t nr_pages = op->len / DIFF_PAGE;
+
+	for (uint64_t i = 0; i < nr_pages && i < DIFF_ARENA_PAGES; i++) {
+		const void *page = (const void *)(addr + i * DIFF_PAGE);
+		const uint32_t signal = access_bytes(buffer, page, DIFF_PAGE);
+
+		words[i] = signal ? diff_sweep_signal(signal) : diff_hash(0, buffer, DIFF_PAGE);
+	}
+	log_bytes(DIFF_LOG_SWEEP, index, words, nr_pages * 8);
+}
+
+/* ---- operations ------------------------------------------------------------------------ */
+
+static uint64_t file_fd(const struct diff_op *op)
+{
+	if (op->file < 0 || op->file >= DIFF_NR_FILES)
+		return (uint64_t)-1;
+	return (uint64_t)(DIFF_FD_FILE0 + op->file);
+}
+
+static int64_t set_limit(const struct diff_op *op)
+{
+	static const int which[DIFF_NR_LIMITS] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK,
+						   RLIMIT_STACK };
+	const uint64_t in_use[DIFF_NR_LIMITS] = { control->initial_pages,
+						  control->initial_data_pages };
+	struct rlimit64 {
+		uint64_t now, most;
+	} limit = { .most = RLIM64_INFINITY };
+
+	limit.now = op->len == DIFF_NO_LIMIT ? RLIM64_INFINITY
+					     : (in_use[op->flags] + op->len) * DIFF_PAGE;
+	return call4(__NR_prlimit64, 0, which[op->flags], &limit, NULL);
+}
+
+static void do_mincore(const struct diff_op *op, uint64_t addr, struct diff_result *result)
+{
+	const uint64_t nr_pages = (op->len + DIFF_PAGE - 1) / DIFF_PAGE;
+
+	memset(buffer, 0, DIFF_PAGE);
+	result->ret = call3(__NR_mincore, addr, op->len, buffer);
+	if (result->ret)
+		return;
+	for (uint64_t i = 0; i < nr_pages && i < DIFF_PAGE; i++)
+		result->data = (result->data << 1 | result->data >> 63) ^ (buffer[i] & 1);
+}
+
+static void do_fork(const struct diff_op *op, struct diff_result *result)
+{
+	int64_t pid;
+
+	control->alive[op->value] = 1;
+	__atomic_fetch_add(&control->live, 1, __ATOMIC_RELAXED);
+	pid = call0(__NR_fork);
+	if (pid == 0)
+		me = op->value;
+	if (pid >= 0)
+		return;
+	control->alive[op->value] = 0;
+	__atomic_fetch_sub(&control->live, 1, __ATOMIC_RELAXED);
+	result->ret = pid;
+}
+
+static void do_access(const struct diff_op *op, uint64_t addr, struct diff_result *result)
+{
+	uint8_t byte = (uint8_t)op->value;
+
+	if (op->kind == DIFF_read)
+		result->signal = access_bytes(&byte, (const void *)addr, 1);
+	else
+		result->signal = access_bytes((void *)addr, &byte, 1);
+	if (result->signal)
+		result->fault_addr = last_fault.addr;
+	else if (op->kind == DIFF_read)
+		result->data = byte;
+}
+
+static void do_file(const struct diff_op *op, struct diff_result *result)
+{
+	uint8_t byte = (uint8_t)op->value;
+	int64_t ret;
+
+	if (op->kind == DIFF_truncate) {
+		ret = call2(__NR_ftruncate, file_fd(op), op->len);
+	} else if (op->kind == DIFF_punch) {
+		ret = call4(__NR_fallocate, file_fd(op),
+			    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, op->off, op->len);
+	} else if (op->kind == DIFF_pread) {
+		ret = call4(__NR_pread64, file_fd(op), &byte, 1, op->off);
+		if (ret == 1)
+			result->data = byte;
+		ret = ret == 1 ? 0 : ret == 0 ? -QUIRE_ERANGE : ret;
+	} else {
+		ret = call4(__NR_pwrite64, file_fd(op), &byte, 1, op->off);
+		ret = ret == 1 ? 0 : ret;
+	}
+	result->ret = ret;
+}
+
+/* The calls whose result is all there is; false for anything else. */
+static bool do_call(const struct diff_op *op, uint64_t addr, int64_t *ret)
+{
+	const uint64_t addr2 = diff_resolve(&op->addr2, control->brk_start, control->results);
+
+	switch (op->kind) {
+	case DIFF_mmap:
+		*ret = call6(__NR_mmap, addr, op->len, op->prot, op->flags, file_fd(op), op->off);
+		return true;
+	case DIFF_munmap:
+		*ret = call2(__NR_munmap, addr, op->len);
+		return true;
+	case DIFF_mprotect:
+		*ret = call3(__NR_mprotect, addr, op->len, op->prot);
+		return true;
+	case DIFF_mremap:
+		*ret = call5(__NR_mremap, addr, op->len, op->newlen, op->flags, addr2);
+		return true;
+	case DIFF_brk:
+		*ret = call1(__NR_brk, addr);
+		return true;
+	case DIFF_madvise:
+		*ret = call3(__NR_madvise, addr, op->len, op->flags);
+		return true;
+	case DIFF_mlock:
+		*ret = op->flags ? call3(__NR_mlock2, addr, op->len, op->flags)
+				 : call2(__NR_mlock, addr, op->len);
+		return true;
+	case DIFF_munlock:
+		*ret = call2(__NR_munlock, addr, op->len);
+		return true;
+	case DIFF_mlockall:
+		*ret = call1(__NR_mlockall, op->flags);
+		return true;
+	case DIFF_munlockall:
+		*ret = call0(__NR_munlockall);
+		return true;
+	case DIFF_msync:
+		*ret = call3(__NR_msync, addr, op->len, op->flags);
+		return true;
+	case DIFF_limit:
+		*ret = set_limit(op);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void do_op(uint32_t index, const struct diff_op *op)
+{
+	const uint64_t addr = diff_resolve(&op->addr, control->brk_start, control->results);
+	struct diff_result *result = &control->results[index];
+
+	if (do_call(op, addr, &result->ret))
+		return;
+	switch (op->kind) {
+	case DIFF_mincore:
+		do_mincore(op, addr, result);
+		break;
+	case DIFF_read:
+	case DIFF_write:
+		do_access(op, addr, result);
+		break;
+	case DIFF_truncate:
+	case DIFF_pread:
+	case DIFF_pwrite:
+	case DIFF_punch:
+		do_file(op, result);
+		break;
+	case DIFF_fork:
+		do_fork(op, result);
+		break;
+	case DIFF_look:
+		look(index, op);
+		break;
+	case DIFF_sweep:
+		sweep(index, op, addr);
+		break;
+	default: /* nop; exit is the caller's */
+		break;
+	}
+}
+
+/* ---- turns -------------------------------------------------------------------------------- */
+
+/* Hands the turn to the process of the next operation whose process lives. */
+static void pass_turn(uint32_t index)
+{
+	uint32_t next = index + 1;
+
+	while (next < control->nr_ops && !control->alive[control->ops[next].who])
+		control->results[next++].skipped = 1;
+	/* Pairs with the acquire in run_program(). */
+	__atomic_store_n(&control->next, next, __ATOMIC_RELEASE);
+	if (next >= control->nr_ops || control->ops[next].who != me)
+		futex_wake(&control->next);
+}
+
+/* A process that ended takes its address space along only some time after its
+ * last system call; its pidfd tells when. */
+static void await_exit(void)
+{
+	struct pollfd poll = { .events = POLLIN };
+	int64_t fd;
+
+	if (!control->exiting)
+		return;
+	fd = call2(__NR_pidfd_open, control->exiting, 0);
+	if (fd >= 0) {
+		poll.fd = (int)fd;
+		if (call3(__NR_poll, &poll, 1, WAIT_SECONDS * 1000) != 1)
+			broken(__LINE__);
+		call1(__NR_close, fd);
+	}
+	control->exiting = 0;
+}
+
+static _Noreturn void run_program(void)
+{
+	for (;;) {
+		const uint32_t index = __atomic_load_n(&control->next, __ATOMIC_ACQUIRE);
+		const struct diff_op *op = &control->ops[index];
+
+		if (index >= control->nr_ops)
+			break;
+		if (op->who != me) {
+			futex_wait(&control->next, index);
+			continue;
+		}
+		await_exit();
+		if (op->kind == DIFF_exit) {
+			control->alive[me] = 0;
+			control->exiting = (int32_t)call0(__NR_getpid);
+			pass_turn(index);
+			break;
+		}
+		do_op(index, op);
+		/* A fork returns twice; the child waits like anyone else. */
+		if (op->who == me)
+			pass_turn(index);
+	}
+	if (__atomic_sub_fetch(&control->live, 1, __ATOMIC_ACQ_REL) == 0) {
+		__atomic_store_n(&control->done, 1, __ATOMIC_RELEASE);
+		futex_wake(&control->done);
+	}
+	leave(0);
+}
+
+/* ---- the template ---------------------------------------------------------------------------- */
+
+static void catch_signals(void)
+{
+	const stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
+	struct {
+		void (*handler)(int, siginfo_t *, void *);
+		unsigned long flags;
+		void (*restorer)(void);
+		unsigned long mask;
+	} action = { .handler = on_fault,
+		     .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER,
+		     .restorer = signal_return };
+
+	if (call2(__NR_sigaltstack, &stack, NULL) ||
+	    call4(__NR_rt_sigaction, SIGSEGV, &action, NULL, 8) ||
+	    call4(__NR_rt_sigaction, SIGBUS, &action, NULL, 8))
+		broken(__LINE__);
+	/* Children that nobody waits for. */
+	action.handler = (void (*)(int, siginfo_t *, void *))(uintptr_t)1;
+	action.flags = SA_RESTORER;
+	if (call4(__NR_rt_sigaction, SIGCHLD, &action, NULL, 8))
+		broken(__LINE__);
+}
+
+/* An ordinary user's rights, and no huge pages: both sides are equal in that. */
+static void become_ordinary(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { { 0 } };
+
+	if (call2(__NR_capset, &header, none))
+		broken(__LINE__);
+	if (call5(__NR_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0))
+		broken(__LINE__);
+}
+
+_Noreturn void executor_main(void);
+_Noreturn __attribute__((used)) void executor_main(void)
+{
+	uint32_t seen = 0;
+	int64_t addr;
+
+	addr = call6(__NR_mmap, DIFF_CONTROL_ADDR, sizeof(*control), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_FIXED_NOREPLACE, DIFF_FD_CONTROL, 0);
+	if (addr != (int64_t)DIFF_CONTROL_ADDR)
+		leave(3);
+	catch_signals();
+	become_ordinary();
+	control->brk_start = (uint64_t)call1(__NR_brk, 0);
+	addr = call6(__NR_mmap, 0, DIFF_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		     (uint64_t)-1, 0);
+	if (addr < 0 || call2(__NR_munmap, addr, DIFF_PAGE))
+		broken(__LINE__);
+	control->first_free = (uint64_t)addr;
+	__atomic_store_n(&control->ready, 1, __ATOMIC_RELEASE);
+	futex_wake(&control->ready);
+	for (;;) {
+		const uint32_t go = __atomic_load_n(&control->go, __ATOMIC_ACQUIRE);
+
+		if (go == seen) {
+			call4(__NR_futex, &control->go, FUTEX_WAIT, go, NULL);
+			continue;
+		}
+		seen = go;
+		addr = call0(__NR_fork);
+		if (addr == 0)
+			run_program();
+		if (addr < 0)
+			broken(__LINE__);
+	}
+}

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Random programs.
+ *
+ * Swarm style (Groce and others, "Swarm Testing", 2012): each program leaves
+ * out a random half of the kinds of operations and features, for some
+ * behaviour shows only where others do not get in its way.
+ * Addresses come mostly from a window of the arena that is small, so that
+ * mappings collide, split and merge; the rest refer to what earlier operations
+ * returned, to the heap, or are wrong on purpose.
+ *
+ * What a program must not do is hurt the native executor: no operation covers
+ * its text, its control block or its stack.  So absolute addresses have short
+ * lengths, and a guard mapping keeps what is placed freely apart from what the
+ * kernel placed above it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <quire/file.h>
+
+#include "outcome.h"
+
+#define GUARD_PAGES 1024
+#define LOOK_EVERY 8
+#define MAX_PLACED 24
+#define NR_MAPPED 8
+#define MAX_PLAIN_LEN (DIFF_ARENA_PAGES * DIFF_PAGE)
+
+enum feature {
+	FEATURE_SHARED, FEATURE_FILES, FEATURE_FREE, FEATURE_HINT, FEATURE_NOREPLACE,
+	FEATURE_GROWSDOWN, FEATURE_NORESERVE, FEATURE_POPULATE, FEATURE_LOCKED, FEATURE_PROTS,
+	FEATURE_OFFSETS, FEATURE_BRK, FEATURE_BAD, NR_FEATURES
+};
+
+struct generator {
+	uint64_t state;
+	struct diff_program *program;
+	uint32_t weights[DIFF_NR_KINDS];
+	bool features[NR_FEATURES];
+	uint64_t window_pages, max_len_pages;
+	bool alive[DIFF_MAX_PROCS];
+	uint32_t nr_procs; /* ever forked, and the first */
+	uint32_t who;
+	uint16_t placed[MAX_PLACED]; /* operations that chose an address */
+	uint32_t nr_placed;
+	/* Where something was mapped lately, in the arena; a ring. */
+	struct {
+		struct diff_addr addr;
+		uint64_t nr_pages;
+	} mapped[NR_MAPPED];
+	uint32_t nr_mapped;
+};
+
+/* How likely a kind is when it is not left out; kinds of weight 0 are made
+ * otherwise.  `always`: it is never left out. */
+static const struct {
+	enum diff_kind kind;
+	uint32_t weight;
+	bool always;
+} kind_weights[] = {
+	{ DIFF_mmap, 22, true },     { DIFF_munmap, 10, false },    { DIFF_mprotect, 10, false },
+	{ DIFF_mremap, 9, false },   { DIFF_brk, 4, false },	    { DIFF_madvise, 10, false },
+	{ DIFF_mlock, 4, false },    { DIFF_munlock, 3, false },    { DIFF_mlockall, 1, false },
+	{ DIFF_munlockall, 1, false }, { DIFF_msync, 2, false },    { DIFF_mincore, 4, false },
+	{ DIFF_read, 12, true },     { DIFF_write, 18, true },	    { DIFF_truncate, 3, false },
+	{ DIFF_pread, 2, false },    { DIFF_pwrite, 2, false },	    { DIFF_punch, 2, false },
+	{ DIFF_limit, 1, false },    { DIFF_fork, 3, false },	    { DIFF_exit, 2, false },
+};
+
+static uint64_t draw(struct generator *gen)
+{
+	uint64_t x = gen->state += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+static uint64_t below(struct generator *gen, uint64_t limit)
+{
+	return draw(gen) % limit;
+}
+
+static bool chance(struct generator *gen, unsigned percent)
+{
+	return below(gen, 100) < percent;
+}
+
+static bool feature(struct generator *gen, enum feature what, unsigned percent)
+{
+	return gen->features[what] && chance(gen, percent);
+}
+
+#define PICK(gen, array) ((array)[below(gen, sizeof(array) / sizeof((array)[0]))])
+
+/* ---- operands -------------------------------------------------------------------------- */
+
+static struct diff_addr arena_addr(struct generator *gen)
+{
+	const int64_t page = (int64_t)below(gen, gen->window_pages) -
+			     (int64_t)gen->window_pages / 2;
+
+	return (struct diff_addr){ .base = DIFF_ARENA, .offset = page * (int64_t)DIFF_PAGE };
+}
+
+static struct diff_addr bad_addr(struct generator *gen)
+{
+	static const int64_t absolutes[] = { 0, 0x1000, 0x7ffffffff000, 0x800000000000, -4096,
+					     INT64_C(1) << 50 };
+	struct diff_addr addr = arena_addr(gen);
+
+	if (chance(gen, 60))
+		addr.offset += 1 + (int64_t)below(gen, DIFF_PAGE - 1);
+	else
+		addr = (struct diff_addr){ .base = DIFF_ABSOLUTE, .offset = PICK(gen, absolutes) };
+	return addr;
+}
+
+/* A page of something that may be mapped, or of the window. */
+static struct diff_addr likely_addr(struct generator *gen)
+{
+	const uint32_t nr = gen->nr_mapped < NR_MAPPED ? gen->nr_mapped : NR_MAPPED;
+	struct diff_addr addr;
+	uint32_t at;
+
+	if (!nr || chance(gen, 40))
+		return arena_addr(gen);
+	at = (uint32_t)below(gen, nr);
+	addr = gen->mapped[at].addr;
+	if (chance(gen, 60))
+		addr.offset += (int64_t)(below(gen, gen->mapped[at].nr_pages) * DIFF_PAGE);
+	return addr;
+}
+
+static struct diff_addr any_addr(struct generator *gen)
+{
+	struct diff_addr addr = likely_addr(gen);
+
+	if (feature(gen, FEATURE_BAD, 4))
+		return bad_addr(gen);
+	if (feature(gen, FEATURE_BRK, 8)) {
+		addr = (struct diff_addr){ .base = DIFF_BRK };
+		addr.offset = (int64_t)(below(gen, 8) * DIFF_PAGE);
+	} else if (feature(gen, FEATURE_GROWSDOWN, 6)) {
+		addr.offset -= (int64_t)((32 + below(gen, 600)) * DIFF_PAGE);
+	} else if (gen->nr_placed && chance(gen, 25)) {
+		addr = (struct diff_addr){ .base = DIFF_RESULT };
+		addr.op = gen->placed[below(gen, gen->nr_placed)];
+		addr.offset = (int64_t)(below(gen, 5) * DIFF_PAGE);
+		if (chance(gen, 20))
+			addr.offset = -addr.offset;
+	}
+	return addr;
+}
+
+/* `addr`: where the length will start.  Long ones only where nothing of the
+ * executor lies above. */
+static uint64_t any_len(struct generator *gen, const struct diff_addr *addr)
+{
+	static const uint64_t lengths[] = { UINT64_C(1) << 40, UINT64_C(1) << 47,
+					    UINT64_C(1) << 62, (uint64_t)-4096, (uint64_t)-1 };
+	uint64_t pages = 1 + below(gen, chance(gen, 50) ? 3 : gen->max_len_pages);
+
+	if (feature(gen, FEATURE_BAD, 4)) {
+		if (chance(gen, 30))
+			return 0;
+		if (chance(gen, 50) || addr->base == DIFF_ABSOLUTE || addr->base == DIFF_RESULT)
+			return pages * DIFF_PAGE - below(gen, DIFF_PAGE);
+		return PICK(gen, lengths);
+	}
+	if (chance(gen, 3))
+		pages = gen->window_pages;
+	return pages * DIFF_PAGE;
+}
+
+static uint32_t any_prot(struct generator *gen)
+{
+	static const uint32_t prots[] = {
+		QUIRE_PROT_READ, QUIRE_PROT_READ, QUIRE_PROT_NONE, QUIRE_PROT_WRITE,
+		QUIRE_PROT_READ | QUIRE_PROT_EXEC,
+		QUIRE_PROT_READ | QUIRE_PROT_WRITE | QUIRE_PROT_EXEC,
+	};
+
+	if (feature(gen, FEATURE_PROTS, 40))
+		return PICK(gen, prots);
+	return QUIRE_PROT_READ | QUIRE_PROT_WRITE;
+}
+
+static uint64_t in_page(struct generator *gen)
+{
+	static const uint64_t offsets[] = { 0, 0, 1, 2047, 4095 };
+
+	return PICK(gen, offsets);
+}
+
+static void pick_file(struct generator *gen, struct diff_op *op)
+{
+	static const int16_t files[] = { 0, 0, 0, 1, 3, 3, 2, DIFF_GUARD_FILE };
+
+	op->file = PICK(gen, files);
+	if (op->file == 2 && chance(gen, 70))
+		op->file = 0;
+	op->off = feature(gen, FEATURE_OFFSETS, 70) ? below(gen, 14) * DIFF_PAGE : 0;
+	if (feature(gen, FEATURE_BAD, 3))
+		op->off += chance(gen, 50) ? 512 : (uint64_t)-4096;
+}
+
+/* ---- operations --------------------------------------------------------------------------- */
+
+static void spoil_mmap(struct generator *gen, struct diff_op *op)
+{
+	switch (below(gen, 5)) {
+	case 0:
+		op->flags &= ~(uint32_t)QUIRE_MAP_SHARED_VALIDATE;
+		break;
+	case 1:
+		op->flags |= QUIRE_MAP_SHARED_VALIDATE;
+		break;
+	case 2:
+		op->flags &= ~(uint32_t)QUIRE_MAP_ANONYMOUS;
+		break;
+	case 3:
+		op->flags |= QUIRE_MAP_GROWSDOWN;
+		break;
+	default:
+		op->prot |= 0x10;
+		break;
+	}
+}
+
+static void mmap_options(struct generator *gen, struct diff_op *op)
+{
+	const bool private_anon = (op->flags & QUIRE_MAP_PRIVATE) && op->file < 0;
+
+	if (private_anon && feature(gen, FEATURE_GROWSDOWN, 25))
+		op->flags |= QUIRE_MAP_GROWSDOWN;
+	if (feature(gen, FEATURE_NORESERVE, 15))
+		op->flags |= QUIRE_MAP_NORESERVE;
+	if (feature(gen, FEATURE_POPULATE, 20))
+		op->flags |= QUIRE_MAP_POPULATE;
+	if (feature(gen, FEATURE_POPULATE, 3))
+		op->flags |= QUIRE_MAP_NONBLOCK;
+	if (feature(gen, FEATURE_LOCKED, 10))
+		op->flags |= QUIRE_MAP_LOCKED;
+	if (feature(gen, FEATURE_NORESERVE, 4))
+		op->flags |= QUIRE_MAP_DENYWRITE;
+	if (feature(gen, FEATURE_GROWSDOWN, 4))
+		op->flags |= QUIRE_MAP_STACK;
+	if (feature(gen, FEATURE_BAD, 6))
+		spoil_mmap(gen, op);
+}
+
+static void make_mmap(struct generator *gen, struct diff_op *op)
+{
+	op->addr = any_addr(gen);
+	op->prot = any_prot(gen);
+	if (gen->features[FEATURE_FILES] && chance(gen, 45))
+		pick_file(gen, op);
+	op->flags = feature(gen, FEATURE_SHARED, 45) ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE;
+	if (op->file < 0)
+		op->flags |= QUIRE_MAP_ANONYMOUS;
+	if (feature(gen, FEATURE_FREE, 30)) {
+		op->addr = (struct diff_addr){ .base = DIFF_ABSOLUTE };
+	} else if (feature(gen, FEATURE_NOREPLACE, 15)) {
+		op->flags |= QUIRE_MAP_FIXED_NOREPLACE;
+	} else if (!feature(gen, FEATURE_HINT, 25)) {
+		op->flags |= QUIRE_MAP_FIXED;
+	}
+	op->len = any_len(gen, &op->addr);
+	mmap_options(gen, op);
+	/* Filling a terabyte would take both sides hours. */
+	if (op->len > MAX_PLAIN_LEN)
+		op->flags &= ~(uint32_t)QUIRE_MAP_POPULATE;
+}
+
+static void make_mremap(struct generator *gen, struct diff_op *op)
+{
+	static const uint32_t flags[] = {
+		0, 0, QUIRE_MREMAP_MAYMOVE, QUIRE_MREMAP_MAYMOVE, QUIRE_MREMAP_MAYMOVE,
+		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED,
+		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED,
+		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED,
+		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_DONTUNMAP,
+		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_DONTUNMAP | QUIRE_MREMAP_FIXED,
+	};
+
+	op->addr = any_addr(gen);
+	op->addr2 = any_addr(gen);
+	op->len = chance(gen, 5) ? 0 : any_len(gen, &op->addr);
+	op->newlen = chance(gen, 40) ? op->len : any_len(gen, &op->addr2);
+	if (op->addr2.base == DIFF_ABSOLUTE && op->newlen > MAX_PLAIN_LEN)
+		op->newlen = DIFF_PAGE;
+	op->flags = PICK(gen, flags);
+	if ((op->flags & QUIRE_MREMAP_DONTUNMAP) && chance(gen, 90))
+		op->newlen = op->len;
+	if (feature(gen, FEATURE_BAD, 5))
+		op->flags = (uint32_t)below(gen, 16);
+}
+
+static void make_madvise(struct generator *gen, struct diff_op *op)
+{
+	static const uint32_t advice[] = {
+		QUIRE_MADV_NORMAL, QUIRE_MADV_RANDOM, QUIRE_MADV_SEQUENTIAL, QUIRE_MADV_WILLNEED,
+		QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_FREE,
+		QUIRE_MADV_FREE, QUIRE_MADV_REMOVE, QUIRE_MADV_REMOVE, QUIRE_MADV_DONTFORK,
+		QUIRE_MADV_DOFORK, QUIRE_MADV_HUGEPAGE, QUIRE_MADV_NOHUGEPAGE, QUIRE_MADV_DONTDUMP,
+		QUIRE_MADV_DODUMP, QUIRE_MADV_WIPEONFORK, QUIRE_MADV_WIPEONFORK,
+		QUIRE_MADV_KEEPONFORK, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE,
+		QUIRE_MADV_DONTNEED_LOCKED,
+	};
+
+	op->addr = any_addr(gen);
+	op->len = any_len(gen, &op->addr);
+	op->flags = PICK(gen, advice);
+	if (feature(gen, FEATURE_BAD, 4))
+		op->flags = chance(gen, 50) ? 5 : 250;
+	/* madvise goes over holes, up to the executor's control block. */
+	if (op->len > UINT64_C(1) << 40 && op->len < UINT64_C(1) << 63)
+		op->len = UINT64_C(1) << 40;
+	if (op->len > MAX_PLAIN_LEN && (op->flags == QUIRE_MADV_POPULATE_READ ||
+					op->flags == QUIRE_MADV_POPULATE_WRITE))
+		op->len = DIFF_PAGE;
+}
+
+static void make_mprotect(struct generator *gen, struct diff_op *op)
+{
+	op->addr = any_addr(gen);
+	op->len = any_len(gen, &op->addr);
+	op->prot = any_prot(gen);
+	if (op->prot == (QUIRE_PROT_READ | QUIRE_PROT_WRITE) && chance(gen, 50))
+		op->prot = QUIRE_PROT_READ;
+	if (feature(gen, FEATURE_GROWSDOWN, 10))
+		op->prot |= QUIRE_PROT_GROWSDOWN;
+	if (feature(gen, FEATURE_BAD, 5))
+		op->prot |= chance(gen, 50) ? 0x10 : QUIRE_PROT_GROWSUP;
+}
+
+static void make_file_op(struct generator *gen, struct diff_op *op)
+{
+	op->file = chance(gen, 60) ? 0 : 3;
+	op->off = below(gen, 14) * DIFF_PAGE;
+	if (op->kind == DIFF_truncate) {
+		op->len = below(gen, 14) * DIFF_PAGE;
+		if (chance(gen, 40))
+			op->len += below(gen, DIFF_PAGE);
+	} else if (op->kind == DIFF_punch) {
+		op->len = (1 + below(gen, 4)) * DIFF_PAGE;
+	} else {
+		op->off += in_page(gen);
+		op->value = (uint32_t)below(gen, 256);
+		if (feature(gen, FEATURE_BAD, 10))
+			op->file = chance(gen, 50) ? 1 : 2;
+	}
+}
+
+static void make_limit(struct generator *gen, struct diff_op *op)
+{
+	op->flags = (uint32_t)below(gen, DIFF_NR_LIMITS);
+	op->len = chance(gen, 30) ? DIFF_NO_LIMIT : below(gen, 48);
+	if (op->flags == DIFF_LIMIT_MEMLOCK && chance(gen, 30))
+		op->len = DIFF_MEMLOCK_PAGES;
+}
+
+static void make_process(struct generator *gen, struct diff_op *op)
+{
+	if (op->kind == DIFF_exit) {
+		if (gen->who == 0)
+			op->kind = DIFF_nop;
+		gen->alive[gen->who] = gen->who == 0;
+	} else if (gen->nr_procs == DIFF_MAX_PROCS) {
+		op->kind = DIFF_nop;
+	} else {
+		op->value = gen->nr_procs;
+		gen->alive[gen->nr_procs++] = true;
+	}
+}
+
+static void make_flags(struct generator *gen, struct diff_op *op)
+{
+	static const uint32_t all[] = {
+		QUIRE_MCL_CURRENT, QUIRE_MCL_FUTURE, QUIRE_MCL_CURRENT | QUIRE_MCL_FUTURE,
+		QUIRE_MCL_CURRENT | QUIRE_MCL_ONFAULT, QUIRE_MCL_FUTURE | QUIRE_MCL_ONFAULT,
+	};
+	static const uint32_t sync[] = { QUIRE_MS_SYNC, QUIRE_MS_ASYNC, 0,
+					 QUIRE_MS_SYNC | QUIRE_MS_INVALIDATE };
+
+	op->addr = any_addr(gen);
+	op->len = any_len(gen, &op->addr);
+	if (op->kind == DIFF_mlock)
+		op->flags = chance(gen, 25) ? QUIRE_MLOCK_ONFAULT : 0;
+	else if (op->kind == DIFF_mlockall)
+		op->flags = PICK(gen, all);
+	else if (op->kind == DIFF_msync)
+		op->flags = PICK(gen, sync);
+	if (op->kind != DIFF_mincore && feature(gen, FEATURE_BAD, 5))
+		op->flags = (uint32_t)below(gen, 16);
+	/* mincore's vector is compared whole; so it has to fit. */
+	if (op->kind == DIFF_mincore && op->len > DIFF_ARENA_PAGES * DIFF_PAGE &&
+	    op->len < UINT64_C(1) << 47)
+		op->len = DIFF_ARENA_PAGES * DIFF_PAGE;
+}
+
+static void make_op(struct generator *gen, struct diff_op *op)
+{
+	switch (op->kind) {
+	case DIFF_mmap:
+		make_mmap(gen, op);
+		break;
+	case DIFF_mremap:
+		make_mremap(gen, op);
+		break;
+	case DIFF_mprotect:
+		make_mprotect(gen, op);
+		break;
+	case DIFF_madvise:
+		make_madvise(gen, op);
+		break;
+	case DIFF_brk:
+		op->addr = (struct diff_addr){ .base = DIFF_BRK };
+		op->addr.offset = (int64_t)(below(gen, 12) * DIFF_PAGE + in_page(gen));
+		if (feature(gen, FEATURE_BAD, 10))
+			op->addr = bad_addr(gen);
+		break;
+	case DIFF_read:
+	case DIFF_write:
+		op->addr = any_addr(gen);
+		op->addr.offset += (int64_t)in_page(gen);
+		/* Not a program's address, or one that raises another signal. */
+		if (op->addr.base == DIFF_ABSOLUTE)
+			op->addr = arena_addr(gen);
+		op->value = (uint32_t)below(gen, 256);
+		break;
+	case DIFF_truncate:
+	case DIFF_pread:
+	case DIFF_pwrite:
+	case DIFF_punch:
+		make_file_op(gen, op);
+		break;
+	case DIFF_limit:
+		make_limit(gen, op);
+		break;
+	case DIFF_fork:
+	case DIFF_exit:
+		make_process(gen, op);
+		break;
+	default:
+		make_flags(gen, op);
+	}
+}
+
+/* ---- programs -------------------------------------------------------------------------------- */
+
+static struct diff_op *append(struct generator *gen, enum diff_kind kind)
+{
+	struct diff_op *op = &gen->program->ops[gen->program->nr_ops++];
+
+	*op = (struct diff_op){ .kind = (uint8_t)kind, .who = (uint8_t)gen->who, .file = -1 };
+	return op;
+}
+
+static void draw_swarm(struct generator *gen)
+{
+	static const uint64_t windows[] = { 8, 16, 16, 32, 64 };
+
+	for (size_t i = 0; i < sizeof(kind_weights) / sizeof(kind_weights[0]); i++)
+		if (kind_weights[i].always || chance(gen, 55))
+			gen->weights[kind_weights[i].kind] = kind_weights[i].weight;
+	for (unsigned i = 0; i < NR_FEATURES; i++)
+		gen->features[i] = chance(gen, 50);
+	gen->window_pages = PICK(gen, windows);
+	gen->max_len_pages = 2 + below(gen, gen->window_pages / 2);
+}
+
+static enum diff_kind draw_kind(struct generator *gen)
+{
+	uint32_t sum = 0, at;
+
+	for (unsigned i = 0; i < DIFF_NR_KINDS; i++)
+		sum += gen->weights[i];
+	at = (uint32_t)below(gen, sum);
+	for (unsigned i = 0; i < DIFF_NR_KINDS; i++) {
+		if (at < gen->weights[i])
+			return i;
+		at -= gen->weights[i];
+	}
+	return DIFF_mmap;
+}
+
+static void draw_process(struct generator *gen)
+{
+	if (gen->alive[gen->who] && chance(gen, 75))
+		return;
+	do
+		gen->who = (uint32_t)below(gen, gen->nr_procs);
+	while (!gen->alive[gen->who]);
+}
+
+static void remember_mapped(struct generator *gen, const struct diff_op *op)
+{
+	const struct diff_addr *addr = op->kind == DIFF_mmap ? &op->addr : &op->addr2;
+	const uint64_t len = op->kind == DIFF_mmap ? op->len : op->newlen;
+	const uint32_t at = gen->nr_mapped % NR_MAPPED;
+
+	if (op->kind != DIFF_mmap && op->kind != DIFF_mremap)
+		return;
+	if (addr->base != DIFF_ARENA || addr->offset % (int64_t)DIFF_PAGE || len < DIFF_PAGE ||
+	    len > MAX_PLAIN_LEN)
+		return;
+	gen->mapped[at].addr = *addr;
+	gen->mapped[at].nr_pages = len / DIFF_PAGE;
+	gen->nr_mapped++;
+}
+
+static void remember_placed(struct generator *gen, const struct diff_op *op)
+{
+	const bool chooses = (op->kind == DIFF_mmap && !(op->flags & QUIRE_MAP_FIXED)) ||
+			     (op->kind == DIFF_mremap && (op->flags & QUIRE_MREMAP_MAYMOVE));
+
+	/* What lies before the heap is the executor's: nothing is told from there. */
+	if (op->addr.base == DIFF_BRK || (op->kind == DIFF_mremap && op->addr2.base == DIFF_BRK))
+		return;
+	if (chooses && gen->nr_placed < MAX_PLACED)
+		gen->placed[gen->nr_placed++] = (uint16_t)(op - gen->program->ops);
+}
+
+static void append_sweep(struct generator *gen, struct diff_addr addr, uint64_t nr_pages)
+{
+	struct diff_op *op = append(gen, DIFF_sweep);
+
+	op->addr = addr;
+	op->len = nr_pages * DIFF_PAGE;
+}
+
+/* What every process sees at the end. */
+static void append_final_looks(struct generator *gen)
+{
+	for (gen->who = 0; gen->who < gen->nr_procs; gen->who++) {
+		if (!gen->alive[gen->who])
+			continue;
+		append(gen, DIFF_look)->flags = DIFF_LOOK_DEEP;
+		append_sweep(gen,
+			     (struct diff_addr){ .base = DIFF_ARENA,
+						 .offset = -(int64_t)(DIFF_ARENA_PAGES / 2 *
+								      DIFF_PAGE) },
+			     DIFF_ARENA_PAGES);
+		for (uint32_t i = 0; i < gen->nr_placed; i++)
+			append_sweep(gen,
+				     (struct diff_addr){ .base = DIFF_RESULT,
+							 .op = gen->placed[i] },
+				     8);
+		append_sweep(gen, (struct diff_addr){ .base = DIFF_BRK }, 12);
+		append(gen, DIFF_look);
+	}
+}
+
+void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_program)
+{
+	struct generator gen = { .state = seed, .program = ret_program, .nr_procs = 1 };
+	struct diff_op *op;
+
+	memset(ret_program, 0, sizeof(*ret_program));
+	ret_program->seed = seed;
+	gen.alive[0] = true;
+	draw(&gen);
+	draw_swarm(&gen);
+	if (!nr_ops)
+		nr_ops = 30 + (uint32_t)below(&gen, 50);
+	op = append(&gen, DIFF_mmap);
+	op->len = GUARD_PAGES * DIFF_PAGE;
+	op->flags = QUIRE_MAP_SHARED;
+	op->file = DIFF_GUARD_FILE;
+	for (uint32_t i = 1; i < nr_ops; i++) {
+		draw_process(&gen);
+		op = append(&gen, draw_kind(&gen));
+		make_op(&gen, op);
+		remember_placed(&gen, op);
+		remember_mapped(&gen, op);
+		if (i % LOOK_EVERY == 0 && gen.alive[gen.who])
+			append(&gen, DIFF_look);
+	}
+	append_final_looks(&gen);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Programs of memory calls, and what a run of one yields.
+ *
+ * A program is a list of operations in one total order, each made by one of a
+ * few processes.  The same program runs on the host kernel (executor.c) and on
+ * the core (core.c); afterwards both sides have one result per operation and a
+ * list of snapshots, and compare.c looks for the first difference.
+ *
+ * Shared with the native executor, which has no libc: stdint and the public
+ * enums only.  The core's flag values are those of Linux, so one operation
+ * means the same on both sides without translation.
+ */
+#ifndef DIFFERENTIAL_PROGRAM_H
+#define DIFFERENTIAL_PROGRAM_H
+
+#include <stdint.h>
+
+#include <quire/file.h>
+#include <quire/mm.h>
+
+#define DIFF_PAGE UINT64_C(4096)
+#define DIFF_MAX_OPS 1024
+#define DIFF_MAX_PROCS 6
+
+/*
+ * Operations meet in the arena, 64 pages whose middle is a boundary of every
+ * level of the page table.  No part of the native executor lies near it.
+ */
+#define DIFF_ARENA_MID (UINT64_C(1) << 39)
+#define DIFF_ARENA_PAGES 64
+#define DIFF_ARENA_START (DIFF_ARENA_MID - DIFF_ARENA_PAGES / 2 * DIFF_PAGE)
+
+/*        name        fields, in the order they are written and read */
+#define DIFF_OP_LIST(X)                                   \
+	X(nop, "")                                        \
+	X(mmap, "addr len prot flags file off")           \
+	X(munmap, "addr len")                             \
+	X(mprotect, "addr len prot")                      \
+	X(mremap, "addr len newlen flags addr2")          \
+	X(brk, "addr")                                    \
+	X(madvise, "addr len flags")                      \
+	X(mlock, "addr len flags")                        \
+	X(munlock, "addr len")                            \
+	X(mlockall, "flags")                              \
+	X(munlockall, "")                                 \
+	X(msync, "addr len flags")                        \
+	X(mincore, "addr len")                            \
+	X(read, "addr")                                   \
+	X(write, "addr value")                            \
+	X(truncate, "file len")                           \
+	X(pread, "file off")                              \
+	X(pwrite, "file off value")                       \
+	X(punch, "file off len")                          \
+	X(limit, "flags len")                             \
+	X(fork, "value")                                  \
+	X(exit, "")                                       \
+	X(look, "flags")                                  \
+	X(sweep, "addr len")
+
+enum diff_kind {
+#define DIFF_OP_ENUM(name, fields) DIFF_##name,
+	DIFF_OP_LIST(DIFF_OP_ENUM)
+#undef DIFF_OP_ENUM
+	DIFF_NR_KINDS
+};
+
+enum diff_base {
+	DIFF_ABSOLUTE,
+	DIFF_ARENA,  /* from the middle of the arena */
+	DIFF_RESULT, /* from what operation `op` returned */
+	DIFF_BRK,    /* from where the heap starts */
+	DIFF_NR_BASES
+};
+
+struct diff_addr {
+	int64_t offset;
+	uint16_t base, op;
+};
+
+/* Which limit an operation sets (flags); len: pages, for the first two beyond
+ * what is in use at the start; DIFF_NO_LIMIT lifts it. */
+enum diff_limit { DIFF_LIMIT_AS, DIFF_LIMIT_DATA, DIFF_LIMIT_MEMLOCK, DIFF_LIMIT_STACK,
+		  DIFF_NR_LIMITS };
+#define DIFF_NO_LIMIT UINT64_C(0xffffffff)
+#define DIFF_MEMLOCK_PAGES UINT64_C(2048)
+#define DIFF_STACK_PAGES UINT64_C(2048)
+
+/* A look with this flag also reads what is slow to read. */
+#define DIFF_LOOK_DEEP 1
+
+struct diff_op {
+	uint8_t kind, who;
+	int16_t file; /* a file below, or anything else for none */
+	uint32_t prot, flags, value;
+	struct diff_addr addr, addr2;
+	uint64_t len, newlen, off;
+};
+
+/* Handles that programs can map; several may be of one file. */
+#define DIFF_FILE_LIST(X)                                                     \
+	/*  file  mode        pages */                                        \
+	X(0, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 12)                          \
+	X(0, QUIRE_FILE_READ, 0)                                              \
+	X(0, QUIRE_FILE_WRITE, 0)                                             \
+	X(1, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 3)                           \
+	X(2, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 0) /* the guard's, empty */
+#define DIFF_NR_FILES 5
+#define DIFF_NR_CONTENTS 3
+#define DIFF_GUARD_FILE 4
+
+/* What one operation did. */
+struct diff_result {
+	int64_t ret;       /* value, or negative errno */
+	uint32_t signal;   /* enum quire_signal */
+	uint32_t skipped;  /* its process did not exist */
+	uint64_t fault_addr;
+	uint64_t data;     /* byte read; bits or hash of a vector */
+};
+
+/* ---- the native executor's share -------------------------------------------- */
+
+#define DIFF_CONTROL_ADDR (UINT64_C(1) << 44)
+enum { DIFF_FD_CONTROL = 10, DIFF_FD_LOG = 11, DIFF_FD_FILE0 = 12 };
+
+/*
+ * One per job, mapped by the driver and by every native process.  `next` says
+ * whose turn it is: the process of that operation alone may write here.
+ */
+struct diff_control {
+	uint32_t go;     /* futex: a new value starts a program; 0: not yet */
+	uint32_t ready;  /* futex: the template waits for `go` */
+	uint32_t next;   /* futex: operation to be done */
+	uint32_t done;   /* futex: every process of the program has ended */
+	uint32_t live;   /* processes that still look at this; atomic */
+	uint32_t broken; /* the executor itself faulted or failed: line */
+	uint32_t nr_ops;
+	int32_t exiting; /* pid of a process that ends; to be waited for */
+	uint8_t alive[DIFF_MAX_PROCS];
+	uint64_t brk_start;
+	uint64_t first_free; /* where a one-page mapping lands */
+	uint64_t initial_pages, initial_data_pages;
+	uint64_t log_bytes;
+	struct diff_op ops[DIFF_MAX_OPS];
+	struct diff_result results[DIFF_MAX_OPS];
+};
+
+enum diff_log_kind { DIFF_LOG_MAPS, DIFF_LOG_PAGES, DIFF_LOG_STATUS, DIFF_LOG_SWEEP };
+struct diff_log_header {
+	uint32_t kind, op;
+	uint64_t len_bytes;
+};
+#define DIFF_LOG_BYTES (UINT64_C(64) << 20)
+
+/* ---- what both sides do alike -------------------------------------------------- */
+
+/* The address an operation means, given the results so far. */
+static inline uint64_t diff_resolve(const struct diff_addr *addr, uint64_t brk_start,
+				    const struct diff_result *results)
+{
+	uint64_t base = 0;
+
+	if (addr->base == DIFF_ARENA)
+		base = DIFF_ARENA_MID;
+	else if (addr->base == DIFF_BRK)
+		base = brk_start;
+	else if (addr->base == DIFF_RESULT)
+		base = results[addr->op].ret > 0 && !results[addr->op].skipped
+			       ? (uint64_t)results[addr->op].ret
+			       : DIFF_ARENA_MID;
+	return base + (uint64_t)addr->offset;
+}
+
+static inline uint64_t diff_hash(uint64_t hash, const void *bytes, uint64_t len_bytes)
+{
+	const uint64_t *words = bytes;
+
+	for (uint64_t i = 0; i < len_bytes / 8; i++)
+		hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15) + (hash >> 29);
+	return hash;
+}
+
+/* What a sweep says of a page that could not be read. */
+static inline uint64_t diff_sweep_signal(uint32_t signal)
+{
+	return UINT64_C(0xffffffffffffff00) | signal;
+}
+
+#endif
