@@ -375,18 +375,11 @@ void cache_remove_range(struct mapping *mapping, u64 first, u64 last)
 	u32 nr;
 
 	while ((nr = cache_find_batch(mapping, &index, last, 0, folios)) != 0) {
-		u32 nr_inside = 0;
-
-		for (u32 i = 0; i < nr; i++) {
-			if (folios[i]->index < first) {
-				folio_put(mapping->files->phys, folios[i]);
-				continue;
-			}
+		/* Folios of files have one page so far, so none is cut in two. */
+		check(folios[0]->index >= first);
+		for (u32 i = 0; i < nr; i++)
 			folio_lock(folios[i]);
-			folios[nr_inside++] = folios[i];
-		}
-		if (nr_inside)
-			remove_batch(mapping, folios, nr_inside);
+		remove_batch(mapping, folios, nr);
 	}
 }
 

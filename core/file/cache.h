@@ -29,7 +29,7 @@ void cache_unlock_folio(struct mapping *mapping, struct folio *folio);
 u32 cache_find_batch(struct mapping *mapping, u64 *index, u64 last, u32 flags,
 		     struct folio **ret_folios);
 /*
- * Takes what begins in [first, last] out of the index and drops the index's
+ * Takes what lies in [first, last] out of the index and drops the index's
  * references.  Cannot fail.  Size lock held, or nobody else is there.
  */
 void cache_remove_range(struct mapping *mapping, u64 first, u64 last);
