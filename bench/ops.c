@@ -773,7 +773,7 @@ int bench_ops(int argc, char **argv)
 		fputs(help_text, stderr);
 		return 2;
 	}
-	if (host_begin(&b) != 0 || quire_attach() != 0 || begin(&b) != 0) {
+	if ((only == NULL && host_begin(&b) != 0) || quire_attach() != 0 || begin(&b) != 0) {
 		fprintf(stderr, "bench ops: no memory\n");
 		return 1;
 	}
@@ -781,6 +781,7 @@ int bench_ops(int argc, char **argv)
 	quire_mm_put(b.mm);
 	quire_destroy(b.q, NULL);
 	quire_detach();
-	host_end(&b);
+	if (only == NULL)
+		host_end(&b);
 	return status;
 }
