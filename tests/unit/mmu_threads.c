@@ -189,7 +189,8 @@ struct race {
 
 static void move_page(struct race *race)
 {
-	for (u64 i = 0; i < ROUNDS; i++) {
+	/* Goes on until the others had their share, however they are run. */
+	for (u64 i = 0; i < ROUNDS || mach_load(&race->hits, MACH_RELAXED) < 1000; i++) {
 		u64 from = 20 + i % 8, to = 20 + (i + 1) % 8;
 		u64 *new = entry_of(to, 0), *old = entry_of(from, 0);
 
@@ -208,7 +209,6 @@ static void move_page(struct race *race)
 static void race_body(void *arg, unsigned nth)
 {
 	struct race *race = arg;
-	u64 hits = 0;
 
 	mach_mmu_load(mmu, 1, ASID);
 	if (nth == 0) {
@@ -223,10 +223,9 @@ static void race_body(void *arg, unsigned nth)
 		for (unsigned again = 0; again < 3; again++)
 			if (mach_load((u64 *)access.mem, MACH_RELAXED) != ALIVE)
 				mach_fetch_add(&race->failed, 1, MACH_RELAXED);
-		hits++;
+		mach_fetch_add(&race->hits, 1, MACH_RELAXED);
 		mach_mmu_access_end(mmu);
 	}
-	mach_fetch_add(&race->hits, hits, MACH_RELAXED);
 }
 
 static void nothing_is_reached_after_its_flush(void **state)
@@ -239,7 +238,6 @@ static void nothing_is_reached_after_its_flush(void **state)
 	*leaf_of(0) = make_entry(20, TABLE_FLAGS);
 	threads_run(CPUS, race_body, &race);
 	assert_int_equal(race.failed, 0);
-	assert_true(race.hits > 0);
 	end_mmu();
 }
 
