@@ -269,12 +269,16 @@ static void run(struct recording *r, struct record_result *result, struct trace_
 /* The child may still wait for its start: it is killed and reaped. */
 static void give_up_command(struct command *c)
 {
+	int status;
+
 	if (c->go < 0)
 		return;
 	close(c->go);
 	c->go = -1;
 	kill(c->pid, SIGKILL);
-	waitpid(c->pid, NULL, __WALL);
+	/* It may stop once more, at its exit. */
+	while (waitpid(c->pid, &status, __WALL) == c->pid && WIFSTOPPED(status))
+		ptrace(PTRACE_CONT, c->pid, 0, 0);
 }
 
 static int finish(struct recording *r, const struct record_options *options, char **argv,

@@ -18,6 +18,7 @@
 #include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -236,10 +237,22 @@ static void on_exit_of_call(struct tracer *t, struct tracee *tracee)
 	resume(tracee, 0);
 }
 
+/* The flags with which tracee made child. */
+static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child)
+{
+	char path[64];
+
+	if (tracee->in_call && tracee->call.kind == STOP_CLONE)
+		return tracee->call.clone_flags;
+	/* A call that the filter did not stop: there was none yet. */
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)tracee->proc->pid, (int)child);
+	return access(path, F_OK) == 0 ? CLONE_VM | CLONE_THREAD : 0;
+}
+
 /* tracee made child, by the call in tracee->call. */
 static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *child, int event)
 {
-	uint64_t flags = tracee->call.kind == STOP_CLONE ? tracee->call.clone_flags : 0;
+	uint64_t flags = clone_flags_of(tracee, child->tid);
 	struct trace_process_start start = {
 		.how = event == PTRACE_EVENT_VFORK ? TRACE_HOW_VFORK :
 			event == PTRACE_EVENT_CLONE ? TRACE_HOW_CLONE : TRACE_HOW_FORK,
@@ -310,7 +323,7 @@ static void forget_siblings(struct tracer *t, struct tracee *survivor)
 static struct tracee *survivor_of_exec(struct tracer *t, pid_t tid)
 {
 	unsigned long former = 0;
-	struct tracee *survivor;
+	struct tracee *survivor, *leader;
 
 	ptrace(PTRACE_GETEVENTMSG, tid, 0, &former);
 	survivor = find_tracee(t, (pid_t)former);
@@ -318,6 +331,12 @@ static struct tracee *survivor_of_exec(struct tracer *t, pid_t tid)
 		return NULL;
 	forget_siblings(t, survivor);
 	unlink_tracee(t, survivor);
+	/* The main thread may have had its exit stop; its end is not shown. */
+	leader = find_tracee(t, tid);
+	if (leader) {
+		unlink_tracee(t, leader);
+		free(leader);
+	}
 	survivor->tid = tid;
 	link_tracee(t, survivor);
 	return survivor;

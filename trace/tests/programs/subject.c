@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * subject PART: a program with a known memory life, to be recorded.  Built
+ * without sanitizers in every preset, as they bring a life of their own.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "subject.h"
+
+static volatile char *map_pages(size_t nr)
+{
+	void *at = mmap(NULL, nr * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
+
+	if (at == MAP_FAILED)
+		exit(9);
+	return at;
+}
+
+static int play_touch(void)
+{
+	volatile char *at = map_pages(TOUCHED);
+
+	for (size_t i = 0; i < TOUCHED; i++)
+		at[i * PAGE] = 1;
+	return 7;
+}
+
+static int play_fork(void)
+{
+	volatile char *at = map_pages(TOUCHED);
+	int status;
+
+	for (size_t i = 0; i < TOUCHED; i++)
+		at[i * PAGE] = 1;
+	if (fork() == 0) {
+		for (size_t i = 0; i < FORK_TOUCHED; i++)
+			at[i * PAGE] = 2;
+		_exit(3);
+	}
+	wait(&status);
+	return WEXITSTATUS(status);
+}
+
+/* Maps, splits, moves and unmaps at random, together with its siblings. */
+static void *storm(void *argument)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)argument;
+
+	for (int i = 0; i < 150; i++) {
+		size_t nr = 1 + (size_t)(rand_r(&seed) % 16);
+		char *at = (char *)(uintptr_t)map_pages(nr);
+
+		at[0] = 1;
+		switch (rand_r(&seed) % 5) {
+		case 0:
+			munmap(at, nr * PAGE);
+			break;
+		case 1:
+			munmap(at + nr / 2 * PAGE, PAGE);
+			break;
+		case 2:
+			mprotect(at, (nr + 1) / 2 * PAGE, PROT_READ);
+			break;
+		case 3:
+			mremap(at, nr * PAGE, (nr + 5) * PAGE, MREMAP_MAYMOVE);
+			break;
+		default:
+			break;
+		}
+	}
+	return NULL;
+}
+
+static int play_threads(void)
+{
+	pthread_t thread[4];
+
+	for (uintptr_t i = 0; i < 4; i++)
+		pthread_create(&thread[i], NULL, storm, (void *)(i + 1));
+	for (int i = 0; i < 4; i++)
+		pthread_join(thread[i], NULL);
+	return 0;
+}
+
+static void *exec_true(void *argument)
+{
+	execl("/bin/true", "true", NULL);
+	return argument;
+}
+
+static _Noreturn int play_exec_thread(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, exec_true, NULL);
+	for (;;)
+		pause();
+}
+
+static int play_vfork(void)
+{
+	int status;
+	pid_t child = vfork();
+
+	if (child == 0) {
+		execl("/nonexistent", "no", NULL);
+		execl("/bin/true", "true", NULL);
+		_exit(1);
+	}
+	waitpid(child, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static int play_shm(void)
+{
+	int id = shmget(IPC_PRIVATE, 5 * PAGE, IPC_CREAT | 0600);
+	char *at = id < 0 ? (char *)-1 : shmat(id, NULL, 0);
+	int fd = memfd_create("a memfd", 0);
+
+	if (at == (char *)-1 || fd < 0)
+		return 1;
+	shmctl(id, IPC_RMID, NULL);
+	at[PAGE] = 1;
+	shmdt(at);
+	if (ftruncate(fd, 8 * PAGE) != 0)
+		return 1;
+	at = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED || ftruncate(fd, 4 * PAGE) != 0)
+		return 1;
+	at[0] = 1;
+	return msync(at, PAGE, MS_SYNC);
+}
+
+static int play_kill(void)
+{
+	play_touch();
+	raise(SIGKILL);
+	return 0;
+}
+
+/* Many short children at once, threads among them. */
+static int play_family(void)
+{
+	for (int i = 0; i < 12; i++)
+		if (fork() == 0)
+			_exit(play_threads());
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+} parts[] = {
+	{ "touch", play_touch }, { "fork", play_fork }, { "threads", play_threads },
+	{ "exec-thread", play_exec_thread }, { "vfork", play_vfork }, { "shm", play_shm },
+	{ "kill", play_kill }, { "family", play_family },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (strcmp(argv[1], parts[i].name) == 0)
+			return parts[i].run();
+	return 99;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What subject.c does and record.c expects. */
+#ifndef QUIRE_TRACE_TESTS_SUBJECT_H
+#define QUIRE_TRACE_TESTS_SUBJECT_H
+
+#define PAGE 4096u
+#define TOUCHED 300 /* pages written by "touch", "fork" and "kill" */
+#define FORK_TOUCHED 40 /* of them, written again by the child of "fork" */
+
+#endif

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The recorder, on real programs: programs/subject.c in its several parts, and
+ * the shell.  What a recording says is held against what /proc said.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "programs/subject.h"
+#include "trace/reader.h"
+#include "trace/record.h"
+
+/* The recorder forks before it has threads; the sanitizer's own do not count. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+
+/* ---- a small replay: which bytes are mapped ---- */
+
+struct range {
+	uint64_t start, end;
+};
+
+struct ranges {
+	struct range r[4096];
+	size_t nr;
+};
+
+static uint64_t page_up(uint64_t addr)
+{
+	return (addr + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+}
+
+static void cut(struct ranges *s, uint64_t start, uint64_t end)
+{
+	struct ranges out = { .nr = 0 };
+
+	for (size_t i = 0; i < s->nr; i++) {
+		struct range r = s->r[i];
+
+		if (r.start < start && r.start < r.end)
+			out.r[out.nr++] = (struct range){ r.start, r.end < start ? r.end : start };
+		if (r.end > end)
+			out.r[out.nr++] = (struct range){ r.start > end ? r.start : end, r.end };
+	}
+	*s = out;
+}
+
+static void add(struct ranges *s, uint64_t start, uint64_t end)
+{
+	if (start >= end)
+		return;
+	cut(s, start, end);
+	assert_in_range(s->nr, 0, 4000);
+	s->r[s->nr++] = (struct range){ start, end };
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static void normalise(struct ranges *s)
+{
+	size_t nr = 0;
+
+	qsort(s->r, s->nr, sizeof(s->r[0]), by_start);
+	for (size_t i = 0; i < s->nr; i++) {
+		if (nr && s->r[nr - 1].end == s->r[i].start)
+			s->r[nr - 1].end = s->r[i].end;
+		else
+			s->r[nr++] = s->r[i];
+	}
+	s->nr = nr;
+}
+
+/* The stack grows by itself. */
+static void add_maps(struct ranges *s, const struct trace_maps *maps)
+{
+	for (size_t i = 0; i < maps->nr; i++)
+		if (strcmp(maps->map[i].name, "[stack]") != 0)
+			add(s, maps->map[i].start, maps->map[i].end);
+}
+
+struct replay {
+	struct ranges *mm[256];
+	uint64_t brk[256];
+	uint32_t mm_of[256]; /* by process */
+};
+
+static void replay_call(struct ranges *s, uint64_t *brk, const struct trace_call *c)
+{
+	uint64_t at = (uint64_t)c->result;
+
+	if (c->result < 0)
+		return;
+	switch (c->nr) {
+	case TRACE_MMAP:
+		add(s, at, page_up(at + c->len));
+		break;
+	case TRACE_MUNMAP:
+		cut(s, c->addr, page_up(c->addr + c->len));
+		break;
+	case TRACE_MREMAP:
+		cut(s, c->addr, page_up(c->addr + c->len));
+		add(s, at, page_up(at + c->new_len));
+		break;
+	case TRACE_BRK:
+		if (page_up(at) < page_up(*brk))
+			cut(s, page_up(at), page_up(*brk));
+		else
+			add(s, page_up(*brk), page_up(at));
+		*brk = at;
+		break;
+	case TRACE_SHMAT:
+		add(s, at, page_up(at + c->len));
+		break;
+	case TRACE_SHMDT:
+		/* All of our segments have this size. */
+		cut(s, c->addr, c->addr + 5 * PAGE);
+		break;
+	default:
+		break;
+	}
+}
+
+static struct ranges *copy_ranges(const struct ranges *from)
+{
+	struct ranges *copy = malloc(sizeof(*copy));
+
+	if (from)
+		*copy = *from;
+	else
+		copy->nr = 0;
+	return copy;
+}
+
+static void assert_maps(struct ranges *have, const struct trace_maps *maps)
+{
+	struct ranges *want = copy_ranges(NULL);
+
+	add_maps(want, maps);
+	normalise(want);
+	normalise(have);
+	for (size_t i = 0; i < want->nr && i < have->nr; i++)
+		if (memcmp(&want->r[i], &have->r[i], sizeof(want->r[i])) != 0)
+			fail_msg("replayed %lx-%lx, Linux said %lx-%lx", have->r[i].start,
+				have->r[i].end, want->r[i].start, want->r[i].end);
+	assert_int_equal(have->nr, want->nr);
+	free(want);
+}
+
+static void replay_event(struct replay *r, const struct trace_event *e)
+{
+	uint32_t mm = e->process == TRACE_NONE ? 0 : r->mm_of[e->process];
+	const struct trace_process_start *start = &e->process_start;
+
+	switch (e->kind) {
+	case TRACE_PROCESS_START:
+		r->mm_of[e->process] = start->mm;
+		if (start->shares_mm)
+			break;
+		mm = start->parent == TRACE_NONE ? 0 : r->mm_of[start->parent];
+		r->mm[start->mm] = copy_ranges(start->parent == TRACE_NONE ? NULL : r->mm[mm]);
+		r->brk[start->mm] = r->brk[mm];
+		break;
+	case TRACE_EXEC:
+		r->mm_of[e->process] = e->exec.mm;
+		r->mm[e->exec.mm] = copy_ranges(NULL);
+		r->brk[e->exec.mm] = e->exec.layout.start_brk;
+		add_maps(r->mm[e->exec.mm], &e->exec.maps);
+		break;
+	case TRACE_CALL:
+		replay_call(r->mm[mm], &r->brk[mm], &e->call);
+		break;
+	case TRACE_MM_END:
+		if (e->mm_end.complete) {
+			assert_maps(r->mm[e->mm_end.mm], &e->mm_end.maps);
+			assert_int_equal(e->mm_end.said.vmas, e->mm_end.maps.nr);
+		}
+		free(r->mm[e->mm_end.mm]);
+		r->mm[e->mm_end.mm] = NULL;
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- recording and looking ---- */
+
+struct seen {
+	int code;
+	struct record_result result;
+	struct trace_error error;
+	uint32_t starts, thread_starts, thread_exits, execs, exits, mm_ends, complete_mm_ends;
+	uint32_t shared_starts, calls[TRACE_NR_CALLS], failed_calls;
+	uint64_t touches, writes, faults;
+	uint64_t by_process[64], writes_of[64], faults_of[64];
+	int status_of[64];
+	uint64_t setup;
+	uint64_t peak_rss, peak_tables;
+	char files[16][64];
+	uint32_t nr_files;
+};
+
+static char folder[] = "/tmp/quire-record-XXXXXX";
+
+static void look_at(struct seen *s, const struct trace_event *e)
+{
+	uint32_t p = e->process % 64;
+
+	switch (e->kind) {
+	case TRACE_PROCESS_START:
+		s->starts++;
+		s->shared_starts += e->process_start.shares_mm;
+		break;
+	case TRACE_THREAD_START:
+		s->thread_starts++;
+		break;
+	case TRACE_THREAD_EXIT:
+		s->thread_exits++;
+		break;
+	case TRACE_EXEC:
+		/* A sanitizer may have threads even in the recorder's child. */
+		if (!s->execs)
+			s->thread_starts = s->thread_exits = 0;
+		s->execs++;
+		s->by_process[p] = s->writes_of[p] = 0;
+		s->faults_of[p] = 0 - e->exec.minor_faults - e->exec.major_faults;
+		break;
+	case TRACE_CALL:
+		s->calls[e->call.nr]++;
+		s->failed_calls += e->call.result < 0;
+		break;
+	case TRACE_TOUCH:
+		if (e->touch.flags & TRACE_TOUCH_SETUP) {
+			s->setup++;
+			break;
+		}
+		s->touches++;
+		s->by_process[p]++;
+		s->writes_of[p] += e->touch.flags & TRACE_TOUCH_WRITE;
+		break;
+	case TRACE_MM_END:
+		s->mm_ends++;
+		s->complete_mm_ends += e->mm_end.complete;
+		if (e->mm_end.complete && e->mm_end.said.peak_rss_bytes > s->peak_rss)
+			s->peak_rss = e->mm_end.said.peak_rss_bytes;
+		if (e->mm_end.complete && e->mm_end.said.peak_page_table_bytes > s->peak_tables)
+			s->peak_tables = e->mm_end.said.peak_page_table_bytes;
+		break;
+	case TRACE_PROCESS_EXIT:
+		s->exits++;
+		s->status_of[p] = e->process_exit.status;
+		s->faults_of[p] += e->process_exit.minor_faults + e->process_exit.major_faults;
+		break;
+	case TRACE_FILE:
+		if (s->nr_files < 16)
+			snprintf(s->files[s->nr_files++], 64, "%s %s",
+				trace_file_kind_name(e->file.kind), e->file.path);
+		break;
+	default:
+		break;
+	}
+}
+
+static void read_back(const char *path, struct seen *s)
+{
+	struct trace_reader *r = trace_reader_open(path, &s->error);
+	struct replay replay = { 0 };
+	const struct trace_event *e;
+	int got;
+
+	assert_non_null(r);
+	assert_int_equal(trace_reader_header(r)->source, s->result.source);
+	while ((got = trace_reader_next(r, &e, &s->error)) > 0) {
+		look_at(s, e);
+		replay_event(&replay, e);
+	}
+	if (got < 0)
+		fail_msg("%s", s->error.message);
+	trace_reader_close(r);
+	/* Everything that began has ended. */
+	assert_int_equal(s->starts, s->exits);
+	assert_int_equal(s->starts + s->execs - s->shared_starts, s->mm_ends);
+}
+
+static struct seen record(enum trace_source source, char **argv)
+{
+	struct record_options options = { .best_source = source };
+	char path[64];
+	struct seen s = { 0 };
+
+	snprintf(path, sizeof(path), "%s/out.quire", folder);
+	options.output = path;
+	s.code = record_command(&options, argv, &s.result, &s.error);
+	if (s.error.err) {
+		assert_int_not_equal(access(path, F_OK), 0);
+		return s;
+	}
+	assert_int_equal(s.result.lost, 0);
+	read_back(path, &s);
+	assert_int_equal(unlink(path), 0);
+	return s;
+}
+
+static struct seen record_part(enum trace_source source, const char *part)
+{
+	char subject[] = TRACE_SUBJECT, word[32];
+	char *argv[] = { subject, word, NULL };
+
+	snprintf(word, sizeof(word), "%s", part);
+	return record(source, argv);
+}
+
+/* Every source that this machine permits sees every page written. */
+static void test_touches_by_each_source(void **state)
+{
+	(void)state;
+	for (int i = TRACE_SOURCE_TRACEPOINT; i <= TRACE_SOURCE_PAGEMAP; i++) {
+		struct seen s = record_part((enum trace_source)i, "touch");
+
+		assert_int_equal(s.code, 7);
+		assert_int_equal(s.starts, 1);
+		assert_int_equal(s.execs, 1);
+		assert_int_equal(s.status_of[0], 7 << 8);
+		assert_in_range(s.writes_of[0], TOUCHED, UINT32_MAX);
+		assert_in_range(s.peak_rss, TOUCHED * PAGE, UINT32_MAX);
+		assert_in_range(s.peak_tables, 4 * PAGE, UINT32_MAX);
+		assert_in_range(s.setup, 1, 64);
+		/* As many touches as Linux counted faults, but for those that
+		 * the kernel takes without an exception. */
+		if (s.result.source == TRACE_SOURCE_TRACEPOINT ||
+		    s.result.source == TRACE_SOURCE_PERF) {
+			assert_in_range(s.by_process[0], s.faults_of[0] * 97 / 100,
+				s.faults_of[0] + s.faults_of[0] / 30);
+		}
+	}
+}
+
+static void test_fork(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "fork");
+
+	(void)state;
+	assert_int_equal(s.code, 3);
+	assert_int_equal(s.starts, 2);
+	assert_int_equal(s.execs, 1);
+	assert_int_equal(s.status_of[1], 3 << 8);
+	if (s.result.source < TRACE_SOURCE_PAGEMAP)
+		assert_in_range(s.writes_of[1], FORK_TOUCHED, TOUCHED);
+}
+
+/* The order of calls is that in which they took effect: replayed, they give
+ * the maps that Linux shows at the end.  read_back asserts it. */
+static void test_threads(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct seen s = record_part(TRACE_SOURCE_NONE, "threads");
+
+		assert_int_equal(s.code, 0);
+		assert_int_equal(s.thread_starts, 4);
+		assert_int_equal(s.thread_exits, 4);
+		assert_int_equal(s.complete_mm_ends, 1);
+		assert_in_range(s.calls[TRACE_MMAP], 600, UINT32_MAX);
+		assert_in_range(s.calls[TRACE_MREMAP], 20, UINT32_MAX);
+	}
+}
+
+static void test_family(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "family");
+
+	(void)state;
+	assert_int_equal(s.code, 0);
+	assert_int_equal(s.starts, 13);
+	assert_int_equal(s.thread_starts, 48);
+	assert_int_equal(s.complete_mm_ends, 13);
+}
+
+static void test_exec_by_a_thread(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "exec-thread");
+
+	(void)state;
+	assert_int_equal(s.code, 0);
+	assert_int_equal(s.starts, 1);
+	assert_int_equal(s.execs, 2);
+	assert_int_equal(s.thread_starts, 1);
+	assert_int_equal(s.thread_exits, 1);
+	assert_int_equal(s.complete_mm_ends, 2);
+}
+
+static void test_vfork(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "vfork");
+
+	(void)state;
+	assert_int_equal(s.code, 0);
+	assert_int_equal(s.starts, 2);
+	assert_int_equal(s.shared_starts, 1);
+	assert_int_equal(s.execs, 2);
+	assert_int_equal(s.complete_mm_ends, 2);
+}
+
+static void test_shared_memory(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "shm");
+	bool shm = false, memfd = false;
+
+	(void)state;
+	assert_int_equal(s.code, 0);
+	assert_int_equal(s.calls[TRACE_SHMAT], 1);
+	assert_int_equal(s.calls[TRACE_SHMDT], 1);
+	assert_int_equal(s.calls[TRACE_MSYNC], 1);
+	/* The first was of a file that nobody had mapped. */
+	assert_int_equal(s.calls[TRACE_FTRUNCATE], 1);
+	for (uint32_t i = 0; i < s.nr_files; i++) {
+		shm |= strncmp(s.files[i], "shm /SYSV", 9) == 0;
+		memfd |= strcmp(s.files[i], "memfd /memfd:a memfd") == 0;
+	}
+	assert_true(shm);
+	assert_true(memfd);
+}
+
+static void test_killed(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "kill");
+
+	(void)state;
+	assert_int_equal(s.code, 128 + SIGKILL);
+	assert_int_equal(s.status_of[0], SIGKILL);
+	assert_in_range(s.writes_of[0], TOUCHED, UINT32_MAX);
+}
+
+static void test_shell(void **state)
+{
+	char sh[] = "sh", c[] = "-c";
+	char script[] = "ls / | sort | wc >/dev/null; (exit 5) & wait $!; exit $?";
+	char *argv[] = { sh, c, script, NULL };
+	struct seen s = record(TRACE_SOURCE_NONE, argv);
+
+	(void)state;
+	assert_int_equal(s.code, 5);
+	assert_int_equal(s.starts, 5);
+	assert_int_equal(s.execs, 4);
+}
+
+static void test_not_there(void **state)
+{
+	char name[] = "/nonexistent/program";
+	char *argv[] = { name, NULL };
+	struct seen s = record(TRACE_SOURCE_NONE, argv);
+
+	(void)state;
+	assert_int_equal(s.code, 127);
+	assert_int_equal(s.error.err, ENOENT);
+	assert_non_null(strstr(s.error.message, name));
+}
+
+static void test_not_a_program(void **state)
+{
+	char name[] = "/etc/passwd";
+	char *argv[] = { name, NULL };
+	struct seen s = record(TRACE_SOURCE_NONE, argv);
+
+	(void)state;
+	assert_int_equal(s.code, 126);
+	assert_int_equal(s.error.err, EACCES);
+}
+
+static void test_bad_output(void **state)
+{
+	struct record_options options = { .output = "/nonexistent/out" };
+	struct trace_error error = { 0 };
+	char name[] = "/bin/true";
+	char *argv[] = { name, NULL };
+
+	(void)state;
+	assert_int_equal(record_command(&options, argv, NULL, &error), 125);
+	assert_int_equal(error.err, ENOENT);
+	assert_non_null(strstr(error.message, "/nonexistent/out"));
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	return rmdir(folder); /* nothing is left in it */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_touches_by_each_source),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_family),
+		cmocka_unit_test(test_exec_by_a_thread),
+		cmocka_unit_test(test_vfork),
+		cmocka_unit_test(test_shared_memory),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_shell),
+		cmocka_unit_test(test_not_there),
+		cmocka_unit_test(test_not_a_program),
+		cmocka_unit_test(test_bad_output),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
