@@ -55,6 +55,8 @@ struct mapping {
 	u32 nr_writable_maps;           /* (A) VMAs that may write to it */
 	struct i_mmap i_mmap;
 	u64 id;                         /* (C) for people: unique in the instance */
+	u64 nr_charged;                 /* (C) pages counted in files.committed_pages
+	                                   until the mapping goes */
 };
 
 /* What include/quire/file.h calls struct quire_file. */
@@ -73,6 +75,7 @@ struct files {
 	struct objcache handles;
 	u64 next_id; /* (A) */
 	u64 nr_cached; /* (A) pages in all caches */
+	u64 *committed_pages; /* (C) the instance's; mm/ charges, the last put uncharges */
 };
 
 int files_init(struct files *files, struct phys *phys, struct rmap *rmap,

@@ -72,6 +72,8 @@ static void mapping_put(struct mapping *mapping)
 	cache_remove_range(mapping, 0, UINT64_MAX);
 	check(mapping->nr_pages == 0 && mapping->nr_dirty == 0);
 	maple_destroy(&mapping->folios);
+	if (mapping->nr_charged != 0)
+		atomic_fetch_sub(files->committed_pages, mapping->nr_charged);
 	if (mapping->backing.destroy)
 		mapping->backing.destroy(mapping->backing.context);
 	objcache_free(&files->mappings, mapping);

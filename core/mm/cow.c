@@ -30,10 +30,10 @@ static bool could_be_one_vma(const struct vma *low, const struct vma *high)
 	       high->pgoff == low->pgoff + vma_nr_pages(low);
 }
 
-static NOINLINE int prepare_anon_slow(struct fault *fault)
+NOINLINE int vma_prepare_anon(struct vma *vma)
 {
-	struct vma *vma = fault->vma;
-	struct maple_cursor cur = maple_cursor(&fault->mm->vmas, vma->start, vma->start);
+	struct mm *mm = vma->mm;
+	struct maple_cursor cur = maple_cursor(&mm->vmas, vma->start, vma->start);
 	struct anon_vma *share = NULL;
 	struct vma *next, *prev;
 
@@ -48,7 +48,7 @@ static NOINLINE int prepare_anon_slow(struct fault *fault)
 		if (prev != NULL && could_be_one_vma(prev, vma))
 			share = vma_shareable_anon_vma(prev);
 	}
-	return anon_vma_prepare(&fault->mm->q->rmap, vma, share);
+	return anon_vma_prepare(&mm->q->rmap, vma, share);
 }
 
 int fault_prepare_anon(struct fault *fault)
@@ -56,7 +56,7 @@ int fault_prepare_anon(struct fault *fault)
 	/* Pairs with the release by which anon_vma_prepare publishes it. */
 	if (likely(atomic_load_acquire(&fault->vma->anon_vma) != NULL))
 		return 0;
-	return prepare_anon_slow(fault);
+	return vma_prepare_anon(fault->vma);
 }
 
 /* ---- reuse -------------------------------------------------------------------- */

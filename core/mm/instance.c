@@ -190,6 +190,7 @@ static int rooms_init(struct quire *q)
 	ret = files_init(&q->files, &q->phys, &q->rmap, &q->tree_nodes);
 	if (ret)
 		goto no_files;
+	q->files.committed_pages = &q->committed_pages;
 	ret = zero_page_init(q);
 	if (ret)
 		goto no_zero_page;

@@ -108,6 +108,10 @@ int mm_expand_stack(struct mm *mm, u64 addr) MUST_CHECK;
 int commit_charge(struct mm *mm, u64 nr_pages) MUST_CHECK; /* 0 or -ENOMEM */
 void commit_uncharge(struct mm *mm, u64 nr_pages);
 
+/* cow.c.  The VMA gets an anon_vma if it has none: a neighbour's where the two
+ * could be one VMA.  mmap lock in any mode; 0 or -ENOMEM. */
+int vma_prepare_anon(struct vma *vma) MUST_CHECK;
+
 /* ---- the page-table side --------------------------------------------------------- */
 
 /* fault.c.  mmap lock held (any mode); 0 or -ENOMEM or -EFAULT with signal. */

@@ -110,8 +110,7 @@ static int check_request(struct mm *mm, const struct mmap_request *req,
 	u64 len = page_align_up(req->len_bytes);
 	struct area_request area = {
 		.addr = req->addr, .len_bytes = len, .fixed = fixed,
-		.offset = req->file == NULL && (req->flags & QUIRE_MAP_SHARED) ? 0 :
-			  req->offset,
+		.offset = req->file != NULL ? req->offset : 0,
 	};
 	u32 flags;
 	int ret;
@@ -173,8 +172,30 @@ static void count_mapped(struct mm *mm, u64 start, u64 end, u64 *ret_pages,
 	}
 }
 
-/* A VMA as `spec` says, not in the tree.  Shared anonymous memory gets the
- * file that holds it. */
+/* The file that holds shared anonymous memory.  All of it is charged at once,
+ * until the last mapping of it is gone. */
+static int make_shared_file(struct mm *mm, const struct vma_spec *spec,
+			    struct file **ret_file)
+{
+	struct quire_file_config config = {
+		.kind = QUIRE_FILE_MEMORY,
+		.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+		.size_bytes = spec->end - spec->start,
+	};
+	u64 nr_charged = spec->flags & VMA_NORESERVE ? 0 : config.size_bytes >> PAGE_SHIFT;
+	int ret;
+
+	if (nr_charged != 0 && commit_charge(mm, nr_charged))
+		return -QUIRE_ENOMEM;
+	ret = file_create(&mm->q->files, &config, ret_file);
+	if (!ret)
+		(*ret_file)->mapping->nr_charged = nr_charged;
+	else if (nr_charged != 0)
+		commit_uncharge(mm, nr_charged);
+	return ret;
+}
+
+/* A VMA as `spec` says, not in the tree. */
 static int make_vma(struct mm *mm, const struct vma_spec *spec, const char *name,
 		    struct vma **ret_vma)
 {
@@ -190,15 +211,9 @@ static int make_vma(struct mm *mm, const struct vma_spec *spec, const char *name
 		file_get(spec->file);
 		vma->file = spec->file;
 	} else if (spec->flags & VMA_SHARED) {
-		struct quire_file_config config = {
-			.kind = QUIRE_FILE_MEMORY,
-			.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
-			.size_bytes = spec->end - spec->start,
-		};
-		int ret = file_create(&mm->q->files, &config, &vma->file);
+		int ret = make_shared_file(mm, spec, &vma->file);
 
 		if (ret) {
-			vma->file = NULL;
 			vma_free(vma);
 			return ret;
 		}

@@ -35,13 +35,6 @@ static u64 growth(const struct remap *r)
 	return r->new_len > r->old_len ? r->new_len - r->old_len : 0;
 }
 
-/* Linux asks the limits for the difference, whichever way it goes. */
-static u64 difference(const struct remap *r)
-{
-	return r->new_len > r->old_len ? r->new_len - r->old_len :
-					 r->old_len - r->new_len;
-}
-
 static int check_arguments(const struct remap *r)
 {
 	if (r->flags & ~MREMAP_FLAGS)
@@ -82,14 +75,14 @@ static int check_vma(struct remap *r)
 		return r->old_len == r->new_len ? -QUIRE_EINVAL : -QUIRE_EFAULT;
 	if (u64_min(r->old_len, r->new_len) > vma->end - r->addr)
 		return -QUIRE_EFAULT;
-	if (r->new_len == r->old_len)
+	if (r->new_len <= r->old_len)
 		return 0;
 	index = vma_index(vma, r->addr);
 	if (index + (r->new_len >> PAGE_SHIFT) < index)
 		return -QUIRE_EINVAL;
-	if (!mm_may_lock(r->mm, vma->flags, difference(r)))
+	if (!mm_may_lock(r->mm, vma->flags, growth(r)))
 		return -QUIRE_EAGAIN;
-	if (!mm_may_expand(r->mm, vma->flags, difference(r) >> PAGE_SHIFT))
+	if (!mm_may_expand(r->mm, vma->flags, growth(r) >> PAGE_SHIFT))
 		return -QUIRE_ENOMEM;
 	return 0;
 }
@@ -317,7 +310,7 @@ static int find_target(struct remap *r)
 		.addr = names_target(r) ? r->new_addr : 0,
 		.len_bytes = r->new_len,
 		.fixed = (r->flags & QUIRE_MREMAP_FIXED) != 0,
-		.offset = vma_index(vma, r->addr) << PAGE_SHIFT,
+		.offset = vma->file != NULL ? vma_index(vma, r->addr) << PAGE_SHIFT : 0,
 	};
 	struct area found;
 	int ret;
@@ -343,7 +336,8 @@ static int move_to(struct remap *r)
 			return -QUIRE_EFAULT;
 	}
 	if (r->new_len < r->old_len) {
-		u64 nr_asked = difference(r) >> PAGE_SHIFT;
+		/* As Linux, which asks for what is given back here. */
+		u64 nr_asked = (r->old_len - r->new_len) >> PAGE_SHIFT;
 
 		ret = shrink(r);
 		if (ret)

@@ -264,7 +264,7 @@ int mm_expand_stack(struct mm *mm, u64 addr)
 	    (prev->flags & VMA_ACCESS) != 0 &&
 	    start - prev->end < mm->q->config.guard_gap_bytes)
 		return -QUIRE_ENOMEM;
-	ret = anon_vma_prepare(&mm->q->rmap, vma, NULL);
+	ret = vma_prepare_anon(vma);
 	if (ret)
 		return ret;
 	grow = vma->start - start;

@@ -79,6 +79,27 @@ static void fork_pays_again(void **state)
 	assert_int_equal(committed(), 8);
 }
 
+/* Shared memory is paid for whole, once, until its last mapping goes. */
+static void shared_memory_is_charged_once(void **state)
+{
+	uint64_t all = world_config.memory_bytes / PAGE, addr;
+	struct quire_mm *child;
+
+	(void)state;
+	map_in(mm, at(0), 8, RW, SHARED_ANON, NULL, 0);
+	map_in(mm, at(8), 8, RW, SHARED_ANON | QUIRE_MAP_NORESERVE, NULL, 0);
+	assert_int_equal(committed(), 8);
+	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	unmap(0, 4);
+	assert_int_equal(committed(), 8);
+	quire_mm_put(child);
+	unmap(4, 4);
+	assert_int_equal(committed(), 0);
+	assert_int_equal(quire_mmap(mm, 0, (all + 1) * PAGE, RW,
+				    QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS, NULL, 0, &addr),
+			 -QUIRE_ENOMEM);
+}
+
 static int never_overcommit(void **state)
 {
 	(void)state;
@@ -95,6 +116,7 @@ int main(void)
 		world_test(heuristic),
 		world_test(replacing_pays_the_difference),
 		world_test(fork_pays_again),
+		world_test(shared_memory_is_charged_once),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));
