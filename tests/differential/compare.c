@@ -115,8 +115,8 @@ static bool differs_in_pages(const struct diff_snapshot *l, const struct diff_sn
 	return false;
 }
 
-static bool differs_in_counts(const struct diff_snapshot *l, const struct diff_snapshot *r,
-			      struct diff_difference *difference)
+static bool differs_in_counts(const struct diff_program *program, const struct diff_snapshot *l,
+			      const struct diff_snapshot *r, struct diff_difference *difference)
 {
 	static const char *const names[DIFF_NR_COUNTS] = {
 #define DIFF_COUNT_NAME(name) #name,
@@ -126,7 +126,7 @@ static bool differs_in_counts(const struct diff_snapshot *l, const struct diff_s
 
 	difference->what = DIFF_IN_COUNTS;
 	for (unsigned i = 0; i < DIFF_NR_COUNTS; i++) {
-		if (l->counts[i] == r->counts[i])
+		if (l->counts[i] == r->counts[i] || deliberate_count(program, i))
 			continue;
 		snprintf(difference->text, sizeof(difference->text),
 			 "%s pages: %" PRIu64 " against %" PRIu64, names[i], l->counts[i],
@@ -164,8 +164,8 @@ static bool differs_in_sweep(const struct diff_snapshot *l, const struct diff_sn
 	return l->nr_sweep != r->nr_sweep;
 }
 
-static bool differs_in_snapshot(const struct diff_snapshot *l, const struct diff_snapshot *r,
-				struct diff_difference *difference)
+static bool differs_in_snapshot(const struct diff_program *program, const struct diff_snapshot *l,
+				const struct diff_snapshot *r, struct diff_difference *difference)
 {
 	if (!l && !r)
 		return false;
@@ -175,7 +175,7 @@ static bool differs_in_snapshot(const struct diff_snapshot *l, const struct diff
 		return true;
 	}
 	return differs_in_maps(l, r, difference) || differs_in_pages(l, r, difference) ||
-	       differs_in_counts(l, r, difference) || differs_in_sweep(l, r, difference);
+	       differs_in_counts(program, l, r, difference) || differs_in_sweep(l, r, difference);
 }
 
 void compare_outcomes(const struct diff_program *program, const struct diff_outcome *left,
@@ -195,7 +195,7 @@ void compare_outcomes(const struct diff_program *program, const struct diff_outc
 		if (differs_in_result(&left->results[i], &right->results[i], ret_difference))
 			return;
 		if ((kind == DIFF_look || kind == DIFF_sweep) &&
-		    differs_in_snapshot(outcome_find(left, i), outcome_find(right, i),
+		    differs_in_snapshot(program, outcome_find(left, i), outcome_find(right, i),
 					ret_difference))
 			return;
 	}

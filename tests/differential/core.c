@@ -140,10 +140,10 @@ static int build_first_process(struct core *core)
 	layout.stack_top = from->stack_top;
 	layout.data_segment_bytes = from->data_segment_bytes;
 	layout.limits = (struct quire_limits){
-		.address_space_bytes = QUIRE_UNLIMITED,
-		.data_bytes = QUIRE_UNLIMITED,
-		.stack_bytes = DIFF_STACK_PAGES * DIFF_PAGE,
-		.locked_bytes = DIFF_MEMLOCK_PAGES * DIFF_PAGE,
+		.address_space_bytes = from->limits[DIFF_LIMIT_AS],
+		.data_bytes = from->limits[DIFF_LIMIT_DATA],
+		.stack_bytes = from->limits[DIFF_LIMIT_STACK],
+		.locked_bytes = from->limits[DIFF_LIMIT_MEMLOCK],
 	};
 	core->limits[0] = layout.limits;
 	err = quire_mm_create(core->q, &layout, &core->mms[0]);
@@ -215,26 +215,15 @@ static int64_t do_brk(struct core *core, const struct diff_op *op, uint64_t addr
 
 static int64_t do_limit(struct core *core, const struct diff_op *op)
 {
+	const uint64_t in_use[DIFF_NR_LIMITS] = { core->initial.total_pages,
+						  core->initial.data_pages };
+	const uint64_t bytes = op->len == DIFF_NO_LIMIT ? core->layout->limits[op->flags]
+							: (in_use[op->flags] + op->len) * DIFF_PAGE;
 	struct quire_limits *limits = &core->limits[op->who];
-	const uint64_t wanted = op->len * DIFF_PAGE;
-	const bool none = op->len == DIFF_NO_LIMIT;
+	uint64_t *const which[DIFF_NR_LIMITS] = { &limits->address_space_bytes, &limits->data_bytes,
+						  &limits->locked_bytes, &limits->stack_bytes };
 
-	switch (op->flags) {
-	case DIFF_LIMIT_AS:
-		limits->address_space_bytes =
-			none ? QUIRE_UNLIMITED : core->initial.total_pages * DIFF_PAGE + wanted;
-		break;
-	case DIFF_LIMIT_DATA:
-		limits->data_bytes =
-			none ? QUIRE_UNLIMITED : core->initial.data_pages * DIFF_PAGE + wanted;
-		break;
-	case DIFF_LIMIT_MEMLOCK:
-		limits->locked_bytes = none ? QUIRE_UNLIMITED : wanted;
-		break;
-	default:
-		limits->stack_bytes = none ? QUIRE_UNLIMITED : wanted;
-		break;
-	}
+	*which[op->flags] = bytes;
 	quire_mm_set_limits(core->mms[op->who], limits);
 	return 0;
 }

@@ -277,19 +277,25 @@ static uint64_t file_fd(const struct diff_op *op)
 	return (uint64_t)(DIFF_FD_FILE0 + op->file);
 }
 
+static const int limit_numbers[DIFF_NR_LIMITS] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK,
+						   RLIMIT_STACK };
+struct limit {
+	uint64_t now, most;
+};
+
 static int64_t set_limit(const struct diff_op *op)
 {
-	static const int which[DIFF_NR_LIMITS] = { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK,
-						   RLIMIT_STACK };
 	const uint64_t in_use[DIFF_NR_LIMITS] = { control->initial_pages,
 						  control->initial_data_pages };
-	struct rlimit64 {
-		uint64_t now, most;
-	} limit = { .most = RLIM64_INFINITY };
+	struct limit limit;
+	int64_t err;
 
-	limit.now = op->len == DIFF_NO_LIMIT ? RLIM64_INFINITY
+	err = call4(__NR_prlimit64, 0, limit_numbers[op->flags], NULL, &limit);
+	if (err)
+		return err;
+	limit.now = op->len == DIFF_NO_LIMIT ? control->initial_limits[op->flags]
 					     : (in_use[op->flags] + op->len) * DIFF_PAGE;
-	return call4(__NR_prlimit64, 0, which[op->flags], &limit, NULL);
+	return call4(__NR_prlimit64, 0, limit_numbers[op->flags], &limit, NULL);
 }
 
 static void do_mincore(const struct diff_op *op, uint64_t addr, struct diff_result *result)
@@ -541,6 +547,17 @@ static void become_ordinary(void)
 		broken(__LINE__);
 }
 
+static void note_limits(void)
+{
+	struct limit limit;
+
+	for (uint32_t i = 0; i < DIFF_NR_LIMITS; i++) {
+		if (call4(__NR_prlimit64, 0, limit_numbers[i], NULL, &limit))
+			broken(__LINE__);
+		control->initial_limits[i] = limit.now;
+	}
+}
+
 _Noreturn void executor_main(void);
 _Noreturn __attribute__((used)) void executor_main(void)
 {
@@ -553,6 +570,7 @@ _Noreturn __attribute__((used)) void executor_main(void)
 		leave(3);
 	catch_signals();
 	become_ordinary();
+	note_limits();
 	control->brk_start = (uint64_t)call1(__NR_brk, 0);
 	addr = call6(__NR_mmap, 0, DIFF_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
 		     (uint64_t)-1, 0);

@@ -30,7 +30,7 @@
 enum feature {
 	FEATURE_SHARED, FEATURE_FILES, FEATURE_FREE, FEATURE_HINT, FEATURE_NOREPLACE,
 	FEATURE_GROWSDOWN, FEATURE_NORESERVE, FEATURE_POPULATE, FEATURE_LOCKED, FEATURE_PROTS,
-	FEATURE_OFFSETS, FEATURE_BRK, FEATURE_BAD, NR_FEATURES
+	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_BRK, FEATURE_BAD, NR_FEATURES
 };
 
 struct generator {
@@ -106,7 +106,7 @@ static struct diff_addr arena_addr(struct generator *gen)
 
 static struct diff_addr bad_addr(struct generator *gen)
 {
-	static const int64_t absolutes[] = { 0, 0x1000, 0x7ffffffff000, 0x800000000000, -4096,
+	static const int64_t absolutes[] = { 0, 0x7ffffffff000, 0x800000000000, -4096,
 					     INT64_C(1) << 50 };
 	struct diff_addr addr = arena_addr(gen);
 
@@ -292,10 +292,12 @@ static void make_mremap(struct generator *gen, struct diff_op *op)
 	if (op->addr2.base == DIFF_ABSOLUTE && op->newlen > MAX_PLAIN_LEN)
 		op->newlen = DIFF_PAGE;
 	op->flags = PICK(gen, flags);
-	if ((op->flags & QUIRE_MREMAP_DONTUNMAP) && chance(gen, 90))
-		op->newlen = op->len;
 	if (feature(gen, FEATURE_BAD, 5))
 		op->flags = (uint32_t)below(gen, 16);
+	if (!gen->features[FEATURE_DONTUNMAP])
+		op->flags &= ~(uint32_t)QUIRE_MREMAP_DONTUNMAP;
+	if ((op->flags & QUIRE_MREMAP_DONTUNMAP) && chance(gen, 90))
+		op->newlen = op->len;
 }
 
 static void make_madvise(struct generator *gen, struct diff_op *op)
@@ -358,8 +360,9 @@ static void make_limit(struct generator *gen, struct diff_op *op)
 {
 	op->flags = (uint32_t)below(gen, DIFF_NR_LIMITS);
 	op->len = chance(gen, 30) ? DIFF_NO_LIMIT : below(gen, 48);
-	if (op->flags == DIFF_LIMIT_MEMLOCK && chance(gen, 30))
-		op->len = DIFF_MEMLOCK_PAGES;
+	/* See deliberate.md, "locked after DONTUNMAP". */
+	if (gen->features[FEATURE_DONTUNMAP] && op->flags == DIFF_LIMIT_MEMLOCK)
+		op->flags = DIFF_LIMIT_AS;
 }
 
 static void make_process(struct generator *gen, struct diff_op *op)

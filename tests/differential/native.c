@@ -161,6 +161,7 @@ static int read_layout(struct native *native)
 			 "%.31s", name);
 	}
 	fclose(maps);
+	memcpy(layout->limits, native->control->initial_limits, sizeof(layout->limits));
 	layout->brk_start = native->control->brk_start;
 	layout->mmap_base = native->control->first_free + DIFF_PAGE;
 	return 0;
@@ -220,12 +221,13 @@ static int read_sizes(struct native *native)
 
 static void set_limit(__rlimit_resource_t which, uint64_t pages)
 {
-	const struct rlimit limit = { pages * DIFF_PAGE, RLIM_INFINITY };
-	const struct rlimit soft = { pages * DIFF_PAGE, pages * DIFF_PAGE };
+	struct rlimit limit;
 
-	/* A hard limit that is lower already stays. */
+	if (getrlimit(which, &limit))
+		_exit(4);
+	limit.rlim_cur = limit.rlim_max < pages * DIFF_PAGE ? limit.rlim_max : pages * DIFF_PAGE;
 	if (setrlimit(which, &limit))
-		setrlimit(which, &soft);
+		_exit(4);
 }
 
 /* In the new process: never returns. */
@@ -330,6 +332,7 @@ static void take_maps(struct diff_snapshot *snapshot, const char *text, uint64_t
 	const char *at = text, *end = text + len_bytes;
 	struct diff_map map;
 	char line[512], name[256];
+	bool ours = false;
 
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -338,10 +341,11 @@ static void take_maps(struct diff_snapshot *snapshot, const char *text, uint64_t
 		snprintf(line, sizeof(line), "%.*s", (int)len, at);
 		at += len + 1;
 		if (line[0] <= '9' || (line[0] >= 'a' && line[0] <= 'f')) {
-			if (parse_map(line, &map, name, sizeof(name)) &&
-			    map.start < DIFF_TASK_SIZE)
+			ours = parse_map(line, &map, name, sizeof(name)) &&
+			       map.start < DIFF_TASK_SIZE;
+			if (ours)
 				snapshot_add_map(snapshot, &map);
-		} else if (!strncmp(line, "VmFlags:", 8) && snapshot->nr_maps) {
+		} else if (ours && !strncmp(line, "VmFlags:", 8)) {
 			snapshot->maps[snapshot->nr_maps - 1].grows_down = strstr(line, " gd");
 			snapshot->maps[snapshot->nr_maps - 1].locked = strstr(line, " lo");
 		}

@@ -20,6 +20,7 @@ struct diff_layout {
 	} maps[LAYOUT_MAX_MAPS];
 	uint32_t nr_maps;
 	uint64_t brk_start, mmap_base, mmap_min, stack_top, data_segment_bytes;
+	uint64_t limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
 };
 
 /* Above this the host maps its own pages into every process. */

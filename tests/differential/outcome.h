@@ -79,6 +79,11 @@ int text_read_program(const char *path, struct diff_program *ret_program);
 /* `nr_ops` random operations, then a deep look and sweeps in every process. */
 void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_program);
 
+/* ---- deliberate.c: see deliberate.md ------------------------------------------------ */
+
+/* Is a difference in this count of a process one that is meant? */
+bool deliberate_count(const struct diff_program *program, enum diff_count count);
+
 /* ---- compare.c ------------------------------------------------------------------- */
 
 enum diff_what {

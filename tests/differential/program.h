@@ -79,7 +79,7 @@ struct diff_addr {
 };
 
 /* Which limit an operation sets (flags); len: pages, for the first two beyond
- * what is in use at the start; DIFF_NO_LIMIT lifts it. */
+ * what is in use at the start; DIFF_NO_LIMIT: as it was at the start. */
 enum diff_limit { DIFF_LIMIT_AS, DIFF_LIMIT_DATA, DIFF_LIMIT_MEMLOCK, DIFF_LIMIT_STACK,
 		  DIFF_NR_LIMITS };
 #define DIFF_NO_LIMIT UINT64_C(0xffffffff)
@@ -140,6 +140,7 @@ struct diff_control {
 	uint64_t brk_start;
 	uint64_t first_free; /* where a one-page mapping lands */
 	uint64_t initial_pages, initial_data_pages;
+	uint64_t initial_limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
 	uint64_t log_bytes;
 	struct diff_op ops[DIFF_MAX_OPS];
 	struct diff_result results[DIFF_MAX_OPS];
