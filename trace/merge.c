@@ -36,6 +36,8 @@ struct id_slot {
 	pid_t tid; /* 0: free */
 	enum { ID_UNKNOWN, ID_ALIVE, ID_IN_EXEC, ID_DEAD } state;
 	uint32_t process, thread;
+	uint64_t last_page; /* of the thread's last sample since its last call */
+	uint32_t last_flags;
 	struct sample *waiting; /* UNKNOWN, IN_EXEC */
 	uint32_t nr_waiting;
 };
@@ -45,6 +47,7 @@ struct merge {
 	struct drain *drain;
 	enum trace_source source;
 	uint64_t start_ns;
+	uint64_t page_bytes;
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* for the next four */
@@ -194,11 +197,29 @@ static void put_touch(struct merge *m, const struct id_slot *slot, uint64_t addr
 	put(m, &event, time_ns);
 }
 
-static void put_sample(struct merge *m, const struct id_slot *slot, const struct sample *s,
+/*
+ * The kernel copies from and to a process with faults forbidden, and only if
+ * that fails lets the page come in: then the tracepoint fires twice or more in
+ * a row for one fault.
+ */
+static bool is_repetition(const struct merge *m, struct id_slot *slot, const struct sample *s)
+{
+	uint64_t page = s->addr / m->page_bytes;
+	bool same = s->flags & TRACE_TOUCH_KERNEL && slot->last_page == page &&
+		slot->last_flags == s->flags;
+
+	slot->last_page = page;
+	slot->last_flags = s->flags;
+	return same;
+}
+
+static void put_sample(struct merge *m, struct id_slot *slot, const struct sample *s,
 	uint64_t time_ns)
 {
 	uint32_t flags = s->flags;
 
+	if (is_repetition(m, slot, s))
+		return;
 	if (m->model)
 		flags = model_touch(m->model, mm_of(m, slot->process), s->addr, flags);
 	put_touch(m, slot, s->addr, flags, time_ns);
@@ -309,6 +330,12 @@ static void handle_event(struct merge *m, struct item *item)
 			drop_waiting(slot);
 			slot->state = ID_DEAD;
 		}
+		put(m, e, item->time_ns);
+		break;
+	case TRACE_CALL:
+		slot = find_id(m, item->tid);
+		if (slot)
+			slot->last_flags = UINT32_MAX;
 		put(m, e, item->time_ns);
 		break;
 	default:
@@ -475,6 +502,7 @@ struct merge *merge_create(struct trace_writer *writer, struct drain *drain,
 	m->drain = drain;
 	m->source = source;
 	m->start_ns = start_ns;
+	m->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	m->last = &m->first;
 	m->nr_queues = drain ? drain_nr_queues(drain) : 0;
 	pthread_mutex_init(&m->lock, NULL);
@@ -484,7 +512,7 @@ struct merge *merge_create(struct trace_writer *writer, struct drain *drain,
 	pthread_condattr_destroy(&monotonic);
 	m->queue = calloc(m->nr_queues + 1, sizeof(m->queue[0]));
 	if (source != TRACE_SOURCE_TRACEPOINT)
-		m->model = model_create((uint64_t)sysconf(_SC_PAGESIZE));
+		m->model = model_create(m->page_bytes);
 	if (!m->queue || (source != TRACE_SOURCE_TRACEPOINT && !m->model) ||
 	    pthread_create(&m->thread, NULL, merge_thread, m) != 0) {
 		merge_destroy(m);
