@@ -23,10 +23,10 @@
  *       Every other change of structure builds new nodes and swings one link.
  *   R2  An inner node's last[] never changes; its links and gaps do, each in
  *       one atomic word.  Gaps are hints to readers.
- *   R3  Cutting the last hole only lowers words of last[], from the highest
- *       down, each to a value at or above its left neighbour, so at every
- *       moment the words rise; slots behind the hole are holes or
- *       unreachable until the one store that commits.
+ *   R3  A hole is cut by writing the boundary of the new slot behind it, then
+ *       lowering its own: boundaries rise from slot to slot at every moment,
+ *       each only ever falls, and lower ones fall first.  Both pieces are
+ *       holes; the new entry is stored last, and that store commits.
  *   R4  An entry is written after the boundary of its slot, and read between
  *       two readings of that boundary (leaf_read): as boundaries only fall, two
  *       equal readings mean that it stood still and the entry belonged to it.
@@ -125,8 +125,8 @@ _Static_assert(LEAF_SLOTS == 16 || LEAF_SLOTS == 4, "leaf_search: quarters of qu
 _Static_assert(INNER_SLOTS == 10 || INNER_SLOTS == 3, "inner_search: thirds and one more");
 
 /*
- * ACQUIRE: a boundary that was just lowered brings the words behind it (R3);
- * pairs with the release stores of leaf_append() in store.c.
+ * ACQUIRE: a boundary that was just lowered brings those before it and the one
+ * behind it (R3); pairs with leaf_cut_hole() in store.c.
  */
 #define LEAF_BELOW(i) \
 	(u32)((locked ? node->leaf.last[i] : atomic_load_acquire(&node->leaf.last[i])) < index)

@@ -251,28 +251,28 @@ static void leaf_replace(struct edit *edit)
 }
 
 /*
- * Cuts the leaf's last slot, a hole, in the order that R3 and R4 of node.h
- * ask for: the last store commits, what is stored before is unreachable or
- * says the same as before.
+ * Cuts the leaf's last hole in two before index `at`.  To readers nothing
+ * changes: they find a hole on both sides (R3 of node.h).  RELEASE: who finds
+ * the boundary lowered also finds the one behind it.
  */
+ALWAYS_INLINE void leaf_cut_hole(struct step *leaf, u32 slot, u64 at)
+{
+	atomic_store(&leaf->node->leaf.last[slot + 1], leaf->last);
+	atomic_store_release(&leaf->node->leaf.last[slot], at - 1);
+}
+
+/* The edit's range becomes a slot of its own; then one store fills it. */
 static void leaf_append(struct edit *edit)
 {
 	struct step *leaf = &edit->left->at[0];
-	u64 *last = &leaf->node->leaf.last[edit->from];
-	void **slot = &leaf->node->leaf.slot[edit->from];
+	u32 slot = edit->from;
 
 	edit_weigh_holes(edit);
-	if (edit->before) {
-		atomic_store(&last[edit->after ? 2 : 1], leaf->last);
-		if (edit->after)
-			atomic_store_release(&last[1], edit->last);
-		atomic_store_release(&slot[1], edit->entry);
-		atomic_store_release(&last[0], edit->first - 1);
-	} else {
-		atomic_store(&last[1], leaf->last);
-		atomic_store_release(&last[0], edit->last);
-		atomic_store_release(&slot[0], edit->entry);
-	}
+	if (edit->before)
+		leaf_cut_hole(leaf, slot++, edit->first);
+	if (edit->after)
+		leaf_cut_hole(leaf, slot, edit->last + 1);
+	atomic_store_release(&leaf->node->leaf.slot[slot], edit->entry);
 	tree_changed(edit->tree);
 	edit_leaf_gap(edit, leaf->node);
 }
