@@ -15,7 +15,7 @@
 #include "mm_world.h"
 #include "threads_run.h"
 
-enum { NR_CPUS = 3, NR_STEPS = 20000, AREA_PAGES = 6 };
+enum { NR_CPUS = 3, NR_STEPS = 8000, AREA_PAGES = 6 };
 
 struct cpu {
 	uint64_t random;
