@@ -13,8 +13,7 @@
  * fault saw the folio gone, or truncation's second look sees the entry.
  *
  * Fault-around: a read fault also maps the neighbours that are in the cache,
- * in an aligned window of fault_around_bytes, as far as VMA, table and file
- * reach.  Their accessed bits stay clear: nobody touched them.
+ * in a window of fault_around_bytes, as far as VMA, table and file reach.  Their accessed bits stay clear: nobody touched them.
  */
 #include "mm/pages.h"
 
@@ -120,32 +119,46 @@ static bool around_visit(struct folio *folio, u64 index, void *arg)
 	return true;
 }
 
+/*
+ * The window: from the aligned place below the fault, or where VMA or table
+ * begin above it, as many pages as it has, no further than VMA and table go.
+ */
+static struct around around_window(struct fault *fault, u64 window_bytes)
+{
+	const struct vma *vma = fault->vma;
+	u64 table_start = align_down(fault->addr, PMD_SIZE);
+	u64 start = u64_max(align_down(fault->addr, window_bytes),
+			    u64_max(vma->start, table_start));
+	u64 end = u64_min(start + window_bytes, u64_min(vma->end, table_start + PMD_SIZE));
+	struct around around = {
+		.fault = fault,
+		.first_index = vma_index(vma, start),
+		.last_index = vma_index(vma, end - 1),
+		.fault_index = vma_index(vma, fault->addr),
+	};
+
+	around.slots = fault->slot - (around.fault_index - around.first_index);
+	return around;
+}
+
 /* True when the page that faulted is mapped now. */
 static bool fault_around(struct fault *fault)
 {
-	const struct vma *vma = fault->vma;
-	u64 window = fault->mm->q->config.fault_around_bytes;
-	u64 start = u64_max(align_down(fault->addr, u64_max(window, PAGE_SIZE)), vma->start);
-	u64 end = u64_min(align_down(fault->addr, u64_max(window, PAGE_SIZE)) + window, vma->end);
-	struct around around = { .fault = fault };
+	u64 window_bytes = fault->mm->q->config.fault_around_bytes;
+	struct mapping *mapping = fault->vma->mapping;
+	struct around around;
 	bool mapped;
 
-	if (window <= PAGE_SIZE)
+	if (window_bytes <= PAGE_SIZE)
 		return false;
-	start = u64_max(start, align_down(fault->addr, PMD_SIZE));
-	end = u64_min(end, align_down(fault->addr, PMD_SIZE) + PMD_SIZE);
-	around.first_index = vma_index(vma, start);
-	around.last_index = vma_index(vma, end - 1);
-	around.fault_index = vma_index(vma, fault->addr);
-	around.slots = fault->slot - (around.fault_index - around.first_index);
-
+	around = around_window(fault, window_bytes);
 	table_lock(fault->table);
-	mapping_for_each_cached(vma->mapping, around.first_index, around.last_index,
-				around_visit, &around);
+	mapping_for_each_cached(mapping, around.first_index, around.last_index, around_visit,
+				&around);
 	mapped = !entry_is_none(entry_load(fault->slot));
 	table_unlock(fault->table);
 	if (around.nr_mapped != 0)
-		mm_rss_add(fault->mm, mapping_rss_kind(vma->mapping), around.nr_mapped);
+		mm_rss_add(fault->mm, mapping_rss_kind(mapping), around.nr_mapped);
 	return mapped;
 }
 

@@ -119,6 +119,34 @@ static void fault_around_maps_what_is_cached(void **state)
 	quire_file_put(file);
 }
 
+/* The window begins where the VMA does, above the aligned place, and is no
+ * shorter for it. */
+static void fault_around_window(void **state)
+{
+	struct quire_file *file;
+	uint64_t window;
+	uint8_t byte = 1;
+
+	(void)state;
+	world_end();
+	world_config_default();
+	window = QUIRE_TABLE_ENTRIES / 2 < 8 ? QUIRE_TABLE_ENTRIES / 2 : 8;
+	world_config.fault_around_bytes = (unsigned)(window * PAGE);
+	world_begin();
+	file = file_of(QUIRE_FILE_MEMORY);
+	assert_int_equal(quire_file_truncate(file, 2 * window * PAGE), 0);
+	for (uint64_t i = 0; i < window + 1; i++)
+		assert_int_equal(quire_file_write(file, i * PAGE, &byte, 1), 0);
+	map_in(mm, BASE + PAGE, 2 * window - 1, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, file,
+	       0);
+	assert_int_equal(get(mm, BASE + PAGE), 1);
+	for (uint64_t i = 0; i < window; i++)
+		assert_true(info(mm, BASE + (i + 1) * PAGE).present);
+	assert_false(info(mm, BASE + (window + 1) * PAGE).present);
+	assert_int_equal(stats(mm).rss_shmem_pages, window);
+	quire_file_put(file);
+}
+
 static void host_file_reads_and_is_told(void **state)
 {
 	struct quire_file *file = file_of(QUIRE_FILE_HOST);
@@ -311,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		world_test(memory_file_shared),
 		world_test(fault_around_maps_what_is_cached),
+		world_test(fault_around_window),
 		world_test(host_file_reads_and_is_told),
 		world_test(private_writes_stay_private),
 		world_test(beyond_the_end),
