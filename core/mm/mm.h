@@ -3,21 +3,22 @@
  * Address spaces: what the files of this room share.
  *
  * Flow.  A call comes in through api.c, takes the mmap lock, finds VMAs in the
- * tree, changes them (vma_*.c), and lets the page-table side (fault.c, zap.c,
+ * tree, changes them (change.h), and lets the page-table side (fault.c, zap.c,
  * protect.c, move.c, copy.c) do what follows for entries.  A fault comes in
  * through access.c and takes the mmap lock for reading.
  *
  * Lock key:  (C) constant  (A) atomic  (M) mmap_lock, write to change
  *
  * Invariants (mm_check asserts them all):
- *   1. VMAs in the tree do not overlap; each lies in [mmap_min, TASK_SIZE), is
- *      page aligned, and sits in the tree at exactly [start, end - 1].
+ *   1. VMAs in the tree do not overlap; each lies below TASK_SIZE, is page
+ *      aligned, and sits in the tree at exactly [start, end - 1].
  *   2. nr_vmas counts them; total_pages etc. are the sums over them.
  *   3. Every present entry lies in a VMA, maps a frame whose mapcount counts
  *      it (special entries aside), and is writable only if its VMA is.
  *   4. rss counters are the numbers of such entries by kind.
- *   5. Two neighbours that could be merged were, after mmap, munmap, mprotect,
- *      brk, mremap, mlock and madvise, as Linux merges.
+ * And one that no check can assert, because what keeps two VMAs apart may end
+ * later (a fork's chain, a stack that grows): where a call changes a range, it
+ * merges it with the neighbours it can be merged with, as Linux does (merge.c).
  */
 #ifndef MM_MM_H
 #define MM_MM_H
@@ -39,7 +40,7 @@ struct mm {
 	struct refcount users;    /* threads */
 	struct list link;         /* quire.mms_lock */
 	struct rwsem mmap_lock;   /* rank mmap */
-	struct maple_tree vmas;   /* (M); readers may use RCU */
+	struct maple_tree vmas;   /* (M) */
 	struct pgtable pt;
 	u32 nr_vmas;              /* (M) */
 	u32 default_lock_flags;   /* (M) VMA_LOCKED... for new VMAs (MCL_FUTURE) */
