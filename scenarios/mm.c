@@ -279,6 +279,42 @@ const struct scenario scenario_cow_threads = {
 	.finish = cow_threads_finish,
 };
 
+/* What one thread stored, another reads once it knows of the store. */
+static void cow_visible_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	if (body == 0) {
+		scenario_expect(put(w->mm, BASE, 20));
+		mach_store(&w->flag, 1u, MACH_RELEASE);
+		return;
+	}
+	scenario_expect(get(w->mm, BASE, &w->seen[0]));
+	if (mach_load(&w->flag, MACH_ACQUIRE))
+		scenario_expect(must_get(w->mm, BASE) == 20);
+	scenario_expect(put(w->mm, BASE + 1, 21));
+}
+
+static void cow_visible_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, BASE) == 20);
+	scenario_expect(must_get(w->mm, BASE + 1) == 21);
+	scenario_expect(must_get(w->children[0], BASE) == 1);
+	world_end(w);
+}
+
+const struct scenario scenario_cow_visible = {
+	.name = "cow-visible",
+	.shows = "a page is copied on one CPU's store while another CPU reads it",
+	.nr_bodies = 2,
+	.state_bytes = sizeof(struct world),
+	.setup = one_child_setup,
+	.body = cow_visible_body,
+	.finish = cow_visible_finish,
+};
+
 /* ---- moving against dropping -------------------------------------------------------------------- */
 
 static void mremap_zap_body(void *state, unsigned body)
@@ -309,6 +345,8 @@ static void mremap_zap_finish(void *state)
 
 	scenario_expect(byte == 0 || byte == 1 || byte == 4);
 	scenario_expect(!get(w->mm, BASE, &byte));
+	/* Its neighbours, and so the table, stayed where they were. */
+	scenario_expect(must_get(w->mm, BASE + PAGE) == 2);
 	world_end(w);
 }
 
@@ -317,7 +355,7 @@ const struct scenario scenario_mremap_zap = {
 	.shows = "a page is moved, dropped at its new place, and used at its old one",
 	.nr_bodies = 3,
 	.state_bytes = sizeof(struct world),
-	.setup = one_page_setup,
+	.setup = three_pages_setup,
 	.body = mremap_zap_body,
 	.finish = mremap_zap_finish,
 };
@@ -458,4 +496,46 @@ const struct scenario scenario_exit_fault = {
 	.setup = one_child_setup,
 	.body = exit_fault_body,
 	.finish = exit_fault_finish,
+};
+
+/* Whoever is last tears it down, on whatever CPU the other one used it. */
+static void exit_last_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	struct quire_mm *child = w->children[0];
+
+	if (body == 0)
+		scenario_expect(put(child, BASE, 3));
+	else
+		scenario_expect(must_get(child, BASE + 1) == 0);
+	quire_mm_put(child);
+}
+
+static int exit_last_setup(void *state)
+{
+	struct world *w = state;
+	int ret = one_child_setup(w);
+
+	if (!ret)
+		quire_mm_get(w->children[0]); /* one reference for each body */
+	return ret;
+}
+
+static void exit_last_finish(void *state)
+{
+	struct world *w = state;
+
+	w->children[0] = NULL;
+	scenario_expect(must_get(w->mm, BASE) == 1);
+	world_end(w);
+}
+
+const struct scenario scenario_exit_last = {
+	.name = "exit-last",
+	.shows = "two CPUs use an address space and leave it: the last one tears it down",
+	.nr_bodies = 2,
+	.state_bytes = sizeof(struct world),
+	.setup = exit_last_setup,
+	.body = exit_last_body,
+	.finish = exit_last_finish,
 };

@@ -150,9 +150,9 @@ static int run_each(struct explore_config *config, const struct scenario *scenar
 	memset(ret_sum, 0, sizeof(*ret_sum));
 	do {
 		ret = explore_run(config, &result);
+		add_up(ret_sum, &result);
 		if (ret)
 			return ret;
-		add_up(ret_sum, &result);
 		if (!scenario->fail_each || result.failure != EXPLORE_NONE || config->token)
 			return 0;
 		if (result.allocations > allocations)

@@ -23,6 +23,7 @@ struct world {
 	struct quire_mm *children[2];
 	int forked;         /* what fork returned */
 	uint8_t seen[4];    /* by each body */
+	uint32_t flag;      /* (A) */
 };
 
 static inline void world_name(struct world *w)

@@ -443,6 +443,8 @@ static int setup_and_run(const struct explore_config *config, struct explore_res
 	uint64_t start_ns;
 	int ret;
 
+	if (config->program.reset)
+		config->program.reset(config->program.context);
 	xp_sched_begin();
 	xp_sched_alone(setup_alone, config->program.context);
 	if (xp.failure.kind != EXPLORE_NONE) {
