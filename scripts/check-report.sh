@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 work=build/report-check
 mkdir -p "$work"
-build/release/cli/quire replay --report "$work/report.html" recordings/parallel-build.quire >"$work/replay.txt"
+build/release/cli/quire replay --report "$work/report.html" recordings/build.quire >"$work/replay.txt"
 if grep -qE '(src|href)="(https?:)?//' "$work/report.html"; then
 	echo "check-report: the report asks for something outside itself" >&2
 	exit 1

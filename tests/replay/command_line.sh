@@ -23,7 +23,7 @@ expect() {
 		grep -qF -- "$word" "$work/out" || { echo "no '$word' in the output of: $*"; sed 's/^/    /' "$work/out" | head -n 12; bad=1; }
 	done
 }
-good=$recordings/shell-pipeline.quire
+good=$recordings/pipeline.quire
 head -c 3000 "$good" >"$work/truncated"
 cp "$good" "$work/corrupt"
 printf 'XXXX' | dd of="$work/corrupt" bs=1 seek=2000 conv=notrunc 2>/dev/null

@@ -115,7 +115,7 @@ static void test_agrees_with_linux(void **state)
 static void test_decisions(void **state)
 {
 	(void)state;
-	agrees_whatever_is_decided(RECORDINGS "/shell-pipeline.quire");
+	agrees_whatever_is_decided(RECORDINGS "/pipeline.quire");
 }
 
 /* Too little memory: an error that says so, and nothing left behind. */
@@ -128,7 +128,7 @@ static void test_small_memory(void **state)
 	(void)state;
 	replay_options_default(&options);
 	options.config.memory_bytes = UINT64_C(4) << 20;
-	assert_true(replay_file(RECORDINGS "/parallel-build.quire", &options, &result, &error) < 0);
+	assert_true(replay_file(RECORDINGS "/build.quire", &options, &result, &error) < 0);
 	assert_true(strlen(error.message) > 0);
 	assert_false(result.complete);
 	assert_int_equal(result.leaks.nr_frames, 0);
