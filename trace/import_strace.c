@@ -230,7 +230,7 @@ static int add_thread(struct import *im, pid_t pid, const struct birth *birth, u
 {
 	/* A parent that had no line so far is not known: the child stands alone. */
 	uint32_t parent = birth ? find_thread(im, birth->parent) : TRACE_NONE;
-	uint32_t process;
+	uint32_t process = TRACE_NONE;
 	bool new_process;
 	int err;
 
