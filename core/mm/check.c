@@ -75,7 +75,7 @@ static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, u32 *mapco
 static void check_tables(struct mm *mm, u32 *mapcounts)
 {
 	u64 rss[NR_RSS] = { 0 };
-	struct span span;
+	struct span span = { 0 };
 
 	for (u64 at = 0; pgtable_next_span(&mm->pt, at, TASK_SIZE, &span); at = span.end) {
 		u64 nr = (span.end - span.addr) >> PAGE_SHIFT;

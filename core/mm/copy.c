@@ -14,20 +14,13 @@
  */
 #include "mm/pages.h"
 
-struct copy {
-	struct vma *dst, *src;
-	bool has_pinned;       /* the parent pinned pages at some time */
-	struct folio *spare;   /* for the child's copy of a pinned page */
-	s64 rss[NR_RSS];
-};
-
 enum copied { COPIED, NEEDS_PAGE };
 
 /* The child's own copy of a page that stays with the parent. */
 static enum copied copy_pinned(struct copy *copy, entry_t *dst_slot, struct frame *frame,
 			       u64 addr)
 {
-	struct quire *q = copy->dst->mm->q;
+	struct quire *q = copy->child->q;
 	struct folio *folio = copy->spare;
 
 	if (folio == NULL)
@@ -52,13 +45,13 @@ static enum copied copy_entry(struct copy *copy, entry_t *dst_slot, entry_t *src
 		entry_store(dst_slot, entry_without(e, QUIRE_ENTRY_ACCESSED));
 		return COPIED;
 	}
-	frame = entry_frame(copy->src->mm, e);
+	frame = entry_frame(copy->parent, e);
 	folio = frame_folio(frame);
 	/* The reference comes before the mapcount that it answers for. */
 	folio_get(folio);
 	if (likely(folio_is_anon(folio))) {
 		if (unlikely(rmap_dup_anon(frame, 1, copy->src, copy->has_pinned))) {
-			folio_put(&copy->dst->mm->q->phys, folio);
+			folio_put(&copy->child->q->phys, folio);
 			return copy_pinned(copy, dst_slot, frame, addr);
 		}
 		copy->rss[RSS_ANON]++;
@@ -74,8 +67,9 @@ static enum copied copy_entry(struct copy *copy, entry_t *dst_slot, entry_t *src
 
 /* Copies the slots from index i on; where it stopped for want of a page, or
  * the end. */
-static u32 copy_slots(struct copy *copy, entry_t *dst_slots, const struct span *span, u32 i)
+static u32 copy_slots(struct copy *copy, entry_t *dst_slots, u32 i)
 {
+	const struct span *span = &copy->span;
 	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
 
 	for (; i < nr; i++) {
@@ -90,51 +84,60 @@ static u32 copy_slots(struct copy *copy, entry_t *dst_slots, const struct span *
 	return i;
 }
 
-static int copy_span(struct copy *copy, const struct span *span)
+/* The child's slots for the span: neighbouring VMAs share a table. */
+static int ensure_dst(struct copy *copy, entry_t **ret_slots)
 {
-	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
-	struct mm *mm = copy->dst->mm;
-	struct table *dst_table;
+	struct pgtable *pt = &copy->child->pt;
+	u64 addr = copy->span.addr;
+
+	if (copy->table != NULL && copy->table->va == align_down(addr, PMD_SIZE)) {
+		*ret_slots = table_slots(pt, copy->table) + pgtable_index(addr, 0);
+		return 0;
+	}
+	return pgtable_ensure(pt, addr, 0, ret_slots, &copy->table);
+}
+
+static int copy_span(struct copy *copy)
+{
+	u32 nr = (u32)((copy->span.end - copy->span.addr) >> PAGE_SHIFT);
 	entry_t *dst_slots;
 	u32 i = 0;
-	int err = pgtable_ensure(&mm->pt, span->addr, 0, &dst_slots, &dst_table);
+	int err = ensure_dst(copy, &dst_slots);
 
 	while (!err) {
-		table_lock(dst_table);
-		table_lock(span->table);
-		i = copy_slots(copy, dst_slots, span, i);
-		table_unlock(span->table);
-		table_unlock(dst_table);
+		table_lock(copy->table);
+		table_lock(copy->span.table);
+		i = copy_slots(copy, dst_slots, i);
+		table_unlock(copy->span.table);
+		table_unlock(copy->table);
 		if (i == nr)
 			break;
-		copy->spare = anon_folio_alloc(mm->q, 0);
+		copy->spare = anon_folio_alloc(copy->child->q, 0);
 		if (copy->spare == NULL)
 			err = -QUIRE_ENOMEM;
 	}
 	return err;
 }
 
-int copy_page_range(struct vma *dst, struct vma *src)
+int copy_page_range(struct copy *copy, struct vma *dst, struct vma *src)
 {
-	struct copy copy = {
-		.dst = dst, .src = src, .has_pinned = atomic_load(&src->mm->has_pinned),
-	};
-	struct span span;
 	int err = 0;
 
-	if (src->anon_vma == NULL)
-		return 0;
-	for (u64 at = src->start; pgtable_next_span(&src->mm->pt, at, src->end, &span);
-	     at = span.end) {
-		err = copy_span(&copy, &span);
-		if (err)
-			break;
-	}
-	/* Asked for and then not needed: the page was unpinned meanwhile. */
-	if (copy.spare != NULL)
-		folio_put(&dst->mm->q->phys, copy.spare);
-	for (int kind = 0; kind < NR_RSS; kind++)
-		if (copy.rss[kind] != 0)
-			mm_rss_add(dst->mm, (enum rss_kind)kind, copy.rss[kind]);
+	copy->dst = dst;
+	copy->src = src;
+	for (u64 at = src->start;
+	     !err && pgtable_next_span(&copy->parent->pt, at, src->end, &copy->span);
+	     at = copy->span.end)
+		err = copy_span(copy);
 	return err;
+}
+
+void copy_end(struct copy *copy)
+{
+	/* Asked for and then not needed: the page was unpinned meanwhile. */
+	if (copy->spare != NULL)
+		folio_put(&copy->child->q->phys, copy->spare);
+	for (int kind = 0; kind < NR_RSS; kind++)
+		if (copy->rss[kind] != 0)
+			mm_rss_add(copy->child, (enum rss_kind)kind, copy->rss[kind]);
 }

@@ -37,6 +37,7 @@ struct fork {
 	struct maple_cursor cur;  /* where we are: the child's tree if duplicated */
 	struct maple_bulk bulk;
 	bool dup, bulk_store;
+	struct copy copy;
 	bool copied_entries;      /* the parent's TLBs must be flushed */
 	struct vma *not_done;     /* the parent's first VMA without a copy, or NULL */
 };
@@ -160,7 +161,7 @@ static int dup_vma(struct fork *fork, struct vma *src)
 	if (vma->anon_vma == NULL)
 		return 0;
 	fork->copied_entries = true;
-	return copy_page_range(vma, src);
+	return copy_page_range(&fork->copy, vma, src);
 }
 
 static int dup_vmas(struct fork *fork)
@@ -182,6 +183,7 @@ static int dup_vmas(struct fork *fork)
 			break;
 	}
 	tree_end(fork);
+	copy_end(&fork->copy);
 	return err;
 }
 
@@ -230,6 +232,10 @@ int mm_fork(struct mm *parent, struct mm **ret_child)
 		return -QUIRE_ENOMEM;
 	}
 	fork.child = child;
+	fork.copy = (struct copy){
+		.parent = parent, .child = child,
+		.has_pinned = atomic_load(&parent->has_pinned),
+	};
 	rwsem_write_lock(&child->mmap_lock);
 	copy_sums(child, parent);
 	err = tree_begin(&fork);

@@ -130,9 +130,7 @@ int mm_unshare_page(struct mm *mm, struct vma *vma, u64 addr,
  */
 int mm_populate_range(struct mm *mm, u64 start, u64 end, bool write) MUST_CHECK;
 
-/* zap.c.  Takes out every entry of [start, end) of the VMA into the gather. */
-void zap_vma_range(struct gather *gather, struct vma *vma, u64 start, u64 end);
-/* MADV_DONTNEED; mmap lock in any mode. */
+/* zap.c.  MADV_DONTNEED; mmap lock in any mode. */
 void zap_range_single(struct vma *vma, u64 start, u64 end);
 /* MADV_FREE of private anonymous memory. */
 void mark_lazyfree_range(struct vma *vma, u64 start, u64 end);
@@ -152,8 +150,6 @@ void change_protection(struct vma *vma, u64 start, u64 end);
 /* move.c: moves entries; both VMAs exist.  0 or -ENOMEM with all moved back. */
 int move_page_tables(struct vma *from, u64 from_addr, struct vma *to, u64 to_addr,
 		     u64 len_bytes) MUST_CHECK;
-/* copy.c: fork's copy of one VMA's entries.  0 or -ENOMEM (child partial). */
-int copy_page_range(struct vma *dst, struct vma *src) MUST_CHECK;
 
 /* gup.c: size of the objects of quire.pin_cache */
 u32 pin_object_bytes(void);

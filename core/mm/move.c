@@ -58,7 +58,7 @@ static void move_span(struct vma *vma, const struct span *span, entry_t *to,
 static int move_range(struct vma *vma, u64 from, u64 to, u64 len_bytes, u64 *ret_done)
 {
 	struct pgtable *pt = &vma->mm->pt;
-	struct span span;
+	struct span span = { 0 };
 	u64 at = from;
 
 	while (pgtable_next_span(pt, at, from + len_bytes, &span)) {

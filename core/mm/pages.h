@@ -107,6 +107,23 @@ int fault_write_protected(struct fault *fault) MUST_CHECK;
 /* The VMA gets an anon_vma: a neighbour's where they could be one VMA. */
 int fault_prepare_anon(struct fault *fault) MUST_CHECK;
 
+/* ---- copy.c ------------------------------------------------------------------- */
+
+/* One pass over the VMAs of a parent; zeroed but for what is said to be set. */
+struct copy {
+	struct mm *parent, *child; /* set */
+	bool has_pinned;       /* set: the parent pinned pages at some time */
+	struct vma *dst, *src;
+	struct folio *spare;   /* for the child's copy of a pinned page */
+	s64 rss[NR_RSS];       /* pages the child maps now */
+	struct span span;      /* the parent's slots */
+	struct table *table;   /* the child's */
+};
+
+/* Fork's copy of one VMA's entries.  0 or -ENOMEM (child partial). */
+int copy_page_range(struct copy *copy, struct vma *dst, struct vma *src) MUST_CHECK;
+void copy_end(struct copy *copy);
+
 /* ---- zap.c -------------------------------------------------------------------- */
 
 /* unmap_vmas with the gather's full_mm: from the exit of the last user. */

@@ -68,7 +68,7 @@ void change_protection(struct vma *vma, u64 start, u64 end)
 		.notice = !vma_is_anonymous(vma) && vma_wants_write_notice(vma),
 	};
 	u64 flush_start = UINT64_MAX, flush_end = 0;
-	struct span span;
+	struct span span = { 0 };
 
 	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &span); at = span.end) {
 		u32 nr = (u32)((span.end - span.addr) >> PAGE_SHIFT);

@@ -19,21 +19,20 @@ void zap_remove_rmap(struct phys *phys, struct frame *frame, u32 nr, void *vma)
 	rmap_remove(phys, frame, nr, vma);
 }
 
-/* What one table's worth of zapping adds up to. */
+/* One pass over VMAs of one address space. */
 struct zap {
 	struct gather *gather;
 	struct vma *vma;
 	bool keep_anon;   /* truncation leaves private copies */
 	s64 rss[NR_RSS];  /* pages taken */
+	struct span span; /* where it is: neighbours share tables */
 };
 
-static void zap_account(struct zap *zap)
+static void zap_account(struct zap *zap, struct mm *mm)
 {
-	for (int kind = 0; kind < NR_RSS; kind++) {
+	for (int kind = 0; kind < NR_RSS; kind++)
 		if (zap->rss[kind] != 0)
-			mm_rss_add(zap->vma->mm, (enum rss_kind)kind, -zap->rss[kind]);
-		zap->rss[kind] = 0;
-	}
+			mm_rss_add(mm, (enum rss_kind)kind, -zap->rss[kind]);
 }
 
 /* How many entries from slots[0] map the pages of one folio in order. */
@@ -81,8 +80,9 @@ static NOINLINE bool zap_file_pages(struct zap *zap, struct folio *folio, struct
  * Zaps the slots of a span from index i on; the index where it stopped, which
  * is short of the end when the gather is full.  Table lock held.
  */
-static u32 zap_slots(struct zap *zap, const struct span *span, u32 i)
+static u32 zap_slots(struct zap *zap, u32 i)
 {
+	const struct span *span = &zap->span;
 	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
 	struct phys *phys = zap->gather->pt->phys;
 	entry_t *slots = span->slots;
@@ -126,45 +126,46 @@ static u32 zap_slots(struct zap *zap, const struct span *span, u32 i)
 	return i;
 }
 
-static void zap_span(struct zap *zap, const struct span *span)
+static void zap_span(struct zap *zap)
 {
+	struct span *span = &zap->span;
 	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
 
 	check(span->level == 0);
 	for (u32 i = 0; i < nr;) {
 		table_lock(span->table);
-		i = zap_slots(zap, span, i);
+		i = zap_slots(zap, i);
 		gather_flush_rmap(zap->gather, zap->vma);
 		table_unlock(span->table);
 		if (i < nr)
 			gather_flush(zap->gather);
 	}
-	zap_account(zap);
 }
 
-static void zap_range(struct zap *zap, u64 start, u64 end)
+static void zap_range(struct zap *zap, struct vma *vma, u64 start, u64 end)
 {
-	struct span span;
-
-	for (u64 at = start; pgtable_next_span(&zap->vma->mm->pt, at, end, &span); at = span.end)
-		zap_span(zap, &span);
+	zap->vma = vma;
+	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &zap->span);
+	     at = zap->span.end)
+		zap_span(zap);
 }
 
-void zap_vma_range(struct gather *gather, struct vma *vma, u64 start, u64 end)
+/* A gather and a pass of their own for one range of one VMA. */
+static void zap_alone(struct vma *vma, u64 start, u64 end, bool keep_anon)
 {
-	struct zap zap = { .gather = gather, .vma = vma };
+	struct gather gather;
+	struct zap zap = { .gather = &gather, .keep_anon = keep_anon };
 
-	zap_range(&zap, start, end);
+	mm_note_peak_rss(vma->mm);
+	gather_begin(&gather, &vma->mm->pt, zap_remove_rmap, false);
+	zap_range(&zap, vma, start, end);
+	zap_account(&zap, vma->mm);
+	gather_end(&gather);
 }
 
 void zap_range_single(struct vma *vma, u64 start, u64 end)
 {
-	struct gather gather;
-
-	mm_note_peak_rss(vma->mm);
-	gather_begin(&gather, &vma->mm->pt, zap_remove_rmap, false);
-	zap_vma_range(&gather, vma, start, end);
-	gather_end(&gather);
+	zap_alone(vma, start, end, false);
 }
 
 /* ---- unmapping VMAs ------------------------------------------------------------ */
@@ -204,11 +205,13 @@ static void unmap_detached(struct mm *mm, struct vma *first, u64 floor, u64 ceil
 			   bool full_mm)
 {
 	struct gather gather;
+	struct zap zap = { .gather = &gather };
 
 	mm_note_peak_rss(mm);
 	gather_begin(&gather, &mm->pt, zap_remove_rmap, full_mm);
 	for (struct vma *vma = first; vma != NULL; vma = vma->next_detached)
-		zap_vma_range(&gather, vma, vma->start, vma->end);
+		zap_range(&zap, vma, vma->start, vma->end);
+	zap_account(&zap, mm);
 	unlink_and_free_tables(mm, &gather, first, floor, ceiling);
 	gather_end(&gather);
 }
@@ -236,15 +239,9 @@ void mm_unmap_mapping(struct mapping *mapping, u64 first_index, u64 last_index,
 		struct vma *vma = container_of(node, struct vma, i_mmap);
 		u64 first = u64_max(first_index, vma->pgoff);
 		u64 last = u64_min(last_index, vma->pgoff + vma_nr_pages(vma) - 1);
-		struct gather gather;
-		struct zap zap = {
-			.gather = &gather, .vma = vma, .keep_anon = !even_private_copies,
-		};
 
-		mm_note_peak_rss(vma->mm);
-		gather_begin(&gather, &vma->mm->pt, zap_remove_rmap, false);
-		zap_range(&zap, vma_address(vma, first), vma_address(vma, last) + PAGE_SIZE);
-		gather_end(&gather);
+		zap_alone(vma, vma_address(vma, first), vma_address(vma, last) + PAGE_SIZE,
+			  !even_private_copies);
 	}
 	rwsem_read_unlock(&mapping->i_mmap.lock);
 }
@@ -273,7 +270,7 @@ static bool mark_lazyfree(struct mm *mm, entry_t *slot)
 
 void mark_lazyfree_range(struct vma *vma, u64 start, u64 end)
 {
-	struct span span;
+	struct span span = { 0 };
 	bool flush = false;
 
 	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &span); at = span.end) {

@@ -182,7 +182,7 @@ static bool skip_empty(const struct pgtable *pt, const struct table *table,
 	return false;
 }
 
-bool pgtable_next_span(const struct pgtable *pt, u64 addr, u64 end, struct span *ret_span)
+bool pgtable_walk_span(const struct pgtable *pt, u64 addr, u64 end, struct span *span)
 {
 	struct table *table = pt->root;
 	unsigned level = ROOT_LEVEL;
@@ -198,7 +198,7 @@ bool pgtable_next_span(const struct pgtable *pt, u64 addr, u64 end, struct span 
 		if (unlikely(entry_is_leaf(e))) {
 			u64 leaf_end = next_boundary(addr, level);
 
-			*ret_span = (struct span){
+			*span = (struct span){
 				.addr = addr, .end = u64_min(end, leaf_end),
 				.slots = table_slots(pt, table) + pgtable_index(addr, level),
 				.table = table, .level = level,
@@ -208,7 +208,7 @@ bool pgtable_next_span(const struct pgtable *pt, u64 addr, u64 end, struct span 
 		table = entry_table(pt, e);
 		if (--level > 0)
 			continue;
-		*ret_span = (struct span){
+		*span = (struct span){
 			.addr = addr, .end = u64_min(end, next_boundary(addr, 1)),
 			.slots = table_slots(pt, table) + pgtable_index(addr, 0),
 			.table = table, .level = 0,

@@ -99,11 +99,35 @@ struct span {
 	unsigned level;
 };
 
+/* By walking down from the root. */
+bool pgtable_walk_span(const struct pgtable *pt, u64 addr, u64 end, struct span *span);
+
+/* True when the level 0 table of `span` is also that of addr. */
+static inline bool span_has_table_for(const struct span *span, u64 addr)
+{
+	return span->table != NULL && span->level == 0 &&
+	       align_down(addr, PMD_SIZE) == span->table->va;
+}
+
 /*
  * The next run in [addr, end) that has a table; false when there is none.
+ *     struct span s = { 0 };
  *     for (u64 a = start; pgtable_next_span(pt, a, end, &s); a = s.end)
+ * What *span found last is looked at first: going on with the same span over
+ * neighbouring ranges spares the walk.  No table may go away meanwhile.
  */
-bool pgtable_next_span(const struct pgtable *pt, u64 addr, u64 end, struct span *ret_span);
+static inline bool pgtable_next_span(const struct pgtable *pt, u64 addr, u64 end,
+				     struct span *span)
+{
+	if (addr >= end)
+		return false;
+	if (!span_has_table_for(span, addr))
+		return pgtable_walk_span(pt, addr, end, span);
+	span->addr = addr;
+	span->end = u64_min(end, span->table->va + PMD_SIZE);
+	span->slots = table_slots(pt, span->table) + pgtable_index(addr, 0);
+	return true;
+}
 
 static inline void table_lock(struct table *table) ACQUIRES(table->lock)
 {

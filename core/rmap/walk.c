@@ -123,7 +123,7 @@ static bool clean_visit(struct folio *folio, struct vma *vma, u64 addr, void *ar
 {
 	u64 nr_pages = folio->index + folio_nr_pages(folio) - vma_index(vma, addr);
 	u64 end = u64_min(addr + (nr_pages << PAGE_SHIFT), vma->end);
-	struct span span;
+	struct span span = { 0 };
 
 	/* A private mapping has no entry that could write to the file's folio. */
 	if (!(vma->flags & VMA_SHARED))

@@ -125,13 +125,11 @@ void gather_unlink_tables(struct gather *gather, u64 addr, u64 end, u64 floor, u
 		gather_note_range(gather, addr, end);
 }
 
-void gather_flush_rmap(struct gather *gather, void *vma)
+void gather_flush_delayed(struct gather *gather, void *vma)
 {
 	struct gather_batch *batch = gather->delayed;
 	u32 i = gather->delayed_from;
 
-	if (likely(batch == NULL))
-		return;
 	flush_tlb(gather);
 	for (; batch != NULL; batch = batch->next, i = 0) {
 		for (; i < batch->nr; i++) {

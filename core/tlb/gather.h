@@ -80,7 +80,13 @@ void gather_unlink_tables(struct gather *gather, u64 addr, u64 end, u64 floor, u
  * With delayed items: flushes the TLB and removes their rmap.  Called with the
  * table lock still held under which the entries were taken.
  */
-void gather_flush_rmap(struct gather *gather, void *vma);
+void gather_flush_delayed(struct gather *gather, void *vma);
+static inline void gather_flush_rmap(struct gather *gather, void *vma)
+{
+	if (unlikely(gather->delayed != NULL))
+		gather_flush_delayed(gather, vma);
+}
+
 /* Flushes the TLB, frees what was collected, goes on empty.  No locks held
  * but the mmap lock. */
 void gather_flush(struct gather *gather);

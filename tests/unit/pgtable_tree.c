@@ -116,7 +116,7 @@ static void spans_cover_what_exists(void **state)
 	u64 seed = 7, addr, nr_spans = 0, last_end = 0;
 	u64 addrs[NR_ADDRS];
 	struct table *table;
-	struct span span;
+	struct span span = { 0 };
 	entry_t *slot;
 
 	(void)state;
@@ -141,6 +141,7 @@ static void spans_cover_what_exists(void **state)
 	}
 	assert_int_equal(nr_spans, tables_below(addrs, NR_ADDRS, 1));
 	free_tables(0, TASK_SIZE, 0, 0);
+	span = (struct span){ 0 };
 	assert_false(pgtable_next_span(&pt, 0, TASK_SIZE, &span));
 }
 
