@@ -91,7 +91,7 @@ static void print_failure(const struct explore_result *result, uint64_t fail_nth
 static void print_summary(const struct scenario *scenario, const struct explore_result *r,
 			  bool as_expected)
 {
-	double seconds = (double)r->wall_ns / 1e9;
+	double seconds = (double)r->cpu_ns / 1e9;
 
 	printf("%-24s %-4s %s", scenario->name, as_expected ? "ok" : "NOT",
 	       explore_failure_name(r->failure));
@@ -131,7 +131,7 @@ static void add_up(struct explore_result *sum, const struct explore_result *more
 	*sum = *more;
 	sum->executions += before.executions;
 	sum->steps += before.steps;
-	sum->wall_ns += before.wall_ns;
+	sum->cpu_ns += before.cpu_ns;
 	if (sum->failed_at_execution)
 		sum->failed_at_execution += before.executions;
 }

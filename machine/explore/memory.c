@@ -343,27 +343,38 @@ static bool is_freed_already(const uint8_t *shadow, size_t granules, size_t left
 	return granules == left || shadow[granules] != XP_FREED;
 }
 
-static void check_free(const char *mem, size_t bytes)
+static _Noreturn void bad_free(enum explore_failure kind, const char *mem, const char *how,
+			       const char *detail)
 {
-	size_t offset = (size_t)(mem - xp.arena);
 	char name[96];
 
 	xp_name_address(name, sizeof(name), mem);
+	xp_fail(kind, "%s: cpu%u frees %s%s", how, xp.current->index, name, detail);
+}
+
+static void check_free(const char *mem, size_t bytes)
+{
+	size_t offset = (size_t)(mem - xp.arena);
+	char detail[64];
+
 	if (is_freed_already(xp.shadow + offset / 8, (bytes + 7) / 8,
 			     (xp.arena_bytes - offset) / 8))
-		xp_fail(EXPLORE_DOUBLE_FREE, "double free: cpu%u frees %s (%zu bytes) again",
-			xp.current->index, name, bytes);
+		bad_free(EXPLORE_DOUBLE_FREE, mem, "double free", " again");
 	if (xp.rcu_first && xp_rcu_queued_in(mem, bytes))
-		xp_fail(EXPLORE_USE_AFTER_FREE,
-			"cpu%u frees %s while an RCU callback is queued in it",
-			xp.current->index, name);
-	for (unsigned i = 0; i <= xp.nr_cpus; i++)
-		for (unsigned h = 0; h < xp.actors[i].nr_held; h++)
-			if ((uint64_t)((const volatile char *)xp.actors[i].held[h].lock -
-				       mem) < bytes)
-				xp_fail(EXPLORE_LOCK_MISUSE,
-					"cpu%u frees %s, in which cpu%u holds a lock",
-					xp.current->index, name, i);
+		bad_free(EXPLORE_USE_AFTER_FREE, mem, "use after free",
+			 ", in which an RCU callback is queued");
+	for (unsigned i = 0; i <= xp.nr_cpus; i++) {
+		const struct xp_actor *actor = &xp.actors[i];
+
+		for (unsigned h = 0; h < actor->nr_held; h++) {
+			const volatile char *lock = actor->held[h].lock;
+
+			if ((uint64_t)(lock - mem) >= bytes)
+				continue;
+			snprintf(detail, sizeof(detail), ", in which cpu%u holds a lock", i);
+			bad_free(EXPLORE_LOCK_MISUSE, mem, "a held lock", detail);
+		}
+	}
 }
 
 static void note_frames(char *mem, size_t bytes, const void *site)
@@ -415,8 +426,7 @@ bool mach_note_free(void *mem, size_t bytes)
 		return false;
 	}
 	shadow = xp.shadow + ((char *)mem - xp.arena) / 8;
-	if (shadow[0] == XP_FREED_FIRST || xp.rcu_first || xp.scheduling)
-		check_free(mem, bytes);
+	check_free(mem, bytes);
 	memset(mem, XP_POISON, bytes);
 	memset(shadow, XP_FREED, (bytes + 7) / 8);
 	shadow[0] = XP_FREED_FIRST;

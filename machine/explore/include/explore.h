@@ -87,7 +87,7 @@ struct explore_result {
 	uint64_t steps;           /* of all executions */
 	uint64_t max_steps_seen;  /* of one execution */
 	uint64_t allocations;     /* mach_should_fail() calls of the last run */
-	uint64_t wall_ns;         /* of the runs, without setup */
+	uint64_t cpu_ns;          /* of the runs, without setup */
 	uint64_t run_hash;        /* of the last run */
 	unsigned nr_outcomes;     /* more than EXPLORE_MAX_OUTCOMES: the rest is lost */
 	uint64_t outcomes[EXPLORE_MAX_OUTCOMES];
