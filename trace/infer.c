@@ -49,13 +49,24 @@ struct model {
 
 /* ---- the set of touched pages ---- */
 
+/* In a slot, beside the page: came from the parent, not written since. */
+#define INHERITED (UINT64_C(1) << 63)
+
 static size_t page_slot(const uint64_t *table, size_t capacity, uint64_t key)
 {
-	size_t at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (capacity - 1);
+	size_t at;
 
-	while (table[at] && table[at] != key)
+	key &= ~INHERITED;
+	at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (capacity - 1);
+	while (table[at] && (table[at] & ~INHERITED) != key)
 		at = (at + 1) & (capacity - 1);
 	return at;
+}
+
+static bool pages_inherited(const struct space *s, uint64_t page)
+{
+	return s->pages_capacity &&
+		s->page[page_slot(s->page, s->pages_capacity, page + 1)] & INHERITED;
 }
 
 static bool pages_find(const struct space *s, uint64_t page)
@@ -64,7 +75,7 @@ static bool pages_find(const struct space *s, uint64_t page)
 		s->page[page_slot(s->page, s->pages_capacity, page + 1)];
 }
 
-/* Puts the pages for which keep() is true into a table of capacity. */
+/* Puts the pages outside [cut_start, cut_end) into a table of capacity. */
 static void pages_rebuild(struct space *s, size_t capacity, uint64_t cut_start, uint64_t cut_end)
 {
 	uint64_t *table = calloc(capacity, sizeof(*table));
@@ -75,7 +86,9 @@ static void pages_rebuild(struct space *s, size_t capacity, uint64_t cut_start, 
 	for (size_t i = 0; i < s->pages_capacity; i++) {
 		uint64_t key = s->page[i];
 
-		if (!key || (key - 1 >= cut_start && key - 1 < cut_end))
+		uint64_t page = (key & ~INHERITED) - 1;
+
+		if (!key || (page >= cut_start && page < cut_end))
 			continue;
 		table[page_slot(table, capacity, key)] = key;
 		nr++;
@@ -86,7 +99,7 @@ static void pages_rebuild(struct space *s, size_t capacity, uint64_t cut_start, 
 	s->nr_pages = nr;
 }
 
-static void pages_insert(struct space *s, uint64_t page)
+static void pages_insert(struct space *s, uint64_t page, uint64_t inherited)
 {
 	size_t at;
 
@@ -96,7 +109,7 @@ static void pages_insert(struct space *s, uint64_t page)
 		return; /* no memory: the model forgets a page, its word is a guess */
 	at = page_slot(s->page, s->pages_capacity, page + 1);
 	s->nr_pages += !s->page[at];
-	s->page[at] = page + 1;
+	s->page[at] = (page + 1) | inherited;
 }
 
 /* Removes one page and closes the gap in its chain. */
@@ -271,7 +284,7 @@ static void do_mremap(const struct model *m, struct space *s, const struct trace
 		unmap(m, s, to, call->new_len);
 		for (uint64_t i = 0; i < pages; i++)
 			if (pages_find(s, from_page + i))
-				pages_insert(s, to_page + i);
+				pages_insert(s, to_page + i, 0);
 		if (!(call->flags & MREMAP_DONTUNMAP))
 			unmap(m, s, call->addr, call->len);
 	} else if (call->new_len < call->len) {
@@ -355,7 +368,7 @@ static void do_fork(struct model *m, struct space *child, const struct space *pa
 	for (size_t i = 0; i < parent->nr_areas; i++)
 		areas_insert(child, i, parent->area[i]);
 	for (size_t i = 0; i < parent->pages_capacity; i++) {
-		uint64_t page = parent->page[i] - 1;
+		uint64_t page = (parent->page[i] & ~INHERITED) - 1;
 		const struct area *area;
 
 		if (!parent->page[i])
@@ -363,7 +376,7 @@ static void do_fork(struct model *m, struct space *child, const struct space *pa
 		area = area_of(parent, page * m->page_bytes);
 		if (!area || (!(area->flags & TRACE_MAP_SHARED) &&
 			      (!area->file || area->flags & TRACE_MAP_WRITE)))
-			pages_insert(child, page);
+			pages_insert(child, page, INHERITED);
 	}
 	child->brk = parent->brk;
 	child->alive = true;
@@ -440,7 +453,7 @@ uint32_t model_touch(struct model *m, uint32_t mm, uint64_t addr, uint32_t known
 		;
 	else if (!area || area->flags & TRACE_MAP_WRITE)
 		flags |= TRACE_TOUCH_WRITE; /* no area: the stack grows */
-	pages_insert(s, page);
+	pages_insert(s, page, 0);
 	return flags;
 }
 
@@ -452,7 +465,15 @@ uint32_t model_seen(struct model *m, uint32_t mm, uint64_t seen, bool files_too)
 	uint64_t page = seen / m->page_bytes;
 	uint32_t flags = TRACE_TOUCH_SWEEP;
 
-	if (!s || pages_find(s, page))
+	if (!s)
+		return 0;
+	/* After fork a page of the child's own is one that it wrote: mostly, for
+	 * it is also so where the parent wrote or went away. */
+	if (pages_inherited(s, page) && seen & SEEN_ANON && seen & SEEN_EXCLUSIVE && files_too) {
+		pages_insert(s, page, 0);
+		return flags | TRACE_TOUCH_WRITE | TRACE_TOUCH_PRESENT;
+	}
+	if (pages_find(s, page))
 		return 0;
 	if (seen & SEEN_ANON || (seen & SEEN_SHARED && seen & SEEN_WRITABLE)) {
 		/* A shared page may have come in beside another. */
@@ -465,13 +486,13 @@ uint32_t model_seen(struct model *m, uint32_t mm, uint64_t seen, bool files_too)
 		/* One read brought the whole window in. */
 		for (uint64_t i = page & ~(uint64_t)(AROUND - 1); i < page; i++)
 			if (pages_find(s, i)) {
-				pages_insert(s, page);
+				pages_insert(s, page, 0);
 				return 0;
 			}
 		if (seen & SEEN_EXEC)
 			flags |= TRACE_TOUCH_EXEC;
 	}
-	pages_insert(s, page);
+	pages_insert(s, page, 0);
 	return flags;
 }
 

@@ -120,7 +120,8 @@ void observe_pages(struct tracer *t, struct tracee *tracee, uint64_t start, uint
 		return;
 	if (procfs_read_maps(tracee->tid, &maps) == 0) {
 		files_of_maps(t->files, &maps);
-		procfs_read_pages(tracee->tid, &maps, start, end, &item->pages);
+		procfs_read_pages(tracee->tid, &maps, start, end,
+			t->source == TRACE_SOURCE_PAGEMAP, &item->pages);
 		maps_buffer_fini(&maps);
 	}
 	item->mm = tracee->proc->space->index;
@@ -277,7 +278,7 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	procfs_read_numbers(tracee->tid, &numbers);
 	if (procfs_read_maps(tracee->tid, &item->maps) == 0) {
 		files_of_maps(t->files, &item->maps);
-		procfs_read_pages(tracee->tid, &item->maps, 0, UINT64_MAX, &item->pages);
+		procfs_read_pages(tracee->tid, &item->maps, 0, UINT64_MAX, false, &item->pages);
 		keep_anonymous(&item->pages);
 	}
 	item->text[0] = procfs_read_link(tracee->tid, "exe");

@@ -31,7 +31,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The most to ask for, and the least that an ordinary user gets everywhere. */
+/* The most to ask for, on all CPUs and on one; and the least that an ordinary
+ * user gets everywhere. */
+#define RINGS_MAX_BYTES (128u << 20)
 #define RING_MAX_BYTES (8u << 20)
 #define RING_MIN_BYTES (64u << 10)
 
@@ -151,11 +153,11 @@ static void close_ring(struct ring *r)
 }
 
 /* As large as we may. */
-static bool map_ring(struct ring *r)
+static bool map_ring(struct ring *r, size_t most)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	for (size_t size = RING_MAX_BYTES; size >= RING_MIN_BYTES; size /= 2) {
+	for (size_t size = most; size >= RING_MIN_BYTES; size /= 2) {
 		void *at = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd[0], 0);
 
 		if (at == MAP_FAILED)
@@ -168,10 +170,11 @@ static bool map_ring(struct ring *r)
 	return false;
 }
 
-static bool open_ring(struct ring *r, pid_t pid, int cpu, enum trace_source source,
-	const uint64_t id[2])
+static bool open_ring(struct ring *r, pid_t pid, int cpu, unsigned int nr_cpus,
+	enum trace_source source, const uint64_t id[2])
 {
 	struct perf_event_attr attr = base_attr();
+	size_t most = RING_MAX_BYTES;
 	int err;
 
 	*r = (struct ring){ .fd = { -1, -1 } };
@@ -187,7 +190,9 @@ static bool open_ring(struct ring *r, pid_t pid, int cpu, enum trace_source sour
 		attr.exclude_kernel = source == TRACE_SOURCE_PERF_USER;
 	}
 	r->fd[0] = open_event(&attr, pid, cpu);
-	if (r->fd[0] < 0 || !map_ring(r))
+	while (most > RING_MIN_BYTES && most * nr_cpus > RINGS_MAX_BYTES)
+		most /= 2;
+	if (r->fd[0] < 0 || !map_ring(r, most))
 		goto fail;
 	if (source == TRACE_SOURCE_TRACEPOINT) {
 		attr.config = id[1];
@@ -212,7 +217,8 @@ static bool open_rings(struct drain *d, pid_t pid, enum trace_source source)
 		return false;
 	/* A CPU that is switched off has no events (ENODEV) and needs none. */
 	for (i = 0; i < d->nr_rings; i++)
-		if (!open_ring(&d->ring[i], pid, (int)i, source, id) && errno != ENODEV)
+		if (!open_ring(&d->ring[i], pid, (int)i, d->nr_rings, source, id) &&
+		    errno != ENODEV)
 			break;
 	if (i == d->nr_rings) {
 		d->source = source;

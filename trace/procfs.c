@@ -338,13 +338,16 @@ static int read_entries(int fd, uint64_t about, uint64_t start, uint64_t end,
 		if (got < 8)
 			break;
 		for (size_t i = 0; i < (size_t)got / 8 && !err; i++) {
-			/* 63 present, 62 swapped, 61 a page of a file or shared */
+			/* 63 present, 62 swapped, 61 a page of a file or shared,
+			 * 56 mapped by this process alone */
 			bool mapped = entry[i] >> 62 != 0;
 			bool anon = !(entry[i] >> 61 & 1);
+			bool exclusive = entry[i] >> 56 & 1;
 
 			if (mapped)
 				err = add_page(out, (start + i * page_bytes) | about |
-					(anon ? SEEN_ANON : 0u));
+					(anon ? SEEN_ANON : 0u) |
+					(exclusive ? SEEN_EXCLUSIVE : 0u));
 		}
 		start += (uint64_t)got / 8 * page_bytes;
 	}
@@ -360,8 +363,10 @@ static uint64_t about_map(const struct trace_map *map)
 }
 
 int procfs_read_pages(pid_t tid, const struct maps_buffer *maps, uint64_t start, uint64_t end,
-	struct seen_pages *out)
+	bool want_exclusive, struct seen_pages *out)
 {
+	/* Entry by entry is slow where there is much that is not mapped. */
+	const uint64_t by_entry_bytes = UINT64_C(256) << 20;
 	int fd = open_proc(tid, "pagemap");
 	int err = 0;
 
@@ -377,7 +382,9 @@ int procfs_read_pages(pid_t tid, const struct maps_buffer *maps, uint64_t start,
 			continue;
 		if (from >= to)
 			continue;
-		err = scan_pages(fd, about_map(map), from, to, out);
+		err = 1;
+		if (!want_exclusive || to - from > by_entry_bytes)
+			err = scan_pages(fd, about_map(map), from, to, out);
 		if (err > 0)
 			err = read_entries(fd, about_map(map), from, to, out);
 	}

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -50,6 +51,41 @@ static void read_thp(char *word, size_t size)
 	snprintf(word, size, "%s", open + 1);
 }
 
+/*
+ * How much a read fault maps around it.  The setting is under debugfs, which
+ * few may read; so look: of a cached file one page is touched, and those that
+ * came with it are counted in pagemap.
+ */
+static uint64_t measure_fault_around(void)
+{
+	enum { PAGES = 512 };
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t around = TRACE_UNKNOWN;
+	struct seen_pages seen = { 0 };
+	struct trace_map map = { .flags = TRACE_MAP_READ | TRACE_MAP_SHARED, .name = "" };
+	struct maps_buffer maps = { .map = &map, .nr = 1 };
+	int fd = memfd_create("fault-around", MFD_CLOEXEC);
+	char *fill = calloc(PAGES, page);
+	volatile const char *at = MAP_FAILED;
+
+	if (fd >= 0 && fill && write(fd, fill, PAGES * page) == (ssize_t)(PAGES * page))
+		at = mmap(NULL, PAGES * page, PROT_READ, MAP_SHARED, fd, 0);
+	if (at != MAP_FAILED) {
+		(void)at[PAGES / 2 * page];
+		map.start = (uint64_t)(uintptr_t)at;
+		map.end = map.start + PAGES * page;
+		if (procfs_read_pages(getpid(), &maps, map.start, map.end, false, &seen) == 0 &&
+		    seen.nr)
+			around = seen.nr * page;
+		munmap((void *)(uintptr_t)at, PAGES * page);
+	}
+	free(seen.page);
+	free(fill);
+	if (fd >= 0)
+		close(fd);
+	return around;
+}
+
 static char *join(char **argv)
 {
 	size_t len = 1;
@@ -73,8 +109,7 @@ static struct trace_writer *open_writer(const char *output, enum trace_source so
 	struct trace_header header = {
 		.source = source,
 		.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
-		.fault_around_bytes = read_number("/sys/kernel/debug/fault_around_bytes",
-			TRACE_UNKNOWN),
+		.fault_around_bytes = measure_fault_around(),
 		.thp_bytes = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size",
 			TRACE_UNKNOWN),
 		.nr_cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),

@@ -56,6 +56,7 @@ enum {
 	SEEN_EXEC = 4,
 	SEEN_SHARED = 8,
 	SEEN_FILE = 16,
+	SEEN_EXCLUSIVE = 32, /* no other process maps it; not always known */
 };
 
 struct seen_pages {
@@ -63,9 +64,10 @@ struct seen_pages {
 	size_t nr, capacity;
 };
 
-/* Adds the pages present in [start, end). */
+/* Adds the pages present in [start, end).  want_exclusive: tell that too,
+ * where it does not take too long. */
 int procfs_read_pages(pid_t tid, const struct maps_buffer *maps, uint64_t start, uint64_t end,
-	struct seen_pages *out);
+	bool want_exclusive, struct seen_pages *out);
 
 /* ---- merge.c: one stream out of two ---- */
 

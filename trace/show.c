@@ -292,6 +292,15 @@ static void show_header(FILE *out, const struct trace_header *h)
 		h->mmap_min_addr);
 }
 
+/* A number of a column, or "-". */
+static const char *column(char text[24], uint64_t value)
+{
+	if (value == TRACE_UNKNOWN)
+		return "-";
+	snprintf(text, 24, "%" PRIu64, value);
+	return text;
+}
+
 static void show_summary(FILE *out, const struct summary *s)
 {
 	fprintf(out, "%" PRIu64 " events: %" PRIu64 " touches, %" PRIu64 " calls, %u processes",
@@ -303,16 +312,16 @@ static void show_summary(FILE *out, const struct summary *s)
 		"program");
 	for (uint32_t i = 0; i < s->nr; i++) {
 		const struct process_summary *p = &s->process[i];
-		char end[16] = "-";
+		char end[16] = "-", minor[24], major[24];
 
 		if (p->exited && WIFSIGNALED(p->status))
 			snprintf(end, sizeof(end), "sig %d", WTERMSIG(p->status));
 		else if (p->exited)
 			snprintf(end, sizeof(end), "%d", WEXITSTATUS(p->status));
-		fprintf(out, "%7u %7u %8" PRIu64 " %7" PRIu64 " %8" PRId64 " %6" PRId64
+		fprintf(out, "%7u %7u %8" PRIu64 " %7" PRIu64 " %8s %6s"
 			" %10" PRIu64 " %8" PRIu64 " %6" PRIu64 " %7s  %s\n", i, p->pid,
-			p->touches, p->calls, (int64_t)p->minor_faults, (int64_t)p->major_faults,
-			p->peak_rss_bytes / 1024, p->peak_page_table_bytes / 1024, p->vmas, end,
+			p->touches, p->calls, column(minor, p->minor_faults),
+			column(major, p->major_faults), p->peak_rss_bytes / 1024, p->peak_page_table_bytes / 1024, p->vmas, end,
 			p->program ? p->program : "");
 	}
 }
