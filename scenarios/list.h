@@ -44,7 +44,24 @@
 	X(fork_fails)        \
 	X(cow_children)      \
 	X(cow_threads)       \
-	X(exit_fault)
+	X(exit_fault)        \
+	X(exit_last)         \
+	X(cow_visible)
+
+/* file.c */
+#define SCENARIO_FILE(X)     \
+	X(truncate_fault)    \
+	X(truncate_private)  \
+	X(munmap_truncate)   \
+	X(sync_store)        \
+	X(sync_unmap)        \
+	X(private_write)
+
+/* maple_readers.c */
+#define SCENARIO_MAPLE(X)    \
+	X(maple_append)      \
+	X(maple_readers)     \
+	X(maple_without_rcu)
 
 /* museum.c */
 #define SCENARIO_MUSEUM(X)    \
@@ -59,6 +76,8 @@
 	SCENARIO_PLANTED(X)  \
 	SCENARIO_TRANSLATION(X) \
 	SCENARIO_MM(X) \
+	SCENARIO_FILE(X) \
+	SCENARIO_MAPLE(X) \
 	SCENARIO_MUSEUM(X)
 
 #endif
