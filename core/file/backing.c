@@ -9,6 +9,10 @@
  * Between the two lie bytes of the past: they are not read, and are written
  * over with zeros before backed_bytes is raised past them.
  *
+ * No byte of a backing is read and written at once: a folio's bytes are read
+ * and written under its lock; what lies beyond backed_bytes is not read; and
+ * while a hole is written, its pages are made of zeros instead of read.
+ *
  * Writeback.  Under the folio lock: (1) the dirty mark is taken off, (2) every
  * entry is write-protected and cleaned, TLBs flushed, (3) the bytes are
  * written.  A store that came before (2) is in the bytes; a later one faults
@@ -34,11 +38,25 @@ static u64 folio_len_bytes(const struct folio *folio)
 	return folio_nr_pages(folio) << PAGE_SHIFT;
 }
 
+/* How many bytes of the folio, from its start, are to be had from the backing. */
+static u64 backed_part(struct mapping *mapping, const struct folio *folio)
+{
+	u64 offset = folio_offset(folio), backed;
+	bool in_hole;
+
+	spin_lock(&mapping->index_lock);
+	backed = mapping->backed_bytes;
+	in_hole = folio->index >= mapping->hole_first && folio->index < mapping->hole_end;
+	spin_unlock(&mapping->index_lock);
+	if (in_hole || backed <= offset)
+		return 0;
+	return u64_min(backed - offset, folio_len_bytes(folio));
+}
+
 int backing_read_folio(struct mapping *mapping, struct folio *folio)
 {
 	u64 offset = folio_offset(folio), len_bytes = folio_len_bytes(folio);
-	u64 backed = atomic_load(&mapping->backed_bytes);
-	u64 there = backed > offset ? u64_min(backed - offset, len_bytes) : 0;
+	u64 there = backed_part(mapping, folio);
 	char *bytes = folio_bytes(mapping->files->phys, folio);
 
 	check(mapping->kind == QUIRE_FILE_HOST);
@@ -85,7 +103,9 @@ int backing_write_folio(struct mapping *mapping, struct folio *folio)
 	if (backing->write(backing->context, offset,
 			   folio_bytes(mapping->files->phys, folio), end - offset))
 		return -QUIRE_EIO;
-	atomic_store(&mapping->backed_bytes, u64_max(mapping->backed_bytes, end));
+	spin_lock(&mapping->index_lock);
+	mapping->backed_bytes = u64_max(mapping->backed_bytes, end);
+	spin_unlock(&mapping->index_lock);
 	mapping->backing_end_bytes = u64_max(mapping->backing_end_bytes, end);
 	return 0;
 }

@@ -45,9 +45,11 @@ struct mapping {
 	struct mutex size_lock;         /* rank file: truncation, punch, plain write and
 	                                   writeback, one at a time; never a fault */
 	u64 size_bytes;                 /* (A) changed under (S) and (X) */
-	u64 backed_bytes;               /* (A) like size_bytes: what lies beyond reads as
-	                                   zeros, whatever the backing holds there */
+	u64 backed_bytes;               /* (S)+(X) what lies beyond reads as zeros,
+	                                   whatever the backing holds there */
 	u64 backing_end_bytes;          /* (S) the backing holds nothing beyond */
+	u64 hole_first, hole_end;       /* (X) pages that read as zeros while a hole is
+	                                   being punched; empty: both 0 */
 	struct spinlock index_lock;     /* rank page_cache: guards (X); readers use RCU */
 	struct maple_tree folios;       /* (X) page index -> folio, a range per folio */
 	u64 nr_pages;                   /* (X)+(A) pages in the cache */
@@ -160,7 +162,7 @@ int mapping_truncate(struct mapping *mapping, u64 size_bytes, mapping_unmap_fn *
 /*
  * Drops the pages of whole-page range [first, last] (MADV_REMOVE, hole punch),
  * which then read as zeros; private copies stay.  0; -EIO when a backing does
- * not take the zeros, with some of them written.
+ * not take the zeros: what its part of the range holds then is anybody's guess.
  */
 int mapping_punch(struct mapping *mapping, u64 first_index, u64 last_index,
 		  mapping_unmap_fn *unmap) MUST_CHECK;

@@ -16,7 +16,7 @@ static void set_size(struct mapping *mapping, u64 size_bytes)
 {
 	spin_lock(&mapping->index_lock);
 	atomic_store(&mapping->size_bytes, size_bytes);
-	atomic_store(&mapping->backed_bytes, u64_min(mapping->backed_bytes, size_bytes));
+	mapping->backed_bytes = u64_min(mapping->backed_bytes, size_bytes);
 	spin_unlock(&mapping->index_lock);
 }
 
@@ -66,6 +66,15 @@ int mapping_truncate(struct mapping *mapping, u64 size_bytes, mapping_unmap_fn *
 	return 0;
 }
 
+/* Pages [first, end) are made of zeros from now on; 0, 0: none. */
+static void set_hole(struct mapping *mapping, u64 first, u64 end)
+{
+	spin_lock(&mapping->index_lock);
+	mapping->hole_first = first;
+	mapping->hole_end = end;
+	spin_unlock(&mapping->index_lock);
+}
+
 int mapping_punch(struct mapping *mapping, u64 first_index, u64 last_index,
 		  mapping_unmap_fn *unmap)
 {
@@ -76,14 +85,13 @@ int mapping_punch(struct mapping *mapping, u64 first_index, u64 last_index,
 	if (first_index > last_index)
 		return 0;
 	mutex_lock(&mapping->size_lock);
-	/* First the backing: a fault after the removal reads it. */
+	set_hole(mapping, first_index, last_index + 1);
+	cache_remove_range(mapping, first_index, last_index);
+	unmap(mapping, first_index, last_index, false);
 	if (mapping->kind == QUIRE_FILE_HOST)
 		err = backing_zero(mapping, first_index << PAGE_SHIFT,
 				   (last_index + 1) << PAGE_SHIFT);
-	if (!err) {
-		cache_remove_range(mapping, first_index, last_index);
-		unmap(mapping, first_index, last_index, false);
-	}
+	set_hole(mapping, 0, 0);
 	mutex_unlock(&mapping->size_lock);
 	return err;
 }

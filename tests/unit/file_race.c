@@ -19,6 +19,7 @@ struct race {
 	struct file_world f;
 	struct file *files[NR_FILES];
 	struct backing_store *store;
+	u32 done; /* (A) */
 };
 
 static void nothing_to_unmap(struct mapping *mapping, u64 first, u64 last,
@@ -165,9 +166,73 @@ static void truncation_races_with_everything(void **state)
 	free(race);
 }
 
+/*
+ * One frame lives at index 0, is dropped, and lives on at index 1 or in the
+ * other file, again and again; a lookup of index 0 that was on its way to the
+ * frame must not take it for what it was.
+ */
+#define LIVES 20000
+
+static void live(struct race *race, struct file *file, u64 index)
+{
+	struct folio *folio;
+	int err;
+
+	/* Nodes of the index may all be waiting for a grace period. */
+	while ((err = mapping_get_folio(file->mapping, index, &folio)) == -QUIRE_ENOMEM)
+		mach_synchronize_rcu();
+	ensure(!err);
+	folio_put(&race->f.phys, folio);
+	ensure(!mapping_punch(file->mapping, index, index, nothing_to_unmap));
+}
+
+static void live_or_look(void *arg, unsigned nth)
+{
+	struct race *race = arg;
+	struct mapping *mapping = race->files[1]->mapping;
+
+	if (nth == 0) {
+		for (unsigned i = 0; i < LIVES; i++) {
+			live(race, race->files[1], 0);
+			live(race, race->files[i % NR_FILES], 1);
+		}
+		atomic_store_release(&race->done, 1u);
+		return;
+	}
+	while (!atomic_load_acquire(&race->done)) {
+		struct folio *folio = mapping_find_folio(mapping, 0);
+
+		if (!folio)
+			continue;
+		/* Referenced, it can leave the file but not live on elsewhere. */
+		folio_lock(folio);
+		ensure(folio->mapping == NULL || folio_is_at(folio, mapping, 0));
+		folio_unlock(folio);
+		folio_put(&race->f.phys, folio);
+	}
+}
+
+static void a_lookup_races_with_a_frames_next_life(void **state)
+{
+	struct race *race = calloc(1, sizeof(*race));
+
+	(void)state;
+	files_open(&race->f, 1024);
+	for (unsigned i = 0; i < NR_FILES; i++)
+		race->files[i] = memory_file(&race->f, 2 << PAGE_SHIFT);
+	threads_run(3, live_or_look, race);
+	for (unsigned i = 0; i < NR_FILES; i++) {
+		mapping_check(race->files[i]->mapping);
+		file_put(race->files[i]);
+	}
+	files_close(&race->f);
+	free(race);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_lookup_races_with_a_frames_next_life),
 		cmocka_unit_test(truncation_races_with_everything),
 	};
 
