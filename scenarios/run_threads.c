@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <quire/testing.h>
+
 #include "scenarios/runner.h"
 
 const uint64_t scenario_default_schedules = 2000;
@@ -38,6 +40,9 @@ void scenario_name(const void *mem, size_t bytes, size_t each_bytes, const char 
 	(void)name;
 }
 
+/* With fail_each, repetition i fails this allocation of each body; 0: none. */
+#define FAIL_CYCLE 24u
+
 /* One thread for each body, kept for all repetitions. */
 struct crew {
 	const struct scenario *scenario;
@@ -61,14 +66,17 @@ static void *member_main(void *arg)
 		scenario_fail("a thread finds no CPU");
 	for (uint64_t i = 0; i < crew->repetitions; i++) {
 		pthread_barrier_wait(&crew->begin);
+		if (crew->scenario->fail_each)
+			quire_fail_nth(i % FAIL_CYCLE);
 		crew->scenario->body(crew->state, member->body);
+		quire_fail_nth(0);
 		pthread_barrier_wait(&crew->end);
 	}
 	mach_detach();
 	return NULL;
 }
 
-static int repeat(struct crew *crew)
+static void repeat(struct crew *crew)
 {
 	const struct scenario *scenario = crew->scenario;
 
@@ -82,7 +90,6 @@ static int repeat(struct crew *crew)
 			scenario->finish(crew->state);
 		mach_mem_free(crew->state, scenario->state_bytes);
 	}
-	return 0;
 }
 
 int scenario_run(const struct scenario *scenario, const struct scenario_options *options)
