@@ -104,21 +104,12 @@ static void replay_touch(struct replay *replay, const struct trace_event *event)
 	enum quire_touch kind = touch->flags & TRACE_TOUCH_WRITE ? QUIRE_TOUCH_WRITE :
 				touch->flags & TRACE_TOUCH_EXEC	 ? QUIRE_TOUCH_EXEC :
 								   QUIRE_TOUCH_READ;
-	bool setup = (touch->flags & TRACE_TOUCH_SETUP) != 0;
-	struct quire_mm_stats before, after;
 	int err;
 
 	replay->result->nr_touches++;
 	if (!space || !space->mm)
 		return;
-	if (setup)
-		quire_mm_stats(space->mm, &before);
 	err = quire_touch(space->mm, touch->addr, kind, NULL);
-	if (setup) {
-		quire_mm_stats(space->mm, &after);
-		space->setup_faults += after.faults + after.major_faults - before.faults -
-				       before.major_faults;
-	}
 	if (err == 0)
 		return;
 	replay->result->nr_touches_refused++;

@@ -370,11 +370,10 @@ static struct replay_figures figures_of_linux(const struct trace_said *said,
 	};
 }
 
-static struct replay_figures figures_of_quire(const struct quire_mm_stats *stats,
-					      uint64_t setup_faults)
+static struct replay_figures figures_of_quire(const struct quire_mm_stats *stats)
 {
 	return (struct replay_figures){
-		.faults = stats->faults + stats->major_faults - setup_faults,
+		.faults = stats->faults + stats->major_faults,
 		.cow_copies = stats->cow_copies,
 		.peak_rss_bytes = stats->peak_rss_pages * QUIRE_PAGE_SIZE,
 		.peak_page_table_bytes = stats->peak_page_table_bytes,
@@ -411,7 +410,7 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 	if (!space->compared)
 		return 0;
 	space->linux_said = figures_of_linux(&end->said, process->counted_faults);
-	space->quire_says = figures_of_quire(stats, slot->setup_faults);
+	space->quire_says = figures_of_quire(stats);
 	maps_compare(space, slot->mm, &end->maps);
 	result->nr_spaces_compared++;
 	result->nr_spaces_maps_equal += space->nr_map_differences == 0;

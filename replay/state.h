@@ -17,8 +17,6 @@ struct file_slot {
 struct space_slot {
 	struct quire_mm *mm;  /* NULL: not there (unknown contents, or ended) */
 	bool unknown;         /* what is mapped was not recorded */
-	bool setup_done;
-	uint64_t setup_faults; /* faults that exec's own filling caused: not counted */
 	uint64_t start_us;
 	uint32_t process, pid;
 	char *name;
@@ -28,7 +26,6 @@ struct process_slot {
 	uint32_t mm;
 	uint32_t pid;
 	uint64_t counted_faults; /* of Linux's count, already given to a space */
-	uint64_t ignored_faults; /* of Linux's count, in spaces not compared */
 };
 
 struct replay {

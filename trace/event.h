@@ -250,7 +250,7 @@ enum {
 	TRACE_TOUCH_PRESENT = 8, /* the page was mapped: a protection fault */
 	TRACE_TOUCH_KERNEL = 16, /* by the kernel on the process's behalf */
 	TRACE_TOUCH_SWEEP = 32, /* found in pagemap: happened some time before */
-	TRACE_TOUCH_SETUP = 64, /* filled by exec itself: no fault was counted */
+	TRACE_TOUCH_SETUP = 64, /* filled by exec itself: counted by Linux as a fault */
 };
 
 struct trace_touch {
