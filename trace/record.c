@@ -305,15 +305,21 @@ static void run(struct recording *r, struct record_result *result, struct trace_
 static void give_up_command(struct command *c)
 {
 	int status;
+	pid_t tid;
 
 	if (c->go < 0)
 		return;
 	close(c->go);
 	c->go = -1;
 	kill(c->pid, SIGKILL);
-	/* It may stop once more, at its exit. */
-	while (waitpid(c->pid, &status, __WALL) == c->pid && WIFSTOPPED(status))
-		ptrace(PTRACE_CONT, c->pid, 0, 0);
+	/* It may stop once more, at its exit; and so may a thread of it, that a
+	 * sanitizer started. */
+	while ((tid = waitpid(-1, &status, __WALL)) > 0) {
+		if (WIFSTOPPED(status))
+			ptrace(PTRACE_CONT, tid, 0, 0);
+		else if (tid == c->pid)
+			break;
+	}
 }
 
 static int finish(struct recording *r, const struct record_options *options, char **argv,
