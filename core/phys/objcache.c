@@ -173,33 +173,35 @@ static void slab_destroy(struct objcache *cache, struct slab *slab)
 	folio_put(cache->phys, folio);
 }
 
-/* An object of some slab; NULL: no memory. */
-static void *take_object(struct objcache *cache) REQUIRES(cache->lock)
+/* Up to `nr` objects of one slab that has some; returns how many. */
+static u32 slab_take(struct objcache *cache, struct slab *slab, u32 nr, void **ret_objects)
+	REQUIRES(cache->lock)
 {
-	struct slab *slab;
-	void *object;
+	char *fresh = slab_start(cache, slab) + cache->header_bytes;
+	void *object = slab->free;
+	u32 got = 0;
 
-	if (list_empty(&cache->partial))
-		slab = slab_create(cache);
-	else
-		slab = list_first(&cache->partial, struct slab, lru);
-	if (!slab)
-		return NULL;
-	object = slab->free;
-	if (object) {
-		slab->free = *link_of(cache, object);
-	} else {
-		object = slab_start(cache, slab) + cache->header_bytes +
-			 slab->nr_fresh++ * (u64)cache->stride_bytes;
+	for (; object && got < nr; got++) {
+		void *next = *link_of(cache, object);
+
+		link_set_on_stack(cache, object);
+		ret_objects[got] = object;
+		object = next;
 	}
-	if (slab->nr_used++ == 0)
+	slab->free = object;
+	for (; got < nr && slab->nr_fresh < cache->objects_per_slab; got++) {
+		object = fresh + slab->nr_fresh++ * (u64)cache->stride_bytes;
+		link_set_on_stack(cache, object);
+		ret_objects[got] = object;
+	}
+	if (slab->nr_used == 0)
 		cache->nr_empty--;
+	slab->nr_used += got;
 	if (slab_is_full(cache, slab)) {
 		list_remove(&slab->lru);
 		list_push(&cache->full, &slab->lru);
 	}
-	link_set_on_stack(cache, object);
-	return object;
+	return got;
 }
 
 static void slab_unused(struct objcache *cache, struct slab *slab) REQUIRES(cache->lock)
@@ -325,10 +327,16 @@ static u32 take_objects(struct objcache *cache, u32 nr, void **ret_objects)
 	u32 got = 0;
 
 	spin_lock(&cache->lock);
-	for (; got < nr; got++) {
-		ret_objects[got] = take_object(cache);
-		if (!ret_objects[got])
+	while (got < nr) {
+		struct slab *slab;
+
+		if (list_empty(&cache->partial))
+			slab = slab_create(cache);
+		else
+			slab = list_first(&cache->partial, struct slab, lru);
+		if (!slab)
 			break;
+		got += slab_take(cache, slab, nr - got, &ret_objects[got]);
 	}
 	spin_unlock(&cache->lock);
 	return got;
@@ -375,6 +383,16 @@ static NOINLINE void *alloc_slow(struct objcache *cache, struct objcache_cpu *ow
 	return own->nr ? own->objects[--own->nr] : NULL;
 }
 
+/* An object leaves for its user. */
+static inline void *note_alloc(struct objcache *cache, void *object)
+{
+	link_note_alloc(cache, object);
+	mach_note_alloc(object, cache->object_bytes);
+	COST_ADD(objects_allocated, 1);
+	COST_ADD(object_bytes, cache->object_bytes);
+	return object;
+}
+
 static inline void *alloc_on(struct objcache *cache, struct objcache_cpu *own)
 {
 	void *object;
@@ -383,13 +401,7 @@ static inline void *alloc_on(struct objcache *cache, struct objcache_cpu *own)
 		object = alloc_slow(cache, own);
 	else
 		object = own->objects[--own->nr];
-	if (unlikely(!object))
-		return NULL;
-	link_note_alloc(cache, object);
-	mach_note_alloc(object, cache->object_bytes);
-	COST_ADD(objects_allocated, 1);
-	COST_ADD(object_bytes, cache->object_bytes);
-	return object;
+	return likely(object) ? note_alloc(cache, object) : NULL;
 }
 
 void *objcache_alloc(struct objcache *cache)
@@ -402,15 +414,25 @@ void *objcache_alloc(struct objcache *cache)
 int objcache_alloc_bulk(struct objcache *cache, u32 nr, void **ret_objects)
 {
 	struct objcache_cpu *own = own_stack(cache);
+	u32 got = 0;
 
 	if (mach_should_fail())
 		return -QUIRE_ENOMEM;
-	for (u32 got = 0; got < nr; got++) {
-		ret_objects[got] = alloc_on(cache, own);
-		if (unlikely(!ret_objects[got])) {
-			objcache_free_bulk(cache, got, ret_objects);
-			return -QUIRE_ENOMEM;
+	while (got < nr) {
+		u32 take = own ? (u32)u64_min(own->nr, nr - got) : 0;
+
+		if (take == 0) {
+			ret_objects[got] = alloc_on(cache, own);
+			if (unlikely(!ret_objects[got])) {
+				objcache_free_bulk(cache, got, ret_objects);
+				return -QUIRE_ENOMEM;
+			}
+			got++;
+			continue;
 		}
+		own->nr -= take;
+		for (u32 i = 0; i < take; i++)
+			ret_objects[got++] = note_alloc(cache, own->objects[own->nr + i]);
 	}
 	return 0;
 }
