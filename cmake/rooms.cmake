@@ -28,6 +28,10 @@ function(quire_core variant)
   if(A_COUNT AND NOT QUIRE_COUNT_COSTS)
     target_compile_definitions(quire_config_${variant} INTERFACE QUIRE_COUNT_COSTS=1)
   endif()
+  if(A_MACHINE STREQUAL "explore")
+    # Its reports say where the core called it: the return address.
+    target_compile_options(quire_config_${variant} INTERFACE -fno-optimize-sibling-calls)
+  endif()
   if(A_GEOMETRY STREQUAL "64k")
     target_compile_definitions(quire_config_${variant} INTERFACE
       QUIRE_PAGE_SHIFT=16 QUIRE_LEVEL_BITS=13 QUIRE_LEVELS=3)
