@@ -47,15 +47,13 @@ static enum copied copy_entry(struct copy *copy, entry_t *dst_slot, entry_t *src
 	}
 	frame = entry_frame(copy->parent, e);
 	folio = frame_folio(frame);
-	/* The reference comes before the mapcount that it answers for. */
-	folio_get(folio);
 	if (likely(folio_is_anon(folio))) {
-		if (unlikely(rmap_dup_anon(frame, 1, copy->src, copy->has_pinned))) {
-			folio_put(&copy->child->q->phys, folio);
+		if (unlikely(rmap_dup_anon_get(frame, copy->src, copy->has_pinned)))
 			return copy_pinned(copy, dst_slot, frame, addr);
-		}
 		copy->rss[RSS_ANON]++;
 	} else {
+		/* The reference before the mapcount that it answers for. */
+		folio_get(folio);
 		rmap_dup_file(frame, 1);
 		copy->rss[mapping_rss_kind(copy->src->mapping)]++;
 	}

@@ -77,6 +77,20 @@ static NOINLINE bool zap_file_pages(struct zap *zap, struct folio *folio, struct
 }
 
 /*
+ * At exit no walker can set a bit in the entry or use what TLBs held: they were
+ * flushed, and nobody runs here.  So the page goes at once, and its mapcount
+ * and reference in one atomic.
+ */
+static inline void zap_at_exit(struct zap *zap, entry_t *slot, struct frame *frame,
+			       struct folio *folio)
+{
+	entry_store(slot, entry_none());
+	zap->rss[RSS_ANON]++;
+	if (rmap_remove_put(frame, zap->vma))
+		folio_free(zap->gather->pt->phys, folio);
+}
+
+/*
  * Zaps the slots of a span from index i on; the index where it stopped, which
  * is short of the end when the gather is full.  Table lock held.
  */
@@ -107,8 +121,12 @@ static u32 zap_slots(struct zap *zap, u32 i)
 		folio = frame_folio(frame);
 		if (zap->keep_anon && folio_is_anon(folio))
 			continue;
-		if (folio_is_large(folio))
+		if (folio_is_large(folio)) {
 			run = run_length(&slots[at], nr - at, e, folio, frame);
+		} else if (zap->gather->full_mm && folio_is_anon(folio)) {
+			zap_at_exit(zap, &slots[at], frame, folio);
+			continue;
+		}
 		e = take_entries(&slots[at], run);
 		i = at + run;
 		first = at < first ? at : first;

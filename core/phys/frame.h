@@ -50,8 +50,13 @@ struct folio;
 	};                                                                    \
 	u64 index;            /* (F) page index in the file or anon_vma */    \
 	u64 private;          /* (O) */                                       \
-	u32 mapcount;         /* (A) page-table entries that map this page */ \
-	struct refcount refs; /* (A) */                                       \
+	union {                                                               \
+		struct {                                                      \
+			u32 mapcount;         /* (A) entries that map it */   \
+			struct refcount refs; /* (A) */                       \
+		};                                                            \
+		u64 counts;           /* (A) both: see frame_add_counts */    \
+	};                                                                    \
 	struct mutex lock;    /* the folio lock */                            \
 	u32 spare2;
 
@@ -117,6 +122,31 @@ static inline bool frame_test_and_clear(struct frame *frame, enum frame_flag fla
 #define folio_test(folio, flag) frame_test(&(folio)->frame, flag)
 #define folio_set(folio, flag) frame_set(&(folio)->frame, flag)
 #define folio_clear(folio, flag) frame_clear(&(folio)->frame, flag)
+
+/*
+ * Adds to the mapcount and the references of a small folio at once, or takes
+ * from them: a mapping with its reference comes and goes in one atomic.
+ * Returns the references there were.
+ */
+#define FRAME_COUNTS(mapcount, refs) ((u64)(mapcount) | ((u64)(refs) << 32))
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "FRAME_COUNTS");
+_Static_assert(offsetof(struct frame, counts) % 8 == 0, "one atomic word");
+
+static inline u32 frame_add_counts(struct frame *frame, u32 n)
+{
+	u64 old = atomic_fetch_add(&frame->counts, FRAME_COUNTS(n, n));
+
+	check(old >> 32 != 0);
+	return (u32)(old >> 32);
+}
+
+static inline u32 frame_take_counts(struct frame *frame, u32 n)
+{
+	u64 old = atomic_fetch_sub(&frame->counts, FRAME_COUNTS(n, n));
+
+	check(old >> 32 >= n && (u32)old >= n);
+	return (u32)(old >> 32);
+}
 
 /* The folio a frame belongs to.  Pre: the frame is allocated. */
 static inline struct folio *frame_folio(struct frame *frame)

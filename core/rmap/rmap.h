@@ -222,6 +222,20 @@ static inline void rmap_dup_file(struct frame *frame, u32 nr)
 	rmap_add(frame, nr);
 }
 
+/* Takes the exclusive mark from a page of a small folio; false, with nothing
+ * changed, when it has one and may be pinned. */
+static inline bool rmap_share_small(struct frame *frame, struct folio *folio,
+				    bool may_be_pinned)
+{
+	if (!frame_test(frame, FRAME_ANON_EXCLUSIVE))
+		return true;
+	frame_clear(frame, FRAME_ANON_EXCLUSIVE);
+	if (likely(!may_be_pinned) || !folio_maybe_pinned(folio))
+		return true;
+	frame_set(frame, FRAME_ANON_EXCLUSIVE);
+	return false;
+}
+
 /*
  * Fork: the child maps what the parent (`src`) maps.  For anonymous pages the
  * exclusive mark is dropped; -EBUSY (and nothing changed) when a page is
@@ -239,14 +253,32 @@ static inline int rmap_dup_anon(struct frame *frame, u32 nr, struct vma *src,
 	COST_ADD(rmap_updates, 1);
 	if (folio_is_large(folio))
 		return rmap_dup_anon_large(folio, frame, nr, may_be_pinned);
-	if (frame_test(frame, FRAME_ANON_EXCLUSIVE)) {
-		frame_clear(frame, FRAME_ANON_EXCLUSIVE);
-		if (unlikely(may_be_pinned) && folio_maybe_pinned(folio)) {
-			frame_set(frame, FRAME_ANON_EXCLUSIVE);
-			return -QUIRE_EBUSY;
-		}
-	}
+	if (!rmap_share_small(frame, folio, may_be_pinned))
+		return -QUIRE_EBUSY;
 	atomic_fetch_add(&frame->mapcount, 1u);
+	return 0;
+}
+
+/* rmap_dup_anon of one page together with the reference of the new mapping,
+ * which a small folio counts in the same word. */
+static inline int rmap_dup_anon_get(struct frame *frame, struct vma *src,
+				    bool may_be_pinned)
+{
+	struct folio *folio = frame_folio(frame);
+	int err;
+
+	check(src->anon_vma && folio_is_anon(folio));
+	if (folio_is_large(folio)) {
+		folio_get(folio);
+		err = rmap_dup_anon(frame, 1, src, may_be_pinned);
+		if (err)
+			refcount_put(&folio->refs, 1); /* the caller has one */
+		return err;
+	}
+	COST_ADD(rmap_updates, 1);
+	if (!rmap_share_small(frame, folio, may_be_pinned))
+		return -QUIRE_EBUSY;
+	frame_add_counts(frame, 1);
 	return 0;
 }
 
@@ -271,6 +303,20 @@ static inline void rmap_remove(struct phys *phys, struct frame *frame, u32 nr,
 		check(old > 0);
 		(void)old;
 	}
+}
+
+/*
+ * rmap_remove of one page of a small folio together with the reference of its
+ * mapping, where no flush has to come between the two.  True: it was the last
+ * reference, and the caller frees.
+ */
+static inline bool rmap_remove_put(struct frame *frame, struct vma *vma)
+{
+	check(!folio_is_large(frame_folio(frame)));
+	check(vma->anon_vma != NULL || vma->mapping != NULL);
+	(void)vma;
+	COST_ADD(rmap_updates, 1);
+	return frame_take_counts(frame, 1) == 1;
 }
 
 /*
