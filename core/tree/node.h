@@ -200,8 +200,10 @@ ALWAYS_INLINE void *leaf_lookup(const struct maple_node *leaf, u64 index, u32 *r
 }
 
 /*
- * No boundary moved since the cursor's leaf was looked up, so what was loaded
- * from it (with ACQUIRE) before this call was current at this call.
+ * No boundary moved since the cursor's leaf was looked up, so the leaf is still
+ * in the tree: who holds the lock may read it, and what a reader loads from it
+ * after this call was current during the call or later (R5).  ACQUIRE pairs
+ * with tree_changed().
  */
 ALWAYS_INLINE bool cursor_is_fresh(const struct maple_cursor *cur)
 {

@@ -187,7 +187,7 @@ void *maple_next(struct maple_cursor *cur, u64 max)
 
 	if (last >= max)
 		return NULL;
-	if (cur->node != NULL && last < cur->leaf_last) {
+	if (cur->node != NULL && last < cur->leaf_last && cursor_is_fresh(cur)) {
 		u32 i = cur->slot;
 		u64 first;
 		void *entry;
@@ -196,8 +196,6 @@ void *maple_next(struct maple_cursor *cur, u64 max)
 			first = last + 1;
 			entry = leaf_read(cur->node, ++i, &last);
 		} while (entry == NULL && last < cur->leaf_last);
-		if (unlikely(!cursor_is_fresh(cur)))
-			return seek_up(cur, cur->last + 1, max);
 		if (entry != NULL) {
 			if (first > max)
 				return NULL;
@@ -218,7 +216,7 @@ void *maple_prev(struct maple_cursor *cur, u64 min)
 
 	if (first <= min)
 		return NULL;
-	if (cur->node != NULL && cur->slot != 0) {
+	if (cur->node != NULL && cur->slot != 0 && cursor_is_fresh(cur)) {
 		u32 i = cur->slot;
 		u64 last;
 		void *entry;
@@ -227,8 +225,6 @@ void *maple_prev(struct maple_cursor *cur, u64 min)
 			entry = leaf_read(cur->node, --i, &last);
 			first = slot_first(cur->node, i, cur->leaf_first);
 		} while (entry == NULL && i != 0);
-		if (unlikely(!cursor_is_fresh(cur)))
-			return seek_down(cur, cur->first - 1, min);
 		if (entry != NULL) {
 			if (last < min)
 				return NULL;

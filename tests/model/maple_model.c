@@ -17,6 +17,7 @@
  * empty areas of all sizes with those found by looking.
  *
  * variants: threads_4k threads_tiny
+ * presets: release debug asan
  */
 #include "model/maple_world.h"
 #include "tree/node.h"
