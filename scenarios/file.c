@@ -268,5 +268,13 @@ static void private_write_finish(void *state)
 	file_end(f);
 }
 
-FILE_SCENARIO(private_write, "private-write",
-	      "a private copy of a page is made while the file is written", 2, private_setup);
+const struct scenario scenario_private_write = {
+	.name = "private-write",
+	.shows = "a private copy of a page is made while the file is written",
+	.nr_bodies = 2,
+	.racy_bytes = true,
+	.state_bytes = sizeof(struct file_world),
+	.setup = private_setup,
+	.body = private_write_body,
+	.finish = private_write_finish,
+};

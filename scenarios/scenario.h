@@ -26,6 +26,9 @@ struct scenario {
 	const char *finds;   /* NULL, or the planted bug: a name of explore.h's list */
 	unsigned nr_bodies;
 	bool fail_each;      /* run with each allocation of the bodies failing in turn */
+	/* Its bodies race for bytes of the program's own memory, as programs may:
+	 * nothing the thread sanitizer should be shown. */
+	bool racy_bytes;
 	size_t state_bytes;
 	/* Alone, before the bodies.  0 or a negative errno. */
 	int (*setup)(void *state);
