@@ -12,6 +12,10 @@
 #define NR_PAGES 48
 #define ROUNDS 400
 #define NR_FILES 2
+/* Room for the index's nodes, should they all wait for one grace period.
+ * Frames soon serve another index or file all the same: a CPU takes first what
+ * it freed last. */
+#define NR_FRAMES ((UINT64_C(32) << 20) >> PAGE_SHIFT)
 
 struct unmap_note unmapped;
 
@@ -150,8 +154,7 @@ static void truncation_races_with_everything(void **state)
 	struct race *race = calloc(1, sizeof(*race));
 
 	(void)state;
-	/* Little memory, so that frames soon serve another index or file. */
-	files_open(&race->f, 1024);
+	files_open(&race->f, NR_FRAMES);
 	race->store = store_create();
 	memset(race->store->bytes, 0, sizeof(race->store->bytes));
 	race->files[0] = host_file(&race->f, race->store, NR_PAGES << PAGE_SHIFT);
@@ -171,17 +174,13 @@ static void truncation_races_with_everything(void **state)
  * other file, again and again; a lookup of index 0 that was on its way to the
  * frame must not take it for what it was.
  */
-#define LIVES 20000
+#define LIVES 10000
 
 static void live(struct race *race, struct file *file, u64 index)
 {
 	struct folio *folio;
-	int err;
 
-	/* Nodes of the index may all be waiting for a grace period. */
-	while ((err = mapping_get_folio(file->mapping, index, &folio)) == -QUIRE_ENOMEM)
-		mach_synchronize_rcu();
-	ensure(!err);
+	ensure(!mapping_get_folio(file->mapping, index, &folio));
 	folio_put(&race->f.phys, folio);
 	ensure(!mapping_punch(file->mapping, index, index, nothing_to_unmap));
 }
@@ -217,7 +216,7 @@ static void a_lookup_races_with_a_frames_next_life(void **state)
 	struct race *race = calloc(1, sizeof(*race));
 
 	(void)state;
-	files_open(&race->f, 1024);
+	files_open(&race->f, NR_FRAMES);
 	for (unsigned i = 0; i < NR_FILES; i++)
 		race->files[i] = memory_file(&race->f, 2 << PAGE_SHIFT);
 	threads_run(3, live_or_look, race);
@@ -229,10 +228,50 @@ static void a_lookup_races_with_a_frames_next_life(void **state)
 	free(race);
 }
 
+/* After a truncation, nothing beyond the size comes back: not even by a fault
+ * that had asked the size before. */
+static void fault_or_empty(void *arg, unsigned nth)
+{
+	struct race *race = arg;
+	struct mapping *mapping = race->files[1]->mapping;
+
+	while (nth > 0 && !atomic_load_acquire(&race->done)) {
+		struct folio *folio;
+
+		if (!mapping_get_folio(mapping, mach_random() % 4, &folio))
+			folio_put(&race->f.phys, folio);
+	}
+	for (unsigned i = 0; nth == 0 && i < LIVES; i++) {
+		ensure(!mapping_truncate(mapping, 4 << PAGE_SHIFT, nothing_to_unmap));
+		for (unsigned spin = 0; spin < i % 32; spin++)
+			mach_relax();
+		ensure(!mapping_truncate(mapping, 0, nothing_to_unmap));
+		for (u64 index = 0; index < 4; index++)
+			ensure(!mapping_find_folio(mapping, index));
+	}
+	if (nth == 0)
+		atomic_store_release(&race->done, 1u);
+}
+
+static void nothing_comes_back_beyond_the_size(void **state)
+{
+	struct race *race = calloc(1, sizeof(*race));
+
+	(void)state;
+	files_open(&race->f, NR_FRAMES);
+	race->files[1] = memory_file(&race->f, 0);
+	threads_run(3, fault_or_empty, race);
+	mapping_check(race->files[1]->mapping);
+	file_put(race->files[1]);
+	files_close(&race->f);
+	free(race);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lookup_races_with_a_frames_next_life),
+		cmocka_unit_test(nothing_comes_back_beyond_the_size),
 		cmocka_unit_test(truncation_races_with_everything),
 	};
 
