@@ -15,6 +15,52 @@
 int import_strace_text(const char *name, const char *text, size_t len_bytes,
 	struct trace_writer *, struct trace_error *);
 
+/* ---- strace_log.c: the lines, one after the other ---- */
+
+struct strace_line;
+
+struct strace_log {
+	const char *name; /* for messages */
+	const char *at, *end;
+	uint64_t line; /* the number of the one that was given last */
+	struct trace_error *error;
+};
+
+void strace_open(struct strace_log *, const char *name, const char *text, size_t len_bytes,
+	struct trace_error *);
+/* 1: *parsed points into *text, which the caller frees.  0: the end. */
+int strace_next(struct strace_log *, char **text, struct strace_line *parsed);
+/* Errors at the line that was given last. */
+int strace_fail(struct strace_log *, const char *what);
+int strace_fail_memory(struct strace_log *);
+/* Room for one more element in the array whose address is given. */
+bool strace_room(void *array, size_t nr, size_t *capacity, size_t size);
+/* Keeps the first part of a call until its end comes by. */
+int strace_keep(struct strace_log *, char **unfinished, const char *text);
+/* The whole of a resumed call, malloced; NULL with *err 0: nothing to join. */
+char *strace_resume(struct strace_log *, char **unfinished, const struct strace_line *,
+	int *err);
+
+/* ---- strace_births.c: which clone returned which id ---- */
+
+struct strace_birth {
+	pid_t child, parent;
+	uint64_t flags; /* CLONE_* */
+	bool taken;
+};
+
+struct strace_births {
+	struct strace_birth *birth;
+	size_t nr, capacity;
+};
+
+int strace_births_read(struct strace_births *, struct strace_log *);
+/* The first birth of this id that nobody took yet; NULL: none. */
+struct strace_birth *strace_births_take(struct strace_births *, pid_t child);
+void strace_births_fini(struct strace_births *);
+/* Is it a call that makes processes or threads?  Ends at a bracket. */
+bool strace_is_clone(const char *name);
+
 /* ---- strace_line.c: what stands in one line ---- */
 
 enum strace_kind {

@@ -22,13 +22,6 @@
 
 #define DAY_US (UINT64_C(86400) * 1000000)
 
-/* From the first pass: parent's clone returned child. */
-struct birth {
-	pid_t child, parent;
-	uint64_t flags;
-	bool vfork, used;
-};
-
 struct descriptor {
 	int fd;
 	uint32_t file;
@@ -54,15 +47,12 @@ struct import_thread {
 };
 
 struct import {
-	const char *name;
+	struct strace_log log;
+	struct strace_births births;
 	struct trace_writer *writer;
-	struct trace_error *error;
-	uint64_t line;
 	uint64_t time_us, first_us;
 	bool timed;
 
-	struct birth *birth;
-	size_t nr_births, births_capacity;
 	struct import_thread *thread; /* its place is its index */
 	size_t nr_threads, threads_capacity;
 	struct import_process *process;
@@ -75,30 +65,12 @@ struct import {
 
 static int fail(struct import *im, const char *what)
 {
-	return trace_fail(im->error, EBADMSG, im->line, "%s: line %llu: %s", im->name,
-		(unsigned long long)im->line, what);
+	return strace_fail(&im->log, what);
 }
 
 static int fail_memory(struct import *im)
 {
-	return trace_fail(im->error, ENOMEM, im->line, "%s: no memory for the import", im->name);
-}
-
-/* Room for one more in *array; false without memory. */
-static bool room(void *array, size_t nr, size_t *capacity, size_t size)
-{
-	void **at = array;
-	size_t want = *capacity ? *capacity * 2 : 64;
-	void *grown;
-
-	if (nr < *capacity)
-		return true;
-	grown = realloc(*at, want * size);
-	if (!grown)
-		return false;
-	*at = grown;
-	*capacity = want;
-	return true;
+	return strace_fail_memory(&im->log);
 }
 
 /* ---- putting events ---- */
@@ -106,7 +78,7 @@ static bool room(void *array, size_t nr, size_t *capacity, size_t size)
 static int put(struct import *im, struct trace_event *event)
 {
 	event->time_us = im->time_us;
-	return trace_writer_put(im->writer, event, im->error);
+	return trace_writer_put(im->writer, event, im->log.error);
 }
 
 static struct trace_event event_of(const struct import *im, uint32_t thread, enum trace_kind kind)
@@ -118,7 +90,7 @@ static struct trace_event event_of(const struct import *im, uint32_t thread, enu
 
 static int add_mm(struct import *im, uint32_t *mm)
 {
-	if (!room(&im->mm_users, im->nr_mms, &im->mms_capacity, sizeof(im->mm_users[0])))
+	if (!strace_room(&im->mm_users, im->nr_mms, &im->mms_capacity, sizeof(im->mm_users[0])))
 		return fail_memory(im);
 	*mm = (uint32_t)im->nr_mms;
 	im->mm_users[im->nr_mms++] = 0;
@@ -171,20 +143,12 @@ static uint32_t find_thread(const struct import *im, pid_t pid)
 	return TRACE_NONE;
 }
 
-static struct birth *find_birth(struct import *im, pid_t child)
-{
-	for (size_t i = 0; i < im->nr_births; i++)
-		if (im->birth[i].child == child && !im->birth[i].used)
-			return &im->birth[i];
-	return NULL;
-}
-
 static int add_process(struct import *im, pid_t pid, uint32_t parent_thread,
-	const struct birth *birth, uint32_t *index)
+	const struct strace_birth *birth, uint32_t *index)
 {
 	struct trace_process_start start = {
 		.how = !birth ? (im->nr_processes ? TRACE_HOW_UNKNOWN : TRACE_HOW_COMMAND) :
-			birth->vfork ? TRACE_HOW_VFORK : TRACE_HOW_FORK,
+			birth->flags & CLONE_VFORK ? TRACE_HOW_VFORK : TRACE_HOW_FORK,
 		.clone_flags = birth ? birth->flags : 0,
 		.parent = TRACE_NONE,
 		.pid = (uint32_t)pid,
@@ -194,7 +158,7 @@ static int add_process(struct import *im, pid_t pid, uint32_t parent_thread,
 	struct import_process process = { .nr_threads = 1 };
 	int err = 0;
 
-	if (!room(&im->process, im->nr_processes, &im->processes_capacity,
+	if (!strace_room(&im->process, im->nr_processes, &im->processes_capacity,
 			sizeof(im->process[0])))
 		return fail_memory(im);
 	if (parent_thread != TRACE_NONE) {
@@ -226,7 +190,7 @@ static int add_process(struct import *im, pid_t pid, uint32_t parent_thread,
 	return put(im, &e);
 }
 
-static int add_thread(struct import *im, pid_t pid, const struct birth *birth, uint32_t *index)
+static int add_thread(struct import *im, pid_t pid, const struct strace_birth *birth, uint32_t *index)
 {
 	/* A parent that had no line so far is not known: the child stands alone. */
 	uint32_t parent = birth ? find_thread(im, birth->parent) : TRACE_NONE;
@@ -245,7 +209,7 @@ static int add_thread(struct import *im, pid_t pid, const struct birth *birth, u
 		process = im->thread[parent].process;
 		im->process[process].nr_threads++;
 	}
-	if (!room(&im->thread, im->nr_threads, &im->threads_capacity, sizeof(im->thread[0])))
+	if (!strace_room(&im->thread, im->nr_threads, &im->threads_capacity, sizeof(im->thread[0])))
 		return fail_memory(im);
 	*index = (uint32_t)im->nr_threads++;
 	im->thread[*index] = (struct import_thread){
@@ -263,14 +227,12 @@ static int add_thread(struct import *im, pid_t pid, const struct birth *birth, u
 /* The thread that a line belongs to, introduced now if need be. */
 static int thread_of(struct import *im, pid_t pid, uint32_t *index)
 {
-	struct birth *birth;
+	struct strace_birth *birth;
 
 	*index = find_thread(im, pid);
 	if (*index != TRACE_NONE)
 		return 0;
-	birth = find_birth(im, pid);
-	if (birth)
-		birth->used = true;
+	birth = strace_births_take(&im->births, pid);
 	/* Nobody's child: the first process, which had no id until now. */
 	if (!birth && im->nr_threads && im->thread[0].alive && !im->thread[0].pid) {
 		im->thread[0].pid = pid;
@@ -330,7 +292,7 @@ static int find_file(struct import *im, const char *path, uint32_t *index)
 	for (*index = 0; *index < im->nr_files; ++*index)
 		if (strcmp(im->file[*index].path, path) == 0)
 			return 0;
-	if (!room(&im->file, im->nr_files, &im->files_capacity, sizeof(im->file[0])))
+	if (!strace_room(&im->file, im->nr_files, &im->files_capacity, sizeof(im->file[0])))
 		return fail_memory(im);
 	file.path = strdup(path);
 	if (!file.path)
@@ -358,7 +320,7 @@ static int set_fd(struct import *im, uint32_t process_index, int fd, const char 
 		return err;
 	known = find_fd(process, fd);
 	if (!known) {
-		if (!room(&process->fd, process->nr_fds, &process->fds_capacity,
+		if (!strace_room(&process->fd, process->nr_fds, &process->fds_capacity,
 				sizeof(process->fd[0])))
 			return fail_memory(im);
 		known = &process->fd[process->nr_fds++];
@@ -639,8 +601,7 @@ static enum call_kind kind_of(const char *name, enum trace_call_nr *nr)
 		const char *name;
 		enum call_kind kind;
 	} others[] = {
-		{ "fork", CALL_CLONE }, { "vfork", CALL_CLONE }, { "clone", CALL_CLONE },
-		{ "clone3", CALL_CLONE }, { "execve", CALL_EXEC }, { "execveat", CALL_EXEC },
+		{ "execve", CALL_EXEC }, { "execveat", CALL_EXEC },
 		{ "open", CALL_FILE }, { "openat", CALL_FILE }, { "creat", CALL_FILE },
 		{ "memfd_create", CALL_FILE }, { "fstat", CALL_FILE },
 		{ "newfstatat", CALL_FILE },
@@ -649,6 +610,8 @@ static enum call_kind kind_of(const char *name, enum trace_call_nr *nr)
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (strcmp(others[i].name, name) == 0)
 			return others[i].kind;
+	if (strace_is_clone(name))
+		return CALL_CLONE;
 	/* The ranges of process_madvise are of another process: not followed. */
 	for (int i = 0; i < TRACE_PROCESS_MADVISE; i++) {
 		*nr = (enum trace_call_nr)i;
@@ -683,50 +646,9 @@ static int whole_call(struct import *im, uint32_t thread, char *text)
 
 /* ---- lines ---- */
 
-/* first + rest; malloced.  A comma may have been printed with neither. */
-static char *join(const char *first, const char *rest)
-{
-	size_t len = strlen(first);
-	char *whole = malloc(len + strlen(rest) + 1);
-
-	if (whole) {
-		memcpy(whole, first, len);
-		strcpy(whole + len, rest);
-	}
-	return whole;
-}
-
-/* The whole call of a line that ends one; NULL with *err 0: not of interest. */
-static char *resume(struct import *im, char **unfinished, const struct strace_line *line, int *err)
-{
-	char *whole;
-
-	*err = 0;
-	/* NULL: the log began while the call was under way. */
-	if (!*unfinished)
-		return NULL;
-	if (strncmp(*unfinished, line->name, strlen(line->name)) != 0) {
-		*err = fail(im, "the end of a call that did not begin");
-		return NULL;
-	}
-	whole = join(*unfinished, line->text);
-	free(*unfinished);
-	*unfinished = NULL;
-	if (!whole)
-		*err = fail_memory(im);
-	return whole;
-}
-
-static int keep_unfinished(struct import *im, char **unfinished, const char *text)
-{
-	free(*unfinished);
-	*unfinished = strdup(text);
-	return *unfinished ? 0 : fail_memory(im);
-}
-
 static void set_time(struct import *im, const struct strace_line *line)
 {
-	uint64_t us = im->line; /* without a clock: a microsecond per line */
+	uint64_t us = im->log.line; /* without a clock: a microsecond per line */
 
 	if (line->has_time && line->is_delta) {
 		us = im->time_us + line->time_us;
@@ -779,9 +701,9 @@ static int do_line(struct import *im, const struct strace_line *line)
 	case STRACE_SUPERSEDED:
 		return supersede(im, thread, (pid_t)line->number);
 	case STRACE_UNFINISHED:
-		return keep_unfinished(im, &im->thread[thread].unfinished, line->text);
+		return strace_keep(&im->log, &im->thread[thread].unfinished, line->text);
 	case STRACE_RESUMED:
-		whole = resume(im, &im->thread[thread].unfinished, line, &err);
+		whole = strace_resume(&im->log, &im->thread[thread].unfinished, line, &err);
 		if (!whole)
 			return err;
 		err = whole_call(im, thread, whole);
@@ -795,173 +717,7 @@ static int do_line(struct import *im, const struct strace_line *line)
 	return 0;
 }
 
-/* ---- the first pass ---- */
-
-struct pending {
-	pid_t pid;
-	char *text;
-};
-
-struct first_pass {
-	struct import *im;
-	struct pending *pending;
-	size_t nr, capacity;
-};
-
-static bool clone_flags_of(const struct strace_call *call, uint64_t *flags)
-{
-	*flags = 0;
-	if (strcmp(call->name, "vfork") == 0)
-		*flags = CLONE_VM | CLONE_VFORK;
-	for (unsigned int i = 0; i < call->nr_arguments; i++) {
-		char *at = strstr(call->argument[i], "flags=");
-		size_t len;
-		char end;
-		bool good;
-
-		if (!at)
-			continue;
-		at += 6;
-		len = strcspn(at, ",} ");
-		end = at[len];
-		at[len] = 0;
-		good = strace_parse_flags(at, flags);
-		at[len] = end;
-		return good;
-	}
-	return true;
-}
-
-static int note_birth(struct import *im, pid_t parent, char *text)
-{
-	struct strace_call call;
-	enum trace_call_nr nr;
-	int64_t child;
-	uint64_t flags;
-
-	if (strace_parse_call(text, &call) || kind_of(call.name, &nr) != CALL_CLONE ||
-	    !strace_parse_result(call.result, &child) || child <= 0 || child > INT32_MAX)
-		return 0; /* the second pass judges */
-	if (!clone_flags_of(&call, &flags))
-		return fail(im, "flags of clone that are not known");
-	if (!room(&im->birth, im->nr_births, &im->births_capacity, sizeof(im->birth[0])))
-		return fail_memory(im);
-	im->birth[im->nr_births++] = (struct birth){
-		.child = (pid_t)child, .parent = parent, .flags = flags,
-		.vfork = flags & CLONE_VFORK,
-	};
-	return 0;
-}
-
-static struct pending *pending_of(struct first_pass *p, pid_t pid)
-{
-	for (size_t i = 0; i < p->nr; i++)
-		if (p->pending[i].pid == pid)
-			return &p->pending[i];
-	if (!room(&p->pending, p->nr, &p->capacity, sizeof(p->pending[0])))
-		return NULL;
-	p->pending[p->nr] = (struct pending){ .pid = pid };
-	return &p->pending[p->nr++];
-}
-
-static bool is_clone(const char *name)
-{
-	enum trace_call_nr nr;
-	char word[16];
-	size_t len = strcspn(name, "(");
-
-	if (len >= sizeof(word))
-		return false;
-	memcpy(word, name, len);
-	word[len] = 0;
-	return kind_of(word, &nr) == CALL_CLONE;
-}
-
-static int first_look(struct first_pass *p, const struct strace_line *line)
-{
-	struct pending *pending;
-	char *whole;
-	int err;
-
-	if (line->kind == STRACE_CALL && is_clone(line->text))
-		return note_birth(p->im, line->pid, line->text);
-	if ((line->kind != STRACE_UNFINISHED || !is_clone(line->text)) &&
-	    (line->kind != STRACE_RESUMED || !is_clone(line->name)))
-		return 0;
-	pending = pending_of(p, line->pid);
-	if (!pending)
-		return fail_memory(p->im);
-	if (line->kind == STRACE_UNFINISHED)
-		return keep_unfinished(p->im, &pending->text, line->text);
-	/* The first process may have got its id in between. */
-	if (!pending->text)
-		pending = pending_of(p, 0);
-	if (!pending)
-		return fail_memory(p->im);
-	whole = resume(p->im, &pending->text, line, &err);
-	if (!whole)
-		return err;
-	err = note_birth(p->im, line->pid, whole);
-	free(whole);
-	return err;
-}
-
 /* ---- all of it ---- */
-
-/*
- * The line at *at, which moves past it; malloced.  Where strace shares the
- * terminal with itself, its message about a new process falls into the middle
- * of its parent's clone: it is cut out, and the next line joined on.
- */
-static char *take_line(struct import *im, const char **at, const char *end, size_t *len)
-{
-	static const char attached[] = " attached";
-	const char *newline = memchr(*at, '\n', (size_t)(end - *at));
-	char *line, *message, *rest, *whole;
-
-	*len = (size_t)((newline ? newline : end) - *at);
-	line = strndup(*at, *len);
-	*at = newline ? newline + 1 : end;
-	if (!line || *len < sizeof(attached) || strlen(line) != *len ||
-	    strcmp(line + *len - strlen(attached), attached) != 0)
-		return line;
-	message = strstr(line, "strace: Process ");
-	if (!message || message == line || *at == end)
-		return line;
-	*message = 0;
-	im->line++;
-	rest = take_line(im, at, end, len);
-	whole = rest ? join(line, rest) : NULL;
-	*len += (size_t)(message - line);
-	free(line);
-	free(rest);
-	return whole;
-}
-
-/* Calls first_look (first given) or do_line for each line. */
-static int each_line(struct import *im, const char *text, size_t len, struct first_pass *first)
-{
-	const char *at = text, *end = text + len;
-	int err = 0;
-
-	for (im->line = 1; at < end && !err; im->line++) {
-		size_t line_len;
-		char *line = take_line(im, &at, end, &line_len);
-		struct strace_line parsed;
-		const char *wrong;
-
-		if (!line)
-			return fail_memory(im);
-		wrong = strlen(line) == line_len ? strace_parse_line(line, &parsed) :
-			"a byte that no text has";
-		if (wrong)
-			err = fail(im, wrong);
-		else
-			err = first ? first_look(first, &parsed) : do_line(im, &parsed);
-		free(line);
-	}
-	return err;
-}
 
 static void import_fini(struct import *im)
 {
@@ -971,25 +727,41 @@ static void import_fini(struct import *im)
 		free(im->process[i].fd);
 	for (size_t i = 0; i < im->nr_files; i++)
 		free(im->file[i].path);
-	free(im->birth);
+	strace_births_fini(&im->births);
 	free(im->thread);
 	free(im->process);
 	free(im->mm_users);
 	free(im->file);
 }
 
+static int second_pass(struct import *im)
+{
+	struct strace_line line;
+	char *text;
+	int got;
+
+	while ((got = strace_next(&im->log, &text, &line)) > 0) {
+		int err = do_line(im, &line);
+
+		free(text);
+		if (err)
+			return err;
+	}
+	return got;
+}
+
 int import_strace_text(const char *name, const char *text, size_t len_bytes,
 	struct trace_writer *writer, struct trace_error *error)
 {
-	struct import im = { .name = name, .writer = writer, .error = error };
-	struct first_pass first = { .im = &im };
-	int err = each_line(&im, text, len_bytes, &first);
+	struct import im = { .writer = writer };
+	int err;
 
-	for (size_t i = 0; i < first.nr; i++)
-		free(first.pending[i].text);
-	free(first.pending);
-	if (!err)
-		err = each_line(&im, text, len_bytes, NULL);
+	strace_open(&im.log, name, text, len_bytes, error);
+	err = strace_births_read(&im.births, &im.log);
+	if (!err) {
+		strace_open(&im.log, name, text, len_bytes, error);
+		err = second_pass(&im);
+	}
 	if (!err && !im.nr_processes)
 		err = trace_fail(error, EBADMSG, 1, "%s: line 1: no call in the whole log", name);
 	import_fini(&im);

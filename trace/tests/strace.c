@@ -201,6 +201,22 @@ static void test_terminal(void **state)
 	expect(log, "p0 t0 process-exit status=3");
 }
 
+/* Each line of which asks for the next one to be joined on. */
+static void test_endless_messages(void **state)
+{
+	enum { NR = 300000 };
+	static const char line[] = "1 clone(flags=SIGCHLDstrace: Process 5 attached\n";
+	char *log = malloc(NR * strlen(line) + 1), *got;
+
+	(void)state;
+	for (size_t i = 0; i < NR; i++)
+		memcpy(log + i * strlen(line), line, sizeof(line));
+	got = import(log);
+	assert_non_null(strstr(got, "log: line 2: the arguments do not end"));
+	free(got);
+	free(log);
+}
+
 static void test_exec_by_a_thread(void **state)
 {
 	static const char log[] =
@@ -297,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_family),
 		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_endless_messages),
 		cmocka_unit_test(test_exec_by_a_thread),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_bad_lines),
