@@ -6,9 +6,9 @@
 #
 #	scripts/record-examples.sh [NAME...]	(default: all five)
 #
-# Needs redis-server, redis-tools, postgresql, postgresql-contrib, python3.
 set -eu
 cd "$(dirname "$0")/.."
+scripts/setup.sh recordings
 root=$PWD
 quire=${QUIRE:-$root/build/release/cli/quire}
 work=$(mktemp -d)
