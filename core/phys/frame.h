@@ -134,7 +134,7 @@ _Static_assert(offsetof(struct frame, counts) % 8 == 0, "one atomic word");
 
 static inline u32 frame_add_counts(struct frame *frame, u32 n)
 {
-	u64 old = atomic_fetch_add(&frame->counts, FRAME_COUNTS(n, n));
+	u64 old = atomic_pair_add(&frame->counts, FRAME_COUNTS(n, n));
 
 	check(old >> 32 != 0);
 	return (u32)(old >> 32);
@@ -142,7 +142,7 @@ static inline u32 frame_add_counts(struct frame *frame, u32 n)
 
 static inline u32 frame_take_counts(struct frame *frame, u32 n)
 {
-	u64 old = atomic_fetch_sub(&frame->counts, FRAME_COUNTS(n, n));
+	u64 old = atomic_pair_sub(&frame->counts, FRAME_COUNTS(n, n));
 
 	check(old >> 32 >= n && (u32)old >= n);
 	return (u32)(old >> 32);

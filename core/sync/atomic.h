@@ -22,6 +22,9 @@
 	(COST_ADD(atomic_rmw, 1), mach_fetch_add(p, v, MACH_SEQ_CST))
 #define atomic_fetch_sub(p, v) \
 	(COST_ADD(atomic_rmw, 1), mach_fetch_sub(p, v, MACH_SEQ_CST))
+/* Of two neighbouring 32-bit words, which are else used apart. */
+#define atomic_pair_add(p, v) (COST_ADD(atomic_rmw, 1), mach_pair_add(p, v))
+#define atomic_pair_sub(p, v) (COST_ADD(atomic_rmw, 1), mach_pair_sub(p, v))
 #define atomic_fetch_or(p, v) \
 	(COST_ADD(atomic_rmw, 1), mach_fetch_or(p, v, MACH_SEQ_CST))
 #define atomic_fetch_and(p, v) \

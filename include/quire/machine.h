@@ -27,6 +27,12 @@
  *     old = mach_fetch_add / _sub / _or / _and (p, v, order)
  *           mach_fence(order)
  *
+ *     old = mach_pair_add / mach_pair_sub (p, v)   two neighbouring 32-bit words
+ *                                           at p, aligned to 8, as one 64-bit
+ *                                           word; sequentially consistent; no
+ *                                           half carries into the other.  The
+ *                                           words are else used apart.
+ *
  * and on 16 aligned bytes: mach_load16(p), mach_cas16(p, &expected, v), both
  * sequentially consistent.  mach_load on a pointer that readers follow under
  * RCU uses MACH_ACQUIRE (it pairs with the publisher's MACH_RELEASE store).

@@ -39,6 +39,8 @@ bool explore_cas16(volatile mach_u128 *p, mach_u128 *expected, mach_u128 v);
 #define mach_xchg(p, v, order) explore_typed_rmw(p, EXPLORE_XCHG, v, order)
 #define mach_fetch_add(p, v, order) explore_typed_rmw(p, EXPLORE_ADD, v, order)
 #define mach_fetch_sub(p, v, order) explore_typed_rmw(p, EXPLORE_SUB, v, order)
+#define mach_pair_add(p, v) mach_fetch_add(p, v, MACH_SEQ_CST)
+#define mach_pair_sub(p, v) mach_fetch_sub(p, v, MACH_SEQ_CST)
 #define mach_fetch_or(p, v, order) explore_typed_rmw(p, EXPLORE_OR, v, order)
 #define mach_fetch_and(p, v, order) explore_typed_rmw(p, EXPLORE_AND, v, order)
 #define mach_fence(order) explore_fence(order)

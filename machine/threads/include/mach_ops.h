@@ -49,6 +49,32 @@
 				    MACH_ACQUIRE)
 
 /*
+ * Two words as one.  The hardware orders this with operations on either word;
+ * the thread sanitizer knows words by their addresses alone, so for it they are
+ * two operations.
+ */
+#ifdef THREADS_TSAN
+static inline uint64_t mach_pair_add(uint64_t *p, uint64_t v)
+{
+	uint32_t *half = (uint32_t *)(void *)p;
+	uint64_t high = mach_fetch_add(&half[1], (uint32_t)(v >> 32), MACH_SEQ_CST);
+
+	return high << 32 | mach_fetch_add(&half[0], (uint32_t)v, MACH_SEQ_CST);
+}
+
+static inline uint64_t mach_pair_sub(uint64_t *p, uint64_t v)
+{
+	uint32_t *half = (uint32_t *)(void *)p;
+	uint64_t low = mach_fetch_sub(&half[0], (uint32_t)v, MACH_SEQ_CST);
+
+	return low | (uint64_t)mach_fetch_sub(&half[1], (uint32_t)(v >> 32), MACH_SEQ_CST) << 32;
+}
+#else
+#define mach_pair_add(p, v) mach_fetch_add(p, v, MACH_SEQ_CST)
+#define mach_pair_sub(p, v) mach_fetch_sub(p, v, MACH_SEQ_CST)
+#endif
+
+/*
  * Sixteen bytes.  The generic builtins may call a library that takes a lock,
  * so each architecture is spelled out.  Where there is no such instruction
  * (riscv64), a hashed lock stands in: a 16-byte word is touched by these two
