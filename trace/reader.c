@@ -211,7 +211,7 @@ static int read_packed(struct trace_reader *r, const uint8_t *head)
 	uint32_t raw = format_get_u32(head + 8);
 	uint32_t crc;
 
-	if (raw > TRACE_BLOCK_MAX_BYTES || packed > ZSTD_COMPRESSBOUND((size_t)raw))
+	if (raw > TRACE_BLOCK_MAX_BYTES || packed > ZSTD_compressBound(raw))
 		return fail(r, EBADMSG, r->block_offset, "the block's length is impossible");
 	if (!room(&r->packed, &r->packed_capacity, packed))
 		return fail(r, ENOMEM, r->block_offset, "no memory for a block");
