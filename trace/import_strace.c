@@ -625,7 +625,7 @@ static int whole_call(struct import *im, uint32_t thread, char *text)
 {
 	struct strace_call call;
 	const char *wrong = strace_parse_call(text, &call);
-	enum trace_call_nr nr;
+	enum trace_call_nr nr = TRACE_MMAP;
 
 	if (wrong)
 		return fail(im, wrong);
