@@ -155,7 +155,8 @@ static void zap_span(struct zap *zap)
 		i = zap_slots(zap, i);
 		gather_flush_rmap(zap->gather, zap->vma);
 		table_unlock(span->table);
-		if (i < nr)
+		/* Also when the last slot filled it: the next span adds more. */
+		if (unlikely(gather_is_full(zap->gather)))
 			gather_flush(zap->gather);
 	}
 }

@@ -73,6 +73,11 @@ static inline void gather_note_range(struct gather *gather, u64 start, u64 end)
  * flush.  True: the gather is full; the caller must flush before it adds more.
  */
 bool gather_add(struct gather *gather, struct frame *frame, u32 nr_pages, bool delayed) MUST_CHECK;
+/* What gather_add said last: it must be flushed before more is added. */
+static inline bool gather_is_full(const struct gather *gather)
+{
+	return gather->active->nr == gather->active->max;
+}
 /* Takes the tables of a range out of the tree, to be freed after the flush:
  * see pgtable_unlink_range. */
 void gather_unlink_tables(struct gather *gather, u64 addr, u64 end, u64 floor, u64 ceiling);
