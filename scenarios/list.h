@@ -48,6 +48,17 @@
 	X(exit_last)         \
 	X(cow_visible)
 
+/* mm_more.c */
+#define SCENARIO_MM_MORE(X)  \
+	X(pin_fork)          \
+	X(pin_munmap)        \
+	X(stack_growth)      \
+	X(split_merge)       \
+	X(populate_munmap)   \
+	X(dontneed_fork)     \
+	X(fork_fork)         \
+	X(mmap_fails)
+
 /* file.c */
 #define SCENARIO_FILE(X)     \
 	X(truncate_fault)    \
@@ -76,6 +87,7 @@
 	SCENARIO_PLANTED(X)  \
 	SCENARIO_TRANSLATION(X) \
 	SCENARIO_MM(X) \
+	SCENARIO_MM_MORE(X) \
 	SCENARIO_FILE(X) \
 	SCENARIO_MAPLE(X) \
 	SCENARIO_MUSEUM(X)
