@@ -54,7 +54,6 @@ struct mapping {
 	struct maple_tree folios;       /* (X) page index -> folio, a range per folio */
 	u64 nr_pages;                   /* (X)+(A) pages in the cache */
 	u64 nr_dirty;                   /* (X)+(A) folios marked dirty */
-	u32 nr_writable_maps;           /* (A) VMAs that may write to it */
 	struct i_mmap i_mmap;
 	u64 id;                         /* (C) for people: unique in the instance */
 	u64 nr_charged;                 /* (C) pages counted in files.committed_pages
