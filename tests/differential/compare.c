@@ -101,7 +101,8 @@ static bool differs_in_maps(const struct diff_snapshot *l, const struct diff_sna
 static bool differs_in_pages(const struct diff_snapshot *l, const struct diff_snapshot *r,
 			     struct diff_difference *difference)
 {
-	static const char *const states[] = { "absent", "anonymous", "?", "file's" };
+	static const char *const states[] = { "absent",	      "anonymous or zero", "?", "file's", "?",
+					      "anonymous, alone", "?", "file's, alone" };
 
 	difference->what = DIFF_IN_PAGES;
 	for (uint32_t i = 0; i < DIFF_ARENA_PAGES; i++) {
@@ -109,7 +110,7 @@ static bool differs_in_pages(const struct diff_snapshot *l, const struct diff_sn
 			continue;
 		snprintf(difference->text, sizeof(difference->text),
 			 "page 0x%" PRIx64 ": %s against %s", DIFF_ARENA_START + i * DIFF_PAGE,
-			 states[l->pages[i] & 3], states[r->pages[i] & 3]);
+			 states[l->pages[i] & 7], states[r->pages[i] & 7]);
 		return true;
 	}
 	return false;
@@ -209,7 +210,7 @@ static void format_result(char *text, size_t room, const struct diff_op *op,
 {
 	if (result->skipped)
 		snprintf(text, room, "(no such process)");
-	else if (op->kind == DIFF_read || op->kind == DIFF_write)
+	else if (op->kind == DIFF_read || op->kind == DIFF_write || op->kind == DIFF_exec)
 		snprintf(text, room, "%s 0x%" PRIx64,
 			 result->signal ? signal_name(result->signal) : "ok",
 			 result->signal ? result->fault_addr : result->data);

@@ -11,7 +11,7 @@
 
 #include "core.h"
 
-#define MEMORY_BYTES (UINT64_C(32) << 20)
+#define MEMORY_BYTES (UINT64_C(96) << 20)
 
 struct core {
 	struct quire *q;
@@ -251,16 +251,23 @@ static void take_fault(struct diff_result *result, int err, const struct quire_f
 static void do_access(struct core *core, const struct diff_op *op, uint64_t addr,
 		      struct diff_result *result)
 {
+	const uint64_t len_bytes = op->kind == DIFF_exec ? 1 : op->len;
 	struct quire_fault fault = { QUIRE_NO_SIGNAL, 0 };
-	uint8_t byte = (uint8_t)op->value;
+	struct quire_mm *mm = core->mms[op->who];
+	static uint8_t bytes[DIFF_ACCESS_BYTES];
 
 	if (op->kind == DIFF_write) {
-		take_fault(result, quire_write(core->mms[op->who], addr, &byte, 1, &fault), &fault);
+		for (uint64_t i = 0; i < len_bytes; i++)
+			bytes[i] = diff_write_byte(op->value, i);
+		take_fault(result, quire_write(mm, addr, bytes, len_bytes, &fault), &fault);
 		return;
 	}
-	take_fault(result, quire_read(core->mms[op->who], addr, &byte, 1, &fault), &fault);
-	if (!result->signal)
-		result->data = byte;
+	take_fault(result, quire_read(mm, addr, bytes, len_bytes, &fault), &fault);
+	if (result->signal)
+		return;
+	result->data = diff_read_sum(bytes, len_bytes);
+	if (op->kind == DIFF_exec && bytes[0] == DIFF_CODE)
+		take_fault(result, quire_touch(mm, addr, QUIRE_TOUCH_EXEC, &fault), &fault);
 }
 
 static void do_file(struct core *core, const struct diff_op *op, struct diff_result *result)
@@ -321,6 +328,8 @@ static void do_look(struct core *core, uint32_t index, const struct diff_op *op)
 		snapshot->pages[i] = DIFF_PAGE_PRESENT;
 		if (!page.anon && !page.zero_page)
 			snapshot->pages[i] |= DIFF_PAGE_FILE;
+		if (!page.zero_page && page.mapcount == 1)
+			snapshot->pages[i] |= DIFF_PAGE_ALONE;
 	}
 	if (!visit.deep)
 		return;
@@ -410,6 +419,7 @@ static void do_op(struct core *core, uint32_t index, const struct diff_op *op)
 		break;
 	case DIFF_read:
 	case DIFF_write:
+	case DIFF_exec:
 		do_access(core, op, addr, result);
 		break;
 	case DIFF_truncate:
@@ -433,6 +443,24 @@ static void do_op(struct core *core, uint32_t index, const struct diff_op *op)
 	}
 }
 
+/* Each program runs with some of the sound alternatives of the decisions: no
+ * program may see which. */
+static void draw_decisions(uint64_t seed, struct quire_decisions *decisions)
+{
+	const struct quire_decision_info *row;
+
+	quire_decisions_default(decisions);
+	for (unsigned i = 0; seed && i < QUIRE_NR_DECISIONS; i++) {
+		uint64_t draw = (seed >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> (4 * i);
+		unsigned alternative;
+
+		row = quire_decision_info(i);
+		alternative = row->first + (unsigned)(draw % (row->last - row->first + 1u));
+		if (quire_alternative_info(alternative)->sound)
+			decisions->chosen[i] = (uint8_t)alternative;
+	}
+}
+
 void core_run(const struct diff_layout *layout, const struct diff_program *program,
 	      struct diff_outcome *outcome)
 {
@@ -446,6 +474,7 @@ void core_run(const struct diff_layout *layout, const struct diff_program *progr
 	outcome_reset(outcome);
 	quire_config_default(&config);
 	config.memory_bytes = MEMORY_BYTES;
+	draw_decisions(program->seed, &config.decisions);
 	if (setjmp(stopped)) {
 		snprintf(outcome->failure, sizeof(outcome->failure), "%s", stop_text);
 		return;

@@ -48,6 +48,7 @@ static struct diff_control *const control = (void *)DIFF_CONTROL_ADDR;
 static uint8_t signal_stack[32768] IN_DATA;
 static uint8_t buffer[65536] IN_DATA __attribute__((aligned(4096)));
 static uint32_t me IN_DATA; /* process number in the program */
+static uint64_t executed IN_DATA; /* address that execute() is to call */
 static struct {
 	uint32_t signal;
 	uint64_t addr;
@@ -133,16 +134,24 @@ static void futex_wait(uint32_t *word, uint32_t value)
  * fault; the handler continues at probe_end with what is left in rcx.
  */
 uint64_t probe(void *to, const void *from, uint64_t len);
+/* Calls code at `addr`; when that may not be fetched, the handler returns for
+ * it to execute_end. */
+void execute(const void *addr);
 void signal_return(void);
-extern const char probe_insn[], probe_end[];
+extern const char probe_insn[], probe_end[], execute_end[];
 __asm__(".text\n"
-	".globl probe, probe_insn, probe_end, signal_return, _start\n"
+	".globl probe, probe_insn, probe_end, execute, execute_end\n"
+	".globl signal_return, _start\n"
 	"probe:\n"
 	"	mov %rdx, %rcx\n"
 	"probe_insn:\n"
 	"	rep movsb\n"
 	"probe_end:\n"
 	"	mov %rcx, %rax\n"
+	"	ret\n"
+	"execute:\n"
+	"	call *%rdi\n"
+	"execute_end:\n"
 	"	ret\n"
 	"signal_return:\n"
 	"	mov $15, %eax\n"
@@ -159,8 +168,14 @@ static void on_fault(int nr, siginfo_t *info, void *context)
 {
 	struct ucontext *uc = context;
 
-	if (uc->uc_mcontext.rip != (uint64_t)probe_insn)
+	if (uc->uc_mcontext.rip == (uint64_t)probe_insn) {
+		uc->uc_mcontext.rip = (uint64_t)probe_end;
+	} else if (uc->uc_mcontext.rip == executed) {
+		uc->uc_mcontext.rip = (uint64_t)execute_end;
+		uc->uc_mcontext.rsp += 8;
+	} else {
 		broken(__LINE__);
+	}
 	if (nr == SIGBUS)
 		last_fault.signal = QUIRE_SIGBUS;
 	else if (info->si_code == SEGV_MAPERR)
@@ -170,7 +185,6 @@ static void on_fault(int nr, siginfo_t *info, void *context)
 	else
 		last_fault.signal = 1000 + (uint32_t)info->si_code;
 	last_fault.addr = (uint64_t)info->si_addr;
-	uc->uc_mcontext.rip = (uint64_t)probe_end;
 }
 
 /* 0, or the signal that the access raised. */
@@ -326,18 +340,37 @@ static void do_fork(const struct diff_op *op, struct diff_result *result)
 	result->ret = pid;
 }
 
+static uint32_t write_bytes(const struct diff_op *op, uint64_t addr)
+{
+	for (uint64_t i = 0; i < op->len; i++)
+		buffer[i] = diff_write_byte(op->value, i);
+	return access_bytes((void *)addr, buffer, op->len);
+}
+
+static uint32_t execute_at(uint64_t addr)
+{
+	executed = addr;
+	last_fault.signal = QUIRE_NO_SIGNAL;
+	execute((const void *)addr);
+	executed = 0;
+	return last_fault.signal;
+}
+
 static void do_access(const struct diff_op *op, uint64_t addr, struct diff_result *result)
 {
-	uint8_t byte = (uint8_t)op->value;
+	const uint64_t len_bytes = op->kind == DIFF_exec ? 1 : op->len;
 
-	if (op->kind == DIFF_read)
-		result->signal = access_bytes(&byte, (const void *)addr, 1);
-	else
-		result->signal = access_bytes((void *)addr, &byte, 1);
+	if (op->kind == DIFF_write) {
+		result->signal = write_bytes(op, addr);
+	} else {
+		result->signal = access_bytes(buffer, (const void *)addr, len_bytes);
+		if (!result->signal)
+			result->data = diff_read_sum(buffer, len_bytes);
+		if (!result->signal && op->kind == DIFF_exec && buffer[0] == DIFF_CODE)
+			result->signal = execute_at(addr);
+	}
 	if (result->signal)
 		result->fault_addr = last_fault.addr;
-	else if (op->kind == DIFF_read)
-		result->data = byte;
 }
 
 static void do_file(const struct diff_op *op, struct diff_result *result)
@@ -423,6 +456,7 @@ static void do_op(uint32_t index, const struct diff_op *op)
 		break;
 	case DIFF_read:
 	case DIFF_write:
+	case DIFF_exec:
 		do_access(op, addr, result);
 		break;
 	case DIFF_truncate:

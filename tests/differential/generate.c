@@ -25,12 +25,13 @@
 #define LOOK_EVERY 8
 #define MAX_PLACED 24
 #define NR_MAPPED 8
+#define TABLE_PAGES 512 /* that one page table maps */
 #define MAX_PLAIN_LEN (DIFF_ARENA_PAGES * DIFF_PAGE)
 
 enum feature {
 	FEATURE_SHARED, FEATURE_FILES, FEATURE_FREE, FEATURE_HINT, FEATURE_NOREPLACE,
 	FEATURE_GROWSDOWN, FEATURE_NORESERVE, FEATURE_POPULATE, FEATURE_LOCKED, FEATURE_PROTS,
-	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_BRK, FEATURE_BAD, NR_FEATURES
+	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_BRK, FEATURE_BAD, NR_FEATURES
 };
 
 struct generator {
@@ -63,7 +64,7 @@ static const struct {
 	{ DIFF_mremap, 9, false },   { DIFF_brk, 4, false },	    { DIFF_madvise, 10, false },
 	{ DIFF_mlock, 4, false },    { DIFF_munlock, 3, false },    { DIFF_mlockall, 1, false },
 	{ DIFF_munlockall, 1, false }, { DIFF_msync, 2, false },    { DIFF_mincore, 4, false },
-	{ DIFF_read, 12, true },     { DIFF_write, 18, true },	    { DIFF_truncate, 3, false },
+	{ DIFF_read, 12, true },     { DIFF_write, 18, true },	    { DIFF_exec, 3, false },	    { DIFF_truncate, 3, false },
 	{ DIFF_pread, 2, false },    { DIFF_pwrite, 2, false },	    { DIFF_punch, 2, false },
 	{ DIFF_limit, 1, false },    { DIFF_fork, 3, false },	    { DIFF_exit, 2, false },
 };
@@ -98,9 +99,11 @@ static bool feature(struct generator *gen, enum feature what, unsigned percent)
 
 static struct diff_addr arena_addr(struct generator *gen)
 {
-	const int64_t page = (int64_t)below(gen, gen->window_pages) -
-			     (int64_t)gen->window_pages / 2;
+	int64_t page = (int64_t)below(gen, gen->window_pages) - (int64_t)gen->window_pages / 2;
 
+	/* At and beside the places where a page table begins. */
+	if (feature(gen, FEATURE_LONG, 60))
+		page = ((int64_t)below(gen, 6) - 3) * TABLE_PAGES + (int64_t)below(gen, 3) - 1;
 	return (struct diff_addr){ .base = DIFF_ARENA, .offset = page * (int64_t)DIFF_PAGE };
 }
 
@@ -171,6 +174,8 @@ static uint64_t any_len(struct generator *gen, const struct diff_addr *addr)
 	}
 	if (chance(gen, 3))
 		pages = gen->window_pages;
+	if (addr->base == DIFF_ARENA && feature(gen, FEATURE_LONG, 40))
+		pages = (1 + below(gen, 3)) * TABLE_PAGES + (chance(gen, 70) ? 0 : below(gen, 3) - 1);
 	return pages * DIFF_PAGE;
 }
 
@@ -268,6 +273,10 @@ static void make_mmap(struct generator *gen, struct diff_op *op)
 		op->flags |= QUIRE_MAP_FIXED;
 	}
 	op->len = any_len(gen, &op->addr);
+	/* Placed freely, at address 0: of whole page tables, too. */
+	if (!(op->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) &&
+	    feature(gen, FEATURE_LONG, 30))
+		op->len = (1 + below(gen, 3)) * TABLE_PAGES * DIFF_PAGE;
 	mmap_options(gen, op);
 	/* Filling a terabyte would take both sides hours. */
 	if (op->len > MAX_PLAIN_LEN)
@@ -289,7 +298,8 @@ static void make_mremap(struct generator *gen, struct diff_op *op)
 	op->addr2 = any_addr(gen);
 	op->len = chance(gen, 5) ? 0 : any_len(gen, &op->addr);
 	op->newlen = chance(gen, 40) ? op->len : any_len(gen, &op->addr2);
-	if (op->addr2.base == DIFF_ABSOLUTE && op->newlen > MAX_PLAIN_LEN)
+	if ((op->addr2.base == DIFF_ABSOLUTE || op->addr2.base == DIFF_RESULT) &&
+	    op->newlen > MAX_PLAIN_LEN)
 		op->newlen = DIFF_PAGE;
 	op->flags = PICK(gen, flags);
 	if (feature(gen, FEATURE_BAD, 5))
@@ -404,6 +414,21 @@ static void make_flags(struct generator *gen, struct diff_op *op)
 		op->len = DIFF_ARENA_PAGES * DIFF_PAGE;
 }
 
+static void make_access(struct generator *gen, struct diff_op *op)
+{
+	static const uint64_t lengths[] = { 2, 8, 64, 4095, 4096, 4097, 8192, 12000 };
+
+	op->addr = any_addr(gen);
+	op->addr.offset += (int64_t)in_page(gen);
+	/* Not a program's address, or one that raises another signal. */
+	if (op->addr.base == DIFF_ABSOLUTE)
+		op->addr = arena_addr(gen);
+	op->len = feature(gen, FEATURE_SPANS, 40) ? PICK(gen, lengths) : 1;
+	op->value = (uint32_t)below(gen, 256);
+	if (gen->weights[DIFF_exec] && chance(gen, 40))
+		op->value = DIFF_CODE;
+}
+
 static void make_op(struct generator *gen, struct diff_op *op)
 {
 	switch (op->kind) {
@@ -427,12 +452,8 @@ static void make_op(struct generator *gen, struct diff_op *op)
 		break;
 	case DIFF_read:
 	case DIFF_write:
-		op->addr = any_addr(gen);
-		op->addr.offset += (int64_t)in_page(gen);
-		/* Not a program's address, or one that raises another signal. */
-		if (op->addr.base == DIFF_ABSOLUTE)
-			op->addr = arena_addr(gen);
-		op->value = (uint32_t)below(gen, 256);
+	case DIFF_exec:
+		make_access(gen, op);
 		break;
 	case DIFF_truncate:
 	case DIFF_pread:
@@ -470,7 +491,13 @@ static void draw_swarm(struct generator *gen)
 		if (kind_weights[i].always || chance(gen, 55))
 			gen->weights[kind_weights[i].kind] = kind_weights[i].weight;
 	for (unsigned i = 0; i < NR_FEATURES; i++)
-		gen->features[i] = chance(gen, 50);
+		gen->features[i] = chance(gen, i == FEATURE_LONG ? 10 : 50);
+	/* The count of locked pages would reach its limit on one side only: see
+	 * deliberate.md, "locked after DONTUNMAP". */
+	if (gen->features[FEATURE_LONG] && gen->features[FEATURE_DONTUNMAP]) {
+		gen->weights[DIFF_mlock] = gen->weights[DIFF_mlockall] = 0;
+		gen->features[FEATURE_LOCKED] = false;
+	}
 	gen->window_pages = PICK(gen, windows);
 	gen->max_len_pages = 2 + below(gen, gen->window_pages / 2);
 }

@@ -375,8 +375,12 @@ static void take_record(struct diff_outcome *outcome, const struct diff_log_head
 	case DIFF_LOG_PAGES:
 		for (uint32_t i = 0; i < DIFF_ARENA_PAGES; i++) {
 			const bool present = words[i] >> 63, file = words[i] >> 61 & 1;
+			const bool alone = words[i] >> 56 & 1;
 
-			snapshot->pages[i] = present ? DIFF_PAGE_PRESENT | file * DIFF_PAGE_FILE : 0;
+			if (present)
+				snapshot->pages[i] = (uint8_t)(DIFF_PAGE_PRESENT |
+							       file * DIFF_PAGE_FILE |
+							       alone * DIFF_PAGE_ALONE);
 		}
 		break;
 	case DIFF_LOG_STATUS:

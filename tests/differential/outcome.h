@@ -25,7 +25,8 @@ struct diff_map {
 	bool shared, grows_down, locked; /* the last two in deep looks only */
 };
 
-enum diff_page { DIFF_PAGE_PRESENT = 1, DIFF_PAGE_FILE = 2 };
+/* What maps a page of the arena; alone: nothing else maps it. */
+enum diff_page { DIFF_PAGE_PRESENT = 1, DIFF_PAGE_FILE = 2, DIFF_PAGE_ALONE = 4 };
 
 #define DIFF_COUNT_LIST(X) X(total) X(locked) X(data) X(stack)
 enum diff_count {

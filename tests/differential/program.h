@@ -46,8 +46,9 @@
 	X(munlockall, "")                                 \
 	X(msync, "addr len flags")                        \
 	X(mincore, "addr len")                            \
-	X(read, "addr")                                   \
-	X(write, "addr value")                            \
+	X(read, "addr len")                               \
+	X(write, "addr len value")                        \
+	X(exec, "addr")                                   \
 	X(truncate, "file len")                           \
 	X(pread, "file off")                              \
 	X(pwrite, "file off value")                       \
@@ -88,6 +89,12 @@ enum diff_limit { DIFF_LIMIT_AS, DIFF_LIMIT_DATA, DIFF_LIMIT_MEMLOCK, DIFF_LIMIT
 
 /* A look with this flag also reads what is slow to read. */
 #define DIFF_LOOK_DEEP 1
+
+/* A read or write is of at most so many bytes. */
+#define DIFF_ACCESS_BYTES UINT64_C(16384)
+/* exec calls what is at its address if it is this byte, a return; else it is
+ * a read. */
+#define DIFF_CODE 0xc3
 
 struct diff_op {
 	uint8_t kind, who;
@@ -170,6 +177,22 @@ static inline uint64_t diff_resolve(const struct diff_addr *addr, uint64_t brk_s
 			       ? (uint64_t)results[addr->op].ret
 			       : DIFF_ARENA_MID;
 	return base + (uint64_t)addr->offset;
+}
+
+/* Byte `i` of what a write operation writes. */
+static inline uint8_t diff_write_byte(uint32_t value, uint64_t i)
+{
+	return (uint8_t)(value + 31 * i + (i >> 8));
+}
+
+/* What a read says of its bytes; of one, the byte. */
+static inline uint64_t diff_read_sum(const uint8_t *bytes, uint64_t len_bytes)
+{
+	uint64_t sum = 0;
+
+	for (uint64_t i = 0; i < len_bytes; i++)
+		sum = sum * 1099511628211u + bytes[i];
+	return sum;
 }
 
 static inline uint64_t diff_hash(uint64_t hash, const void *bytes, uint64_t len_bytes)

@@ -33,6 +33,13 @@ static bool try_candidate(const struct diff_options *options, struct diff_progra
 	return true;
 }
 
+/* The guard stays: it keeps the rest from what the kernel placed, whose contents
+ * the sides do not have in common. */
+static bool is_guard(const struct diff_op *op)
+{
+	return op->kind == DIFF_mmap && op->file == DIFF_GUARD_FILE && op->prot == QUIRE_PROT_NONE;
+}
+
 static bool remove_run(const struct diff_options *options, struct diff_program *program,
 		       struct diff_difference *difference, uint32_t first, uint32_t nr)
 {
@@ -40,6 +47,8 @@ static bool remove_run(const struct diff_options *options, struct diff_program *
 	bool some = false;
 
 	for (uint32_t i = first; i < first + nr && i < program->nr_ops; i++) {
+		if (is_guard(&candidate.ops[i]))
+			continue;
 		some |= candidate.ops[i].kind != DIFF_nop;
 		candidate.ops[i].kind = DIFF_nop;
 	}
@@ -86,7 +95,7 @@ static void make_all_plainer(const struct diff_options *options, struct diff_pro
 		for (unsigned nr = 0; nr < NR_PLAINER; nr++) {
 			struct diff_program candidate = *program;
 
-			if (candidate.ops[i].kind != DIFF_nop &&
+			if (candidate.ops[i].kind != DIFF_nop && !is_guard(&candidate.ops[i]) &&
 			    make_plainer(&candidate.ops[i], nr))
 				try_candidate(options, program, difference, &candidate);
 		}

@@ -2,13 +2,15 @@
 /*
  * Programs as text: what a report prints is what --replay reads.
  *
- *     # a comment
+ *     # seed 7
+ *     # any other comment
  *     4 p0 mmap addr=arena-0x2000 len=0x4000 prot=0x3 flags=0x32 file=-1 off=0x0
  *     7 p0 mprotect addr=op4+0x1000 len=0x1000 prot=0x1
  *
  * First the number of the operation, by which others refer to its result: it
  * rises from line to line, and numbers left out are operations that do
- * nothing.  Then the process, the kind, and the fields of the kind.
+ * nothing.  Then the process, the kind, and the fields of the kind.  The seed
+ * chooses the decisions that the core runs with; none: the defaults.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -185,6 +187,8 @@ static const char *check_op(const struct diff_program *program, const struct dif
 {
 	if (op->kind == DIFF_limit && op->flags >= DIFF_NR_LIMITS)
 		return "no such limit";
+	if ((op->kind == DIFF_read || op->kind == DIFF_write) && op->len > DIFF_ACCESS_BYTES)
+		return "access too long";
 	if (op->kind == DIFF_sweep && op->len > DIFF_ARENA_PAGES * DIFF_PAGE)
 		return "sweep too long";
 	if (op->kind != DIFF_fork)
@@ -197,16 +201,29 @@ static const char *check_op(const struct diff_program *program, const struct dif
 	return NULL;
 }
 
+static const char *const blanks = " \t\r\n";
+
+/* `word`: the first of a line that is a comment, or NULL.  "# seed N" counts. */
+static void parse_comment(const char *word, struct diff_program *program)
+{
+	const char *name = word && !strcmp(word, "#") ? strtok(NULL, blanks) : NULL;
+	const char *value = name && !strcmp(name, "seed") ? strtok(NULL, blanks) : NULL;
+
+	if (value)
+		program->seed = strtoull(value, NULL, 10);
+}
+
 static const char *parse_line(char *line, struct diff_program *program)
 {
-	static const char *const blanks = " \t\r\n";
 	uint64_t index, who;
 	struct diff_op op = { .file = -1 };
 	const char *error;
 	char *word = strtok(line, blanks);
 
-	if (!word || word[0] == '#')
+	if (!word || word[0] == '#') {
+		parse_comment(word, program);
 		return NULL;
+	}
 	if (parse_number(word, &index) || index < program->nr_ops || index >= DIFF_MAX_OPS)
 		return "bad operation number";
 	word = strtok(NULL, blanks);
