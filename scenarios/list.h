@@ -71,6 +71,7 @@
 /* maple_readers.c */
 #define SCENARIO_MAPLE(X)    \
 	X(maple_append)      \
+	X(maple_append_next) \
 	X(maple_readers)     \
 	X(maple_without_rcu)
 

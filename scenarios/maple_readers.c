@@ -15,6 +15,7 @@ struct maple_world {
 	struct phys phys;
 	struct objcache nodes;
 	struct maple_tree tree;
+	u64 first; /* of the range that is appended */
 };
 
 /* An entry stored over [first, last], both below 128. */
@@ -154,15 +155,28 @@ static void read_all(struct maple_world *w, unsigned body)
  * Entries of two indexes up to 12, so many that the new slot is one that a
  * search looks at first: leaves have 16 slots or 4.
  */
-static int maple_append_setup(void *state)
+static int append_setup_at(void *state, u64 first)
 {
 	struct maple_world *w = state;
 	u64 nr = QUIRE_MAPLE_SLOTS == 16 ? 6 : 1;
 	int ret = maple_world_begin(w, MAPLE_GAPS | MAPLE_RCU);
 
+	w->first = first;
 	for (u64 i = 0; !ret && i < nr; i++)
 		store(w, i == 0 ? 0 : 13 - (nr - i) * 2, 12 - (nr - i - 1) * 2);
 	return ret;
+}
+
+/* A hole is left before the new entry and behind it. */
+static int maple_append_setup(void *state)
+{
+	return append_setup_at(state, 20);
+}
+
+/* It takes the slot of the hole itself. */
+static int maple_append_next_setup(void *state)
+{
+	return append_setup_at(state, 13);
 }
 
 static void maple_append_body(void *state, unsigned body)
@@ -172,21 +186,21 @@ static void maple_append_body(void *state, unsigned body)
 	void *entry;
 
 	if (body == 0) {
-		store(w, 20, 29); /* a hole is left before it and behind it */
+		store(w, w->first, 29);
 		return;
 	}
 	rcu_read_lock();
 	look_at(w, body == 1 ? 24 : 13);
 	/* From behind back to what is being stored, or before it. */
 	scenario_expect(maple_walk(&cur) == NULL);
-	scenario_expect(cur.first == 13 || cur.first == 20 || cur.first == 30);
+	scenario_expect(cur.first == 13 || cur.first == w->first || cur.first == 30);
 	entry = maple_prev(&cur, 0);
 	scenario_expect(entry != NULL);
 	expect_entry(entry, cur.first, cur.last);
 	if (cur.last == 12)
 		entry = maple_next(&cur, 127);
 	else
-		scenario_expect(cur.first == 20 && cur.last == 29);
+		scenario_expect(cur.first == w->first && cur.last == 29);
 	if (entry)
 		expect_entry(entry, cur.first, cur.last);
 	rcu_read_unlock();
@@ -198,6 +212,16 @@ const struct scenario scenario_maple_append = {
 	.nr_bodies = 3,
 	.state_bytes = sizeof(struct maple_world),
 	.setup = maple_append_setup,
+	.body = maple_append_body,
+	.finish = maple_finish,
+};
+
+const struct scenario scenario_maple_append_next = {
+	.name = "maple-append-next",
+	.shows = "the same, the new entry right behind another",
+	.nr_bodies = 3,
+	.state_bytes = sizeof(struct maple_world),
+	.setup = maple_append_next_setup,
 	.body = maple_append_body,
 	.finish = maple_finish,
 };

@@ -41,7 +41,7 @@ struct maple_tree {
 	void *root;             /* (A) published; encoding private to tree/ */
 	u32 flags;              /* (W) enum maple_flag; owner's write lock */
 	u32 height;             /* (W) levels of nodes; 0: no entry anywhere */
-	u64 changes;            /* (A) stores so far that moved a boundary */
+	u64 changes;            /* (A) stores so far that replaced a node */
 };
 
 /*

@@ -200,8 +200,8 @@ ALWAYS_INLINE void *leaf_lookup(const struct maple_node *leaf, u64 index, u32 *r
 }
 
 /*
- * No boundary moved since the cursor's leaf was looked up, so the leaf is still
- * in the tree: who holds the lock may read it, and what a reader loads from it
+ * No node was replaced since the cursor's leaf was looked up, so the leaf is
+ * still in the tree: who holds the lock may read it, and what a reader loads from it
  * after this call was current during the call or later (R5).  ACQUIRE pairs
  * with tree_changed().
  */
@@ -308,7 +308,7 @@ void subtree_free(struct maple_tree *tree, void *link, u64 max,
 		  void (*give_back)(struct maple_tree *tree, struct maple_node *node));
 
 /*
- * Tells cursors that what they remember may be out of date.  After the link
+ * Tells cursors that the leaf they remember may be out of the tree.  After the link
  * was swung and before anything is freed; RELEASE pairs with the ACQUIRE of
  * cursor_is_fresh().
  */

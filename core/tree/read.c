@@ -5,7 +5,7 @@
  * loads.  Why a reader that races with a store is right: node.h, R1 to R5.
  *
  * A cursor remembers the leaf it read last.  Inside that leaf it steps; at the
- * leaf's edge, or when the tree's count of changes says that a boundary moved,
+ * leaf's edge, or when the tree's count of changes says that a node was replaced,
  * it looks the next index up from the root, which is a few dozen instructions
  * every ten or so entries.
  */

@@ -261,7 +261,10 @@ ALWAYS_INLINE void leaf_cut_hole(struct step *leaf, u32 slot, u64 at)
 	atomic_store_release(&leaf->node->leaf.last[slot], at - 1);
 }
 
-/* The edit's range becomes a slot of its own; then one store fills it. */
+/*
+ * The edit's range becomes a slot of its own; then one store fills it.  Cursors
+ * in this leaf stay good: the slots before are what they were.
+ */
 static void leaf_append(struct edit *edit)
 {
 	struct step *leaf = &edit->left->at[0];
@@ -273,7 +276,6 @@ static void leaf_append(struct edit *edit)
 	if (edit->after)
 		leaf_cut_hole(leaf, slot, edit->last + 1);
 	atomic_store_release(&leaf->node->leaf.slot[slot], edit->entry);
-	tree_changed(edit->tree);
 	edit_leaf_gap(edit, leaf->node);
 }
 
