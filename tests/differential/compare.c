@@ -98,15 +98,15 @@ static bool differs_in_maps(const struct diff_snapshot *l, const struct diff_sna
 	return l->nr_maps != r->nr_maps;
 }
 
-static bool differs_in_pages(const struct diff_snapshot *l, const struct diff_snapshot *r,
-			     struct diff_difference *difference)
+static bool differs_in_pages(const struct diff_program *program, const struct diff_snapshot *l,
+			     const struct diff_snapshot *r, struct diff_difference *difference)
 {
 	static const char *const states[] = { "absent",	      "anonymous or zero", "?", "file's", "?",
 					      "anonymous, alone", "?", "file's, alone" };
 
 	difference->what = DIFF_IN_PAGES;
 	for (uint32_t i = 0; i < DIFF_ARENA_PAGES; i++) {
-		if (l->pages[i] == r->pages[i])
+		if (l->pages[i] == r->pages[i] || deliberate_page(program, l->pages[i], r->pages[i]))
 			continue;
 		snprintf(difference->text, sizeof(difference->text),
 			 "page 0x%" PRIx64 ": %s against %s", DIFF_ARENA_START + i * DIFF_PAGE,
@@ -175,7 +175,7 @@ static bool differs_in_snapshot(const struct diff_program *program, const struct
 		snprintf(difference->text, sizeof(difference->text), "one side did not look");
 		return true;
 	}
-	return differs_in_maps(l, r, difference) || differs_in_pages(l, r, difference) ||
+	return differs_in_maps(l, r, difference) || differs_in_pages(program, l, r, difference) ||
 	       differs_in_counts(program, l, r, difference) || differs_in_sweep(l, r, difference);
 }
 

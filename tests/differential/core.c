@@ -13,8 +13,12 @@
 
 #define MEMORY_BYTES (UINT64_C(96) << 20)
 
+/* What stands for a disk. */
+#define DISK_BYTES (64 * DIFF_PAGE)
+
 struct core {
 	struct quire *q;
+	uint8_t disk[DISK_BYTES];
 	const struct diff_layout *layout;
 	struct diff_outcome *outcome;
 	struct quire_file *files[DIFF_NR_FILES];
@@ -47,6 +51,27 @@ int core_attach(void)
 
 /* ---- before and after a program ------------------------------------------------------ */
 
+static int disk_read(void *context, uint64_t offset, void *buf, uint64_t len_bytes)
+{
+	const uint8_t *disk = context;
+
+	memset(buf, 0, len_bytes);
+	if (offset < DISK_BYTES)
+		memcpy(buf, disk + offset,
+		       len_bytes < DISK_BYTES - offset ? len_bytes : DISK_BYTES - offset);
+	return 0;
+}
+
+static int disk_write(void *context, uint64_t offset, const void *buf, uint64_t len_bytes)
+{
+	uint8_t *disk = context;
+
+	if (offset > DISK_BYTES || len_bytes > DISK_BYTES - offset)
+		return -QUIRE_EIO;
+	memcpy(disk + offset, buf, len_bytes);
+	return 0;
+}
+
 static int create_files(struct core *core)
 {
 	uint8_t page[DIFF_PAGE];
@@ -55,9 +80,10 @@ static int create_files(struct core *core)
 	for (uint32_t i = 0; i < DIFF_NR_FILES && !err; i++) {
 		const struct diff_file_info *info = &diff_files[i];
 		const struct quire_file_config config = {
-			.kind = QUIRE_FILE_MEMORY,
+			.kind = info->kind,
 			.mode = info->mode,
 			.size_bytes = 0,
+			.backing = { .context = core->disk, .read = disk_read, .write = disk_write },
 		};
 		uint32_t first = 0;
 

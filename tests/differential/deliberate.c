@@ -3,7 +3,28 @@
  * The differences that are meant: deliberate.md lists them with their reasons,
  * and this file and the marked places of generate.c are all that acts on them.
  */
-#include "outcome.h"
+#include "native.h"
+
+static bool is_anonymous(uint8_t page)
+{
+	return (page & DIFF_PAGE_PRESENT) && !(page & DIFF_PAGE_FILE);
+}
+
+/* Does the program map a file on a disk? */
+static bool maps_disk(const struct diff_program *program)
+{
+	for (uint32_t i = 0; i < program->nr_ops; i++)
+		if (program->ops[i].kind == DIFF_mmap && program->ops[i].file >= 0 &&
+		    program->ops[i].file < DIFF_NR_FILES &&
+		    diff_files[program->ops[i].file].kind == QUIRE_FILE_HOST)
+			return true;
+	return false;
+}
+
+bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right)
+{
+	return !is_anonymous(left) && !is_anonymous(right) && maps_disk(program);
+}
 
 bool deliberate_count(const struct diff_program *program, enum diff_count count)
 {

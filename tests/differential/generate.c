@@ -31,7 +31,8 @@
 enum feature {
 	FEATURE_SHARED, FEATURE_FILES, FEATURE_FREE, FEATURE_HINT, FEATURE_NOREPLACE,
 	FEATURE_GROWSDOWN, FEATURE_NORESERVE, FEATURE_POPULATE, FEATURE_LOCKED, FEATURE_PROTS,
-	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_BRK, FEATURE_BAD, NR_FEATURES
+	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_DISK,
+	FEATURE_BRK, FEATURE_BAD, NR_FEATURES
 };
 
 struct generator {
@@ -203,7 +204,7 @@ static void pick_file(struct generator *gen, struct diff_op *op)
 {
 	static const int16_t files[] = { 0, 0, 0, 1, 3, 3, 2, DIFF_GUARD_FILE };
 
-	op->file = PICK(gen, files);
+	op->file = feature(gen, FEATURE_DISK, 60) ? (int16_t)(5 + below(gen, 2)) : PICK(gen, files);
 	if (op->file == 2 && chance(gen, 70))
 		op->file = 0;
 	op->off = feature(gen, FEATURE_OFFSETS, 70) ? below(gen, 14) * DIFF_PAGE : 0;
@@ -298,9 +299,6 @@ static void make_mremap(struct generator *gen, struct diff_op *op)
 	op->addr2 = any_addr(gen);
 	op->len = chance(gen, 5) ? 0 : any_len(gen, &op->addr);
 	op->newlen = chance(gen, 40) ? op->len : any_len(gen, &op->addr2);
-	if ((op->addr2.base == DIFF_ABSOLUTE || op->addr2.base == DIFF_RESULT) &&
-	    op->newlen > MAX_PLAIN_LEN)
-		op->newlen = DIFF_PAGE;
 	op->flags = PICK(gen, flags);
 	if (feature(gen, FEATURE_BAD, 5))
 		op->flags = (uint32_t)below(gen, 16);
@@ -308,6 +306,9 @@ static void make_mremap(struct generator *gen, struct diff_op *op)
 		op->flags &= ~(uint32_t)QUIRE_MREMAP_DONTUNMAP;
 	if ((op->flags & QUIRE_MREMAP_DONTUNMAP) && chance(gen, 90))
 		op->newlen = op->len;
+	if ((op->addr2.base == DIFF_ABSOLUTE || op->addr2.base == DIFF_RESULT) &&
+	    op->newlen > MAX_PLAIN_LEN)
+		op->newlen = DIFF_PAGE;
 }
 
 static void make_madvise(struct generator *gen, struct diff_op *op)
@@ -350,7 +351,7 @@ static void make_mprotect(struct generator *gen, struct diff_op *op)
 
 static void make_file_op(struct generator *gen, struct diff_op *op)
 {
-	op->file = chance(gen, 60) ? 0 : 3;
+	op->file = feature(gen, FEATURE_DISK, 60) ? 5 : chance(gen, 60) ? 0 : 3;
 	op->off = below(gen, 14) * DIFF_PAGE;
 	if (op->kind == DIFF_truncate) {
 		op->len = below(gen, 14) * DIFF_PAGE;
@@ -491,7 +492,10 @@ static void draw_swarm(struct generator *gen)
 		if (kind_weights[i].always || chance(gen, 55))
 			gen->weights[kind_weights[i].kind] = kind_weights[i].weight;
 	for (unsigned i = 0; i < NR_FEATURES; i++)
-		gen->features[i] = chance(gen, i == FEATURE_LONG ? 10 : 50);
+		gen->features[i] = chance(gen, i == FEATURE_LONG ? 10 : i == FEATURE_DISK ? 25 : 50);
+	/* See deliberate.md, "what is cached of a disk". */
+	if (gen->features[FEATURE_DISK])
+		gen->weights[DIFF_mincore] = 0;
 	/* The count of locked pages would reach its limit on one side only: see
 	 * deliberate.md, "locked after DONTUNMAP". */
 	if (gen->features[FEATURE_LONG] && gen->features[FEATURE_DONTUNMAP]) {

@@ -28,7 +28,7 @@
 #define WAIT_SECONDS 10
 
 const struct diff_file_info diff_files[DIFF_NR_FILES] = {
-#define DIFF_FILE_ROW(content, mode, nr_pages) { content, mode, nr_pages },
+#define DIFF_FILE_ROW(content, kind, mode, nr_pages) { content, mode, kind, nr_pages },
 	DIFF_FILE_LIST(DIFF_FILE_ROW)
 #undef DIFF_FILE_ROW
 };
@@ -72,21 +72,43 @@ static int reopen(int fd, uint32_t mode)
 	return open(path, O_CLOEXEC | (mode == QUIRE_FILE_READ ? O_RDONLY : O_WRONLY));
 }
 
-static int open_files(struct native *native)
+/* A file without a name on a disk where holes can be punched: beside the
+ * executor, or where files of some life go. */
+static int open_on_disk(const char *executor)
 {
-	int first[DIFF_NR_CONTENTS] = { -1, -1, -1 };
+	char beside[4096];
+	const char *const folders[] = { beside, "/var/tmp", "/tmp" };
+
+	snprintf(beside, sizeof(beside), "%.*s", (int)(strrchr(executor, '/') - executor), executor);
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		const int fd = open(folders[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			continue;
+		if (!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096))
+			return fd;
+		close(fd);
+	}
+	return -1;
+}
+
+static int open_files(struct native *native, const char *executor)
+{
+	int first[DIFF_NR_CONTENTS] = { -1, -1, -1, -1 };
 
 	for (uint32_t i = 0; i < DIFF_NR_FILES; i++) {
 		const uint32_t content = diff_files[i].content;
 
 		if (first[content] < 0) {
-			first[content] = memfd_create("differential", MFD_CLOEXEC);
+			first[content] = diff_files[i].kind == QUIRE_FILE_HOST
+						 ? open_on_disk(executor)
+						 : memfd_create("differential", MFD_CLOEXEC);
 			native->files[i] = first[content];
 		} else {
 			native->files[i] = reopen(first[content], diff_files[i].mode);
 		}
 		if (native->files[i] < 0)
-			return complain("memfd");
+			return complain("a file to be mapped");
 	}
 	return 0;
 }
@@ -276,7 +298,7 @@ int native_create(const char *executor, struct native **ret_native)
 {
 	struct native *native = calloc(1, sizeof(*native));
 
-	if (!native || map_shared(native) || open_files(native))
+	if (!native || map_shared(native) || open_files(native, executor))
 		goto fail;
 	native->pid = fork();
 	if (native->pid < 0) {

@@ -47,6 +47,7 @@ static inline uint8_t diff_file_byte(uint32_t content, uint64_t index)
 /* Page counts and sharing of the contents, from DIFF_FILE_LIST. */
 struct diff_file_info {
 	uint32_t content, mode;
+	enum quire_file_kind kind;
 	uint64_t nr_pages; /* of the first handle of a content; 0 for others */
 };
 extern const struct diff_file_info diff_files[DIFF_NR_FILES];

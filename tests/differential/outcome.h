@@ -82,7 +82,8 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
 
 /* ---- deliberate.c: see deliberate.md ------------------------------------------------ */
 
-/* Is a difference in this count of a process one that is meant? */
+/* Is a difference in the state of a page, or in a count, one that is meant? */
+bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right);
 bool deliberate_count(const struct diff_program *program, enum diff_count count);
 
 /* ---- compare.c ------------------------------------------------------------------- */

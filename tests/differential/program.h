@@ -104,16 +104,19 @@ struct diff_op {
 	uint64_t len, newlen, off;
 };
 
-/* Handles that programs can map; several may be of one file. */
-#define DIFF_FILE_LIST(X)                                                     \
-	/*  file  mode        pages */                                        \
-	X(0, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 12)                          \
-	X(0, QUIRE_FILE_READ, 0)                                              \
-	X(0, QUIRE_FILE_WRITE, 0)                                             \
-	X(1, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 3)                           \
-	X(2, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 0) /* the guard's, empty */
-#define DIFF_NR_FILES 5
-#define DIFF_NR_CONTENTS 3
+/* Handles that programs can map; several may be of one file.  The first of a
+ * file says how many pages it has. */
+#define DIFF_FILE_LIST(X)                                                              \
+	/* file  kind               mode                              pages */         \
+	X(0, QUIRE_FILE_MEMORY, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 12)                \
+	X(0, QUIRE_FILE_MEMORY, QUIRE_FILE_READ, 0)                                    \
+	X(0, QUIRE_FILE_MEMORY, QUIRE_FILE_WRITE, 0)                                   \
+	X(1, QUIRE_FILE_MEMORY, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 3)                 \
+	X(2, QUIRE_FILE_MEMORY, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 0) /* the guard's */ \
+	X(3, QUIRE_FILE_HOST, QUIRE_FILE_READ | QUIRE_FILE_WRITE, 8)                   \
+	X(3, QUIRE_FILE_HOST, QUIRE_FILE_READ, 0)
+#define DIFF_NR_FILES 7
+#define DIFF_NR_CONTENTS 4
 #define DIFF_GUARD_FILE 4
 
 /* What one operation did. */
