@@ -111,7 +111,7 @@ static bool around_visit(struct folio *folio, u64 index, void *arg)
 		return true;
 	/* Somebody works on it: it is not worth waiting for. */
 	if (folio_trylock(folio)) {
-		if (folio->mapping == around->fault->vma->mapping)
+		if (folio_is_at(folio, around->fault->vma->mapping, index))
 			map_around_folio(around, folio, index);
 		folio_unlock(folio);
 	}
