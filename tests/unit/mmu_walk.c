@@ -221,6 +221,12 @@ static void large_translations_are_one_entry(void **state)
 	mmu_tlb_flush(&tlb, 1, 0, (pages * 4) << PAGE_SHIFT);
 	mmu_tlb_flush(&tlb, 1, (pages * 5) << PAGE_SHIFT, (pages * 60) << PAGE_SHIFT);
 	assert_true(holds(&tlb, pages * 4 + 1, &pfn) && pfn == 1001);
+	/* The same for ranges so long that every entry is looked at. */
+	mmu_tlb_flush(&tlb, 1, (pages * 5) << PAGE_SHIFT, (pages * 5 + 99) << PAGE_SHIFT);
+	assert_true(holds(&tlb, pages * 4 + 1, &pfn));
+	mmu_tlb_flush(&tlb, 1, (pages * 5 - 1) << PAGE_SHIFT, (pages * 5 + 99) << PAGE_SHIFT);
+	assert_false(holds(&tlb, pages * 4, &pfn));
+	mmu_tlb_fill(&tlb, &large);
 	mmu_tlb_find(&tlb, (pages * 4) << PAGE_SHIFT)->epoch = 0;
 	assert_false(holds(&tlb, pages * 4, &pfn));
 }
@@ -232,6 +238,17 @@ static void epochs_may_wrap(void **state)
 	u64 pfn;
 
 	(void)state;
+	/* What had the first epoch does not come back with it. */
+	start_tlb(&tlb);
+	mmu_tlb_load(&tlb, 1);
+	mmu_tlb_fill(&tlb, &t);
+	mmu_tlb_flush_asid(&tlb, 1);
+	mmu_tlb_load(&tlb, 2);
+	tlb.last_epoch = UINT32_MAX;
+	mmu_tlb_flush_asid(&tlb, 2);
+	mmu_tlb_load(&tlb, 1);
+	assert_false(holds(&tlb, 3, &pfn));
+
 	start_tlb(&tlb);
 	tlb.last_epoch = UINT32_MAX - 3;
 	mmu_tlb_load(&tlb, 1);
