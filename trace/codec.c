@@ -489,7 +489,7 @@ static void codec_time(struct codec *c, struct trace_state *s, struct trace_even
 	uint64_t delta = e->time_us - s->time_us;
 
 	codec_u64(c, &delta);
-	if (delta > UINT64_MAX / 2 || s->time_us + delta < s->time_us)
+	if (s->time_us + delta < s->time_us)
 		codec_fail(c, EBADMSG, "time runs backwards");
 	e->time_us = s->time_us + delta;
 }

@@ -221,6 +221,35 @@ static void test_good_part(void **state)
 	free(bytes);
 }
 
+/* Whole blocks may be gone and every checksum right: the total tells. */
+static void test_missing_block(void **state)
+{
+	struct trace_header header = sample_header();
+	struct trace_event e = { .kind = TRACE_NOTE, .process = TRACE_NONE,
+		.thread = TRACE_NONE };
+	struct trace_error error = { 0 };
+	struct trace_writer *w = trace_writer_open_memory(&header, &error);
+	const struct trace_event *event;
+	struct trace_reader *r;
+	size_t len, block;
+	uint8_t *bytes;
+	void *taken;
+
+	(void)state;
+	e.note.text = "a note, and nothing but a note";
+	assert_int_equal(trace_writer_put(w, &e, &error), 0);
+	assert_int_equal(trace_writer_take(w, &taken, &len, &error), 0);
+	bytes = taken;
+	block = 20 + format_get_u32(bytes + 12);
+	memmove(bytes + block, bytes + len - TRACE_END_BYTES, TRACE_END_BYTES);
+	r = trace_reader_open_memory(bytes, block + TRACE_END_BYTES, "short", &error);
+	assert_non_null(r);
+	assert_int_equal(trace_reader_next(r, &event, &error), -EBADMSG);
+	assert_non_null(strstr(error.message, "a block is missing"));
+	trace_reader_close(r);
+	free(bytes);
+}
+
 static void test_foreign(void **state)
 {
 	static const char *const texts[] = { "", "Q", "\177ELF\2\1\1", "hello, world\n",
@@ -369,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_good_part),
+		cmocka_unit_test(test_missing_block),
 		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_writer_refuses),

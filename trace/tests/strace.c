@@ -180,6 +180,23 @@ static void test_family(void **state)
 	expect_not(log, "p2 t2 mm-end mm=1");
 }
 
+/* An id that is given out again belongs to the new child of another parent. */
+static void test_id_again(void **state)
+{
+	static const char log[] =
+		"10 clone(child_stack=NULL, flags=SIGCHLD) = 11\n"
+		"10 clone(child_stack=NULL, flags=SIGCHLD) = 12\n"
+		"11 +++ exited with 0 +++\n"
+		"12 clone(child_stack=NULL, flags=CLONE_VM|SIGCHLD <unfinished ...>\n"
+		"11 brk(NULL) = 0x1000\n"
+		"12 <... clone resumed>) = 11\n"
+		"11 +++ exited with 0 +++\n";
+
+	(void)state;
+	expect(log, "p1 t1 process-start pid=11 by=fork parent=0 mm=1 clone");
+	expect(log, "p3 t3 process-start pid=11 by=fork parent=2 mm=2 (shared)");
+}
+
 /* What strace itself writes to the terminal, in the middle of a line. */
 static void test_terminal(void **state)
 {
@@ -312,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_family),
+		cmocka_unit_test(test_id_again),
 		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_endless_messages),
 		cmocka_unit_test(test_exec_by_a_thread),

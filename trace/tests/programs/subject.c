@@ -50,6 +50,17 @@ static int play_fork(void)
 	return WEXITSTATUS(status);
 }
 
+/* Many children, one after the other. */
+static int play_forks(void)
+{
+	for (int i = 0; i < FORKS; i++) {
+		if (fork() == 0)
+			_exit(0);
+		wait(NULL);
+	}
+	return 0;
+}
+
 /* Maps, splits, moves and unmaps at random, together with its siblings. */
 static void *storm(void *argument)
 {
@@ -140,6 +151,38 @@ static int play_shm(void)
 	return msync(at, PAGE, MS_SYNC);
 }
 
+/* Tables for a moment: one page in each 2 MiB of a range, then none. */
+static int play_peak(void)
+{
+	size_t stride = (size_t)2 << 20, len = TABLES * stride;
+	volatile char *at = map_pages(len / PAGE);
+
+	madvise((void *)(uintptr_t)at, len, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < TABLES; i++)
+		at[i * stride] = 1;
+	return munmap((void *)(uintptr_t)at, len);
+}
+
+/* The kernel reads pages that the process itself has not touched. */
+static int play_kernel(void)
+{
+	enum { PAGES = 1600 };
+	static char page[PAGE];
+	int from = memfd_create("from", 0), to = memfd_create("to", 0);
+	char *at;
+
+	for (int i = 0; i < PAGES; i++)
+		if (write(from, page, PAGE) != PAGE)
+			return 1;
+	at = mmap(NULL, PAGES * PAGE, PROT_READ, MAP_SHARED, from, 0);
+	if (at == MAP_FAILED)
+		return 1;
+	for (int i = 0; i < PAGES; i++)
+		if (write(to, at + (size_t)i * PAGE, PAGE) != PAGE)
+			return 1;
+	return 0;
+}
+
 static int play_kill(void)
 {
 	play_touch();
@@ -162,9 +205,10 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 } parts[] = {
-	{ "touch", play_touch }, { "fork", play_fork }, { "threads", play_threads },
+	{ "touch", play_touch }, { "fork", play_fork }, { "forks", play_forks },
+	{ "threads", play_threads },
 	{ "exec-thread", play_exec_thread }, { "vfork", play_vfork }, { "shm", play_shm },
-	{ "kill", play_kill }, { "family", play_family },
+	{ "peak", play_peak }, { "kernel", play_kernel }, { "kill", play_kill }, { "family", play_family },
 };
 
 int main(int argc, char **argv)

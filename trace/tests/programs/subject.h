@@ -5,6 +5,8 @@
 
 #define PAGE 4096u
 #define TOUCHED 300 /* pages written by "touch", "fork" and "kill" */
+#define TABLES 40 /* page tables that "peak" has for a moment */
+#define FORKS 200
 #define FORK_TOUCHED 40 /* of them, written again by the child of "fork" */
 
 #endif
