@@ -8,6 +8,7 @@
  * A MAP_FIXED call that runs out of memory after that leaves the range
  * unmapped, as mmap(2) documents: the overlapped part is discarded.
  */
+#include "base/bits.h"
 #include "mm/change.h"
 
 #define PROT_ACCESS (QUIRE_PROT_READ | QUIRE_PROT_WRITE | QUIRE_PROT_EXEC)
@@ -18,15 +19,15 @@
 	       QUIRE_MAP_ANONYMOUS | QUIRE_MAP_GROWSDOWN | QUIRE_MAP_DENYWRITE |   \
 	       QUIRE_MAP_LOCKED | QUIRE_MAP_NORESERVE | QUIRE_MAP_POPULATE |       \
 	       QUIRE_MAP_NONBLOCK | QUIRE_MAP_STACK | MAP_EXECUTABLE |             \
-	       MAP_UNINITIALIZED | MAP_HUGETLB | MAP_32BIT | MAP_ABOVE4G |         \
+	       MAP_UNINITIALIZED | QUIRE_MAP_HUGETLB | MAP_32BIT | MAP_ABOVE4G |         \
 	       MAP_HUGE_SIZES))
 /* Known to Linux, without meaning here. */
 #define MAP_32BIT 0x40u
 #define MAP_ABOVE4G 0x80u
 #define MAP_EXECUTABLE 0x1000u
-#define MAP_HUGETLB 0x40000u
 #define MAP_UNINITIALIZED 0x4000000u
-#define MAP_HUGE_SIZES (UINT32_C(0x3f) << 26)
+#define MAP_HUGE_SHIFT 26
+#define MAP_HUGE_SIZES (UINT32_C(0x3f) << MAP_HUGE_SHIFT)
 
 static u32 flags_of_request(const struct mm *mm, const struct mmap_request *req)
 {
@@ -101,6 +102,24 @@ static int check_anonymous(const struct mmap_request *req, u32 *flags)
 	}
 }
 
+/*
+ * Memory from the pool of huge pages, of the size that the flags name (0: a
+ * PMD's).  There are none in it, so what is asked for rightly is -ENOMEM.
+ */
+static int refuse_huge_pages(const struct mmap_request *req, u64 start)
+{
+	u64 shift = (req->flags & MAP_HUGE_SIZES) >> MAP_HUGE_SHIFT;
+
+	if (shift == 0)
+		shift = QUIRE_LEVEL_SHIFT(1);
+	if (req->file != NULL || (req->flags & QUIRE_MAP_GROWSDOWN) ||
+	    (shift != QUIRE_LEVEL_SHIFT(1) && shift != QUIRE_LEVEL_SHIFT(2)))
+		return -QUIRE_EINVAL;
+	if ((req->flags & QUIRE_MAP_FIXED) && !is_aligned(start, BIT(shift)))
+		return -QUIRE_EINVAL;
+	return -QUIRE_ENOMEM;
+}
+
 /* Everything that is refused before the address space is touched; what is to be
  * mapped, and where. */
 static int check_request(struct mm *mm, const struct mmap_request *req,
@@ -146,6 +165,8 @@ static int check_request(struct mm *mm, const struct mmap_request *req,
 		ret = check_anonymous(req, &flags);
 		spec->pgoff = flags & VMA_SHARED ? 0 : spec->start >> PAGE_SHIFT;
 	}
+	if (!ret && (req->flags & QUIRE_MAP_HUGETLB))
+		ret = refuse_huge_pages(req, spec->start);
 	if ((req->flags & QUIRE_MAP_NORESERVE) &&
 	    mm->q->config.overcommit != QUIRE_OVERCOMMIT_NEVER)
 		flags |= VMA_NORESERVE;

@@ -44,6 +44,7 @@ enum quire_map {
 	QUIRE_MAP_POPULATE = 0x8000,
 	QUIRE_MAP_NONBLOCK = 0x10000,
 	QUIRE_MAP_STACK = 0x20000, /* hint only: no huge pages */
+	QUIRE_MAP_HUGETLB = 0x40000,   /* from a pool that is empty: -ENOMEM */
 	QUIRE_MAP_FIXED_NOREPLACE = 0x100000,
 };
 

@@ -45,6 +45,11 @@ static void mmap_arguments(void **state)
 				  QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_GROWSDOWN,
 				  NULL, 0),
 			 -QUIRE_EINVAL);
+	assert_int_equal(map_call(0, QUIRE_PMD_SIZE, R, ANON | QUIRE_MAP_HUGETLB, NULL, 0),
+			 -QUIRE_ENOMEM);
+	assert_int_equal(map_call(0, 0, R, ANON | QUIRE_MAP_HUGETLB, NULL, 0), -QUIRE_EINVAL);
+	assert_int_equal(map_call(0, PAGE, R, ANON | QUIRE_MAP_HUGETLB | 63u << 26, NULL, 0),
+			 -QUIRE_EINVAL);
 	EXPECT_NONE();
 	/* The offset of anonymous memory is not looked at. */
 	assert_int_equal(map_call(at(0), PAGE, R, fixed, NULL, UINT64_MAX & ~(PAGE - 1)), 0);
