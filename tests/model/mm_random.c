@@ -3,7 +3,7 @@
  * Random calls on one address space, equal to a plain array of pages; a part
  * of the calls runs with one of its allocations failing, and must then leave
  * each page as it was or as the whole call would have.
- * variants: threads_4k threads_tiny explore_tiny
+ * variants: threads_4k threads_tiny threads_64k explore_tiny
  *
  * MM_LIVES=n runs n address spaces of 2,000 calls (default 40), MM_SEED=n
  * another sequence.

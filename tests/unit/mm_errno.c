@@ -2,7 +2,7 @@
 /*
  * What each call refuses, and with which number; a refused call changes
  * nothing and writes no result.
- * variants: threads_4k threads_tiny
+ * variants: threads_4k threads_tiny threads_64k
  */
 #include "mm_rows.h"
 

@@ -2,7 +2,7 @@
 /*
  * Every allocation of a call fails once: the call says -ENOMEM and the address
  * space is as it was, or as the call documents; and nothing leaks.
- * variants: threads_4k threads_tiny explore_tiny
+ * variants: threads_4k threads_tiny threads_64k explore_tiny
  */
 #include "mm_rows.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Splits and merges: what maps look like after calls, as Linux lays them out.
- * variants: threads_4k threads_tiny explore_tiny
+ * variants: threads_4k threads_tiny threads_64k explore_tiny
  */
 #include "mm_rows.h"
 

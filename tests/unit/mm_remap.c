@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mremap: in place, moved, several VMAs at once, and what it refuses.
- * variants: threads_4k threads_tiny explore_tiny
+ * variants: threads_4k threads_tiny threads_64k explore_tiny
  */
 #include "mm_rows.h"
 
