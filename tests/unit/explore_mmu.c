@@ -230,6 +230,65 @@ static void test_no_store_is_lost_or_late(void **state)
 	}
 }
 
+static uint32_t *touched; /* in the machine's memory */
+
+static int stale_setup(void *context)
+{
+	int ret = explored_setup(context);
+
+	touched = mach_mem_alloc(sizeof(*touched), 64);
+	return ret ? ret : touched ? 0 : -QUIRE_ENOMEM;
+}
+
+/* CPU 1 has used the page and does not touch it again: its TLB could. */
+static void stale_body(void *context, unsigned cpu)
+{
+	(void)context;
+	if (cpu == 1) {
+		mach_mmu_load(mmu, QUIRE_LEVELS, 1);
+		assert_int_equal(touch(0, MACH_READ), DATA);
+		mach_store(touched, 1u, MACH_RELEASE);
+		return;
+	}
+	while (!mach_load(touched, MACH_ACQUIRE))
+		mach_relax();
+	mach_store(entry_of(0, 0), UINT64_C(0), MACH_RELAXED);
+	mach_note_free(memory + DATA * QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE);
+}
+
+/* The same after CPU 1 has gone to another address space: nobody reaches it. */
+static void elsewhere_body(void *context, unsigned cpu)
+{
+	(void)context;
+	if (cpu == 1) {
+		mach_mmu_load(mmu, QUIRE_LEVELS, 1);
+		assert_int_equal(touch(0, MACH_READ), DATA);
+		mach_mmu_load(mmu, QUIRE_LEVELS, 2);
+		mach_store(touched, 1u, MACH_RELEASE);
+		return;
+	}
+	while (!mach_load(touched, MACH_ACQUIRE))
+		mach_relax();
+	mach_store(entry_of(0, 0), UINT64_C(0), MACH_RELAXED);
+	mach_note_free(memory + DATA * QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE);
+}
+
+static void test_a_free_looks_at_every_tlb(void **state)
+{
+	struct explore_config config = { .program = { .name = "stale", .nr_cpus = 2,
+		.setup = stale_setup, .body = stale_body }, .schedules = 100 };
+	struct explore_result result;
+
+	(void)state;
+	assert_int_equal(explore_run(&config, &result), 0);
+	assert_int_equal(result.failure, EXPLORE_STALE_TRANSLATION);
+	assert_non_null(strstr(result.diagnosis, "still reaches"));
+	explore_result_fini(&result);
+	config.program.body = elsewhere_body;
+	assert_int_equal(explore_run(&config, &result), 0);
+	assert_int_equal(result.failure, EXPLORE_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +301,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_sets_and_ways_replace, setup, teardown),
 		cmocka_unit_test(test_no_store_is_lost_or_late),
+		cmocka_unit_test(test_a_free_looks_at_every_tlb),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

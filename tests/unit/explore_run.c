@@ -191,6 +191,27 @@ static void test_minimised_run_switches_little(void **state)
 	explore_result_fini(&found);
 }
 
+static void always_wrong(void *context)
+{
+	(void)context;
+	explore_fail("whatever the order");
+}
+
+static void polite_spin_body(void *context, unsigned cpu);
+
+/* Who relaxes lets the others go first without being told to. */
+static void test_the_default_order_needs_no_list(void **state)
+{
+	struct explore_config config = { .program = { .body = polite_spin_body,
+		.check = always_wrong, .nr_cpus = 3 }, .minimise = true };
+	struct explore_result found = run_with(config);
+
+	(void)state;
+	assert_int_equal(found.failure, EXPLORE_CHECK);
+	assert_non_null(strstr(found.token, ":list-:"));
+	explore_result_fini(&found);
+}
+
 static void test_bad_tokens_are_refused(void **state)
 {
 	struct explore_config config = lost_update();
@@ -625,6 +646,7 @@ int main(void)
 		cmocka_unit_test(test_every_outcome_is_met),
 		cmocka_unit_test(test_a_token_replays_the_run),
 		cmocka_unit_test(test_minimised_run_switches_little),
+		cmocka_unit_test(test_the_default_order_needs_no_list),
 		cmocka_unit_test(test_bad_tokens_are_refused),
 		cmocka_unit_test(test_a_replay_of_something_else_says_so),
 		cmocka_unit_test(test_state_outside_is_noticed),
