@@ -56,6 +56,8 @@ int quire_mm_fork(struct quire_mm *handle, struct quire_mm **ret_child)
 
 	if (ret)
 		return ret;
+	if (ret_child == NULL)
+		return -QUIRE_EINVAL;
 	ret = mm_fork(mm, &child);
 	if (!ret)
 		*ret_child = mm_handle(child);
@@ -66,7 +68,7 @@ void quire_mm_set_limits(struct quire_mm *handle, const struct quire_limits *lim
 {
 	struct mm *mm;
 
-	if (api_enter_mm(handle, &mm))
+	if (limits == NULL || api_enter_mm(handle, &mm))
 		return;
 	rwsem_write_lock(&mm->mmap_lock);
 	mm->layout.limits = *limits;
@@ -77,7 +79,7 @@ void quire_mm_get_layout(struct quire_mm *handle, struct quire_layout *ret_layou
 {
 	struct mm *mm;
 
-	if (api_enter_mm(handle, &mm))
+	if (ret_layout == NULL || api_enter_mm(handle, &mm))
 		return;
 	rwsem_read_lock(&mm->mmap_lock);
 	*ret_layout = mm->layout;
@@ -126,7 +128,7 @@ int quire_mmap(struct quire_mm *handle, uint64_t addr, uint64_t len_bytes, uint3
 	int ret = api_enter_mm(handle, &mm);
 
 	if (!ret)
-		ret = check_file_argument(&req);
+		ret = ret_addr == NULL ? -QUIRE_EINVAL : check_file_argument(&req);
 	return ret ? ret : map(mm, &req, ret_addr);
 }
 
@@ -188,6 +190,8 @@ int quire_mremap(struct quire_mm *handle, uint64_t addr, uint64_t old_len_bytes,
 
 	if (ret)
 		return ret;
+	if (ret_addr == NULL)
+		return -QUIRE_EINVAL;
 	rwsem_write_lock(&mm->mmap_lock);
 	ret = mm_mremap(mm, &req, &where, &populate_start, &populate_end);
 	rwsem_write_unlock(&mm->mmap_lock);
@@ -207,6 +211,8 @@ int quire_brk(struct quire_mm *handle, uint64_t brk, uint64_t *ret_brk)
 
 	if (ret)
 		return ret;
+	if (ret_brk == NULL)
+		return -QUIRE_EINVAL;
 	rwsem_write_lock(&mm->mmap_lock);
 	ret = mm_brk(mm, brk, &old_end, &nr_populate);
 	*ret_brk = mm->brk;

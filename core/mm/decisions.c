@@ -81,6 +81,8 @@ static bool names_equal(const char *a, const char *b)
 int quire_decisions_set(struct quire_decisions *decisions, const char *row,
 			const char *alternative)
 {
+	if (row == NULL || alternative == NULL)
+		return -QUIRE_EINVAL;
 	for (unsigned r = 0; r < QUIRE_NR_DECISIONS; r++) {
 		if (!names_equal(rows[r].name, row))
 			continue;

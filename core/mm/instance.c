@@ -312,6 +312,8 @@ void mm_free(struct mm *mm)
 
 void quire_memory_stats(struct quire *q, struct quire_memory_stats *ret_stats)
 {
+	if (q == NULL || ret_stats == NULL)
+		return;
 	*ret_stats = (struct quire_memory_stats){
 		.nr_frames = q->phys.nr_frames,
 		.nr_free_frames = phys_nr_free(&q->phys),
@@ -325,6 +327,8 @@ void quire_cost(struct quire *q, struct quire_cost *ret_cost)
 {
 	struct quire_cost sum = { 0 };
 
+	if (q == NULL || ret_cost == NULL)
+		return;
 	for (unsigned cpu = 0; cpu < q->config.nr_cpus; cpu++) {
 #define SUM_FIELD(field, what) sum.field += q->costs[cpu].field;
 		QUIRE_COST_LIST(SUM_FIELD)

@@ -25,7 +25,7 @@ void quire_mm_maps(struct quire_mm *handle,
 	struct vma *vma;
 	struct mm *mm;
 
-	if (api_enter_mm(handle, &mm))
+	if (visit == NULL || api_enter_mm(handle, &mm))
 		return;
 	rwsem_read_lock(&mm->mmap_lock);
 	cur = maple_cursor(&mm->vmas, 0, 0);
@@ -43,7 +43,7 @@ void quire_mm_stats(struct quire_mm *handle, struct quire_mm_stats *ret_stats)
 	struct mm *mm;
 	u64 rss = 0;
 
-	if (api_enter_mm(handle, &mm))
+	if (ret_stats == NULL || api_enter_mm(handle, &mm))
 		return;
 	rwsem_read_lock(&mm->mmap_lock);
 	for (unsigned kind = 0; kind < NR_RSS; kind++)

@@ -235,6 +235,11 @@ static void handles_that_are_none(void **state)
 	assert_int_equal(quire_mm_create(q, &layout, &other), -QUIRE_EINVAL);
 	assert_int_equal(quire_mm_create(q, NULL, &other), -QUIRE_EINVAL);
 	assert_null(other);
+	assert_int_equal(quire_mm_fork(mm, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_mmap(mm, 0, PAGE, R, ANON, NULL, 0, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_mremap(mm, at(0), PAGE, PAGE, 0, 0, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_brk(mm, 0, NULL), -QUIRE_EINVAL);
+	EXPECT_NONE();
 }
 
 static int refused(struct quire_config config)
