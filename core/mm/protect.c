@@ -24,10 +24,9 @@ struct protect {
 	(QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_USER |        \
 	 QUIRE_ENTRY_PROTNONE | QUIRE_ENTRY_NX)
 
+/* The zero page is nobody's: it never bears the mark. */
 static bool may_become_writable(const struct protect *protect, entry_t e)
 {
-	if (entry_is_special(e))
-		return false;
 	if (vma_is_shared(protect->vma))
 		return !protect->notice || entry_is_dirty(e);
 	return frame_test(entry_frame(protect->mm, e), FRAME_ANON_EXCLUSIVE);

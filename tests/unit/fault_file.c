@@ -7,6 +7,8 @@
  */
 #include "mm_world.h"
 
+#include "file/file.h"
+
 enum { FILE_PAGES = 20 };
 
 /* What the host keeps: page i is filled with i + 1. */
@@ -42,7 +44,7 @@ static int host_write(void *context, uint64_t offset, const void *buf, uint64_t 
 	return 0;
 }
 
-static struct quire_file *file_of(enum quire_file_kind kind)
+static struct quire_file *new_file(enum quire_file_kind kind)
 {
 	struct quire_file_config config = {
 		.kind = kind,
@@ -71,7 +73,7 @@ static uint8_t file_get_byte(struct quire_file *file, uint64_t offset)
 
 static void memory_file_shared(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_MEMORY);
+	struct quire_file *file = new_file(QUIRE_FILE_MEMORY);
 	uint8_t byte = 4;
 
 	(void)state;
@@ -93,7 +95,7 @@ static void memory_file_shared(void **state)
 
 static void fault_around_maps_what_is_cached(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_MEMORY);
+	struct quire_file *file = new_file(QUIRE_FILE_MEMORY);
 	uint8_t byte = 1;
 	uint64_t window;
 
@@ -119,6 +121,25 @@ static void fault_around_maps_what_is_cached(void **state)
 	quire_file_put(file);
 }
 
+/* Read first and so mapped writable at once, then written: only the entry
+ * knows, until it is taken. */
+static void dirty_entry_is_remembered(void **state)
+{
+	struct quire_file *file = new_file(QUIRE_FILE_MEMORY);
+	const struct mapping *mapping = ((struct file *)(void *)file)->mapping;
+
+	(void)state;
+	map_in(mm, BASE, 2, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, file, 0);
+	assert_int_equal(get(mm, BASE), 0);
+	assert_int_equal(get(mm, BASE + PAGE), 0);
+	put(mm, BASE, 7);
+	assert_true(info(mm, BASE).dirty);
+	assert_int_equal(mapping->nr_dirty, 0);
+	assert_int_equal(quire_munmap(mm, BASE, 2 * PAGE), 0);
+	assert_int_equal(mapping->nr_dirty, 1);
+	quire_file_put(file);
+}
+
 /* The window begins where the VMA does, above the aligned place, and is no
  * shorter for it. */
 static void fault_around_window(void **state)
@@ -133,7 +154,7 @@ static void fault_around_window(void **state)
 	window = QUIRE_TABLE_ENTRIES / 2 < 8 ? QUIRE_TABLE_ENTRIES / 2 : 8;
 	world_config.fault_around_bytes = (unsigned)(window * PAGE);
 	world_begin();
-	file = file_of(QUIRE_FILE_MEMORY);
+	file = new_file(QUIRE_FILE_MEMORY);
 	assert_int_equal(quire_file_truncate(file, 2 * window * PAGE), 0);
 	for (uint64_t i = 0; i < window + 1; i++)
 		assert_int_equal(quire_file_write(file, i * PAGE, &byte, 1), 0);
@@ -149,7 +170,7 @@ static void fault_around_window(void **state)
 
 static void host_file_reads_and_is_told(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_HOST);
+	struct quire_file *file = new_file(QUIRE_FILE_HOST);
 	uint64_t faults;
 
 	(void)state;
@@ -179,7 +200,7 @@ static void host_file_reads_and_is_told(void **state)
 
 static void private_writes_stay_private(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_HOST);
+	struct quire_file *file = new_file(QUIRE_FILE_HOST);
 	struct quire_mm *child;
 
 	(void)state;
@@ -209,7 +230,7 @@ static void private_writes_stay_private(void **state)
 
 static void beyond_the_end(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_MEMORY);
+	struct quire_file *file = new_file(QUIRE_FILE_MEMORY);
 
 	(void)state;
 	map_in(mm, BASE, 4, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, file, FILE_PAGES - 2);
@@ -228,7 +249,7 @@ static void beyond_the_end(void **state)
 /* Truncation takes private copies too; punching a hole leaves them. */
 static void truncated_under_private_mappings(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_MEMORY);
+	struct quire_file *file = new_file(QUIRE_FILE_MEMORY);
 	uint8_t byte = 9;
 
 	(void)state;
@@ -252,7 +273,7 @@ static void truncated_under_private_mappings(void **state)
 
 static void read_errors(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_HOST);
+	struct quire_file *file = new_file(QUIRE_FILE_HOST);
 
 	(void)state;
 	map_in(mm, BASE, 4, RW, QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED, file, 0);
@@ -267,7 +288,7 @@ static void read_errors(void **state)
 /* Pins see what the file sees, and dirty it. */
 static void pinned_shared_page(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_HOST);
+	struct quire_file *file = new_file(QUIRE_FILE_HOST);
 	struct quire_pin *pin;
 	uint8_t byte = 42;
 
@@ -285,7 +306,7 @@ static void pinned_shared_page(void **state)
 
 static void residency(void **state)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_MEMORY);
+	struct quire_file *file = new_file(QUIRE_FILE_MEMORY);
 	uint8_t vec[6], byte = 1;
 
 	(void)state;
@@ -303,7 +324,7 @@ static void residency(void **state)
 
 static void fails_at(uint32_t map_flags, enum quire_touch kind)
 {
-	struct quire_file *file = file_of(QUIRE_FILE_HOST);
+	struct quire_file *file = new_file(QUIRE_FILE_HOST);
 	uint64_t nr_seen = 0;
 	int err = -1;
 
@@ -339,6 +360,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		world_test(memory_file_shared),
 		world_test(fault_around_maps_what_is_cached),
+		world_test(dirty_entry_is_remembered),
 		world_test(fault_around_window),
 		world_test(host_file_reads_and_is_told),
 		world_test(private_writes_stay_private),
