@@ -44,17 +44,26 @@ static void zero_tail(struct mapping *mapping, u64 offset)
 	folio_put(mapping->files->phys, folio);
 }
 
+/*
+ * Before the size grows.  What a mapping wrote beyond the end of the last page
+ * must not come to light, says POSIX.  Linux keeps that for files on a disk;
+ * tmpfs leaves the bytes, and so do memory-backed files here.
+ */
+static void zero_old_tail(struct mapping *mapping)
+{
+	if (mapping->kind == QUIRE_FILE_HOST)
+		zero_tail(mapping, mapping->size_bytes);
+}
+
 int mapping_truncate(struct mapping *mapping, u64 size_bytes, mapping_unmap_fn *unmap)
 {
 	u64 first_gone = page_align_up(size_bytes) >> PAGE_SHIFT;
-	u64 old_bytes;
 
 	if (size_bytes > FILE_SIZE_MAX)
 		return -QUIRE_EINVAL;
 	mutex_lock(&mapping->size_lock);
-	old_bytes = mapping->size_bytes;
-	if (size_bytes >= old_bytes) {
-		zero_tail(mapping, old_bytes);
+	if (size_bytes >= mapping->size_bytes) {
+		zero_old_tail(mapping);
 		set_size(mapping, size_bytes);
 	} else {
 		set_size(mapping, size_bytes);
@@ -176,7 +185,7 @@ int mapping_write(struct mapping *mapping, u64 offset, const void *buf, u64 len_
 		return 0;
 	mutex_lock(&mapping->size_lock);
 	if (offset + len_bytes > mapping->size_bytes)
-		zero_tail(mapping, mapping->size_bytes);
+		zero_old_tail(mapping);
 	while (len_bytes && !err) {
 		u64 n = u64_min(PAGE_SIZE - (offset & ~PAGE_MASK), len_bytes);
 

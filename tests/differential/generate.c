@@ -31,7 +31,7 @@
 enum feature {
 	FEATURE_SHARED, FEATURE_FILES, FEATURE_FREE, FEATURE_HINT, FEATURE_NOREPLACE,
 	FEATURE_GROWSDOWN, FEATURE_NORESERVE, FEATURE_POPULATE, FEATURE_LOCKED, FEATURE_PROTS,
-	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_DISK,
+	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_DISK, FEATURE_NEAR,
 	FEATURE_BRK, FEATURE_BAD, NR_FEATURES
 };
 
@@ -52,6 +52,9 @@ struct generator {
 		uint64_t nr_pages;
 	} mapped[NR_MAPPED];
 	uint32_t nr_mapped;
+	/* Where the operation before was at work, when that was the arena. */
+	struct diff_addr last_addr;
+	uint64_t last_pages; /* 0: it was elsewhere */
 };
 
 /* How likely a kind is when it is not left out; kinds of weight 0 are made
@@ -121,6 +124,18 @@ static struct diff_addr bad_addr(struct generator *gen)
 	return addr;
 }
 
+/* The same place as the operation before, right behind it, or inside it. */
+static struct diff_addr near_last(struct generator *gen)
+{
+	struct diff_addr addr = gen->last_addr;
+	const uint64_t pages = chance(gen, 40)	 ? 0
+			       : chance(gen, 50) ? gen->last_pages
+						 : below(gen, gen->last_pages);
+
+	addr.offset += (int64_t)(pages * DIFF_PAGE);
+	return addr;
+}
+
 /* A page of something that may be mapped, or of the window. */
 static struct diff_addr likely_addr(struct generator *gen)
 {
@@ -128,6 +143,8 @@ static struct diff_addr likely_addr(struct generator *gen)
 	struct diff_addr addr;
 	uint32_t at;
 
+	if (gen->last_pages && feature(gen, FEATURE_NEAR, 50))
+		return near_last(gen);
 	if (!nr || chance(gen, 40))
 		return arena_addr(gen);
 	at = (uint32_t)below(gen, nr);
@@ -546,6 +563,18 @@ static void remember_mapped(struct generator *gen, const struct diff_op *op)
 	gen->nr_mapped++;
 }
 
+static void remember_last(struct generator *gen, const struct diff_op *op)
+{
+	const int64_t page = (int64_t)DIFF_PAGE;
+
+	gen->last_pages = 0;
+	if (op->addr.base != DIFF_ARENA || op->kind == DIFF_nop || op->len > MAX_PLAIN_LEN)
+		return;
+	gen->last_addr = op->addr;
+	gen->last_addr.offset -= ((op->addr.offset % page) + page) % page;
+	gen->last_pages = op->len < DIFF_PAGE ? 1 : op->len / DIFF_PAGE;
+}
+
 static void remember_placed(struct generator *gen, const struct diff_op *op)
 {
 	const bool chooses = (op->kind == DIFF_mmap && !(op->flags & QUIRE_MAP_FIXED)) ||
@@ -610,6 +639,7 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
 		make_op(&gen, op);
 		remember_placed(&gen, op);
 		remember_mapped(&gen, op);
+		remember_last(&gen, op);
 		if (i % LOOK_EVERY == 0 && gen.alive[gen.who])
 			append(&gen, DIFF_look);
 	}
