@@ -515,8 +515,10 @@ static void draw_swarm(struct generator *gen)
 		gen->weights[DIFF_mincore] = 0;
 	/* The count of locked pages would reach its limit on one side only: see
 	 * deliberate.md, "locked after DONTUNMAP". */
-	if (gen->features[FEATURE_LONG] && gen->features[FEATURE_DONTUNMAP]) {
-		gen->weights[DIFF_mlock] = gen->weights[DIFF_mlockall] = 0;
+	if (gen->features[FEATURE_DONTUNMAP])
+		gen->weights[DIFF_mlockall] = 0;
+	if (gen->features[FEATURE_DONTUNMAP] && gen->features[FEATURE_LONG]) {
+		gen->weights[DIFF_mlock] = 0;
 		gen->features[FEATURE_LOCKED] = false;
 	}
 	gen->window_pages = PICK(gen, windows);
