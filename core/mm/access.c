@@ -82,6 +82,10 @@ static int begin_access(struct mm *mm, u64 addr, enum mach_access_kind kind,
 		if (unlikely(err))
 			return err;
 		ensure(tries < MAX_TRIES);
+		/* The page is there for the fault and not for the access: somebody is
+		 * in the middle of taking it away. */
+		if (unlikely(tries > 0))
+			mach_relax();
 	}
 	return 0;
 }

@@ -188,6 +188,13 @@ static int get_locked_folio(struct fault *fault, struct folio **ret_folio)
 		folio_unlock(folio);
 		folio_put(&fault->mm->q->phys, folio);
 		folio = NULL;
+	} else if (unlikely(index >= page_align_up(atomic_load(&mapping->size_bytes)) >>
+				     PAGE_SHIFT)) {
+		/* The size is lowered before the index is emptied: what was read
+		 * in since is zeros and no page of the file. */
+		folio_unlock(folio);
+		folio_put(&fault->mm->q->phys, folio);
+		return -QUIRE_ERANGE;
 	}
 	*ret_folio = folio;
 	return 0;
