@@ -27,7 +27,7 @@ struct vma_spec {
 	u32 flags;
 	struct file *file;
 	struct anon_vma *anon_vma;
-	struct vma *source; /* whose anon_vma it is; NULL: of a new mapping */
+	struct vma *source; /* whose anon_vma it is, if its chain is to be asked */
 };
 
 /* ---- vma.c --------------------------------------------------------------- */

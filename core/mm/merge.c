@@ -21,11 +21,13 @@ static bool chain_is_single(const struct vma *vma)
 /* The anon_vmas of `vma` and of the range can become one. */
 static bool anon_vmas_agree(const struct vma *vma, const struct vma_spec *spec)
 {
+	const struct vma *holder = vma->anon_vma != NULL ? vma : spec->source;
+
 	if (vma->anon_vma == spec->anon_vma)
 		return true;
 	if (vma->anon_vma != NULL && spec->anon_vma != NULL)
 		return false;
-	return chain_is_single(vma->anon_vma != NULL ? vma : spec->source);
+	return holder == NULL || chain_is_single(holder);
 }
 
 static bool vma_says_same(const struct vma *vma, const struct vma_spec *spec)

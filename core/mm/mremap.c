@@ -118,10 +118,12 @@ static int grow_in_place(struct remap *r)
 	struct vma *vma = r->vma, *next, *merged;
 	struct mm *mm = r->mm;
 	u64 nr_pages = growth(r) >> PAGE_SHIFT;
+	/* No source: as on Linux, a VMA with a fork's chain may swallow what it
+	 * grows up to. */
 	struct vma_spec spec = {
 		.start = vma->end, .end = vma->end + growth(r),
 		.pgoff = vma_index(vma, vma->end), .flags = vma->flags,
-		.file = vma->file, .anon_vma = vma->anon_vma, .source = vma,
+		.file = vma->file, .anon_vma = vma->anon_vma,
 	};
 	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
 	bool charged = (vma->flags & VMA_ACCOUNT) != 0;

@@ -57,6 +57,25 @@ static void grows_until_it_meets(void **state)
 	assert_int_equal(remap(0, 6, 7, 0, 0, &where), -QUIRE_ENOMEM);
 }
 
+/* A chain of two links is not asked for when a VMA grows up to its next. */
+static void grows_until_it_meets_after_fork(void **state)
+{
+	struct quire_mm *parent = mm, *child;
+
+	(void)state;
+	map_prot(0, 2, RW);
+	map_prot(3, 1, RW);
+	put(mm, at(0), 1);
+	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	mm = child;
+	expect_remap(1, 1, 2, 0, 1);
+	EXPECT({ 0, 4, "rw-p", 0 });
+	put(mm, at(3), 3);
+	assert_int_equal(get(mm, at(0)), 1);
+	mm = parent;
+	quire_mm_put(child);
+}
+
 static void shrinks(void **state)
 {
 	(void)state;
@@ -204,6 +223,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		world_test(grows_in_place),
 		world_test(grows_until_it_meets),
+		world_test(grows_until_it_meets_after_fork),
 		world_test(shrinks),
 		world_test(moves_with_contents),
 		world_test(untouched_memory_forgets_its_place),
