@@ -520,7 +520,23 @@ static void queue_twice_body(void *context, unsigned cpu)
 	mach_call_rcu(&shared->head, object_free);
 }
 
-/* A section that began after the callback was queued need not be waited for. */
+/* A section that began after the callback was queued is not waited for. */
+static void later_section_body(void *context, unsigned cpu)
+{
+	(void)context;
+	if (cpu == 0) {
+		mach_call_rcu(&shared->head, object_free);
+		mach_store(&shared->x, 1u, MACH_RELEASE);
+		return;
+	}
+	while (!mach_load(&shared->x, MACH_ACQUIRE))
+		mach_relax();
+	mach_rcu_read_lock();
+	while (!mach_load(&shared->y, MACH_ACQUIRE))
+		mach_relax();
+	mach_rcu_read_unlock();
+}
+
 static void rcu_body(void *context, unsigned cpu)
 {
 	(void)context;
@@ -548,6 +564,7 @@ static void test_rcu(void **state)
 	expect_failure(sync_inside_body, EXPLORE_RCU_MISUSE, "mach_synchronize_rcu");
 	expect_failure(queue_twice_body, EXPLORE_RCU_MISUSE, "is queued");
 	expect_failure(rcu_body, EXPLORE_NONE, "");
+	expect_failure(later_section_body, EXPLORE_NONE, "");
 }
 
 static void stop_body(void *context, unsigned cpu)
