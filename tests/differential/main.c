@@ -25,7 +25,7 @@ static const char *const usage =
 	"  --jobs J      processes at work, 1 to 64 (default: one per CPU, 8 at most)\n"
 	"  --most D      stop after D differences (default 4)\n"
 	"  --replay FILE run the one program in FILE and print both sides' results\n"
-	"  --print       print the program of --seed and end\n"
+	"  --print       print the program of --seed or --replay, run nothing\n"
 	"  --native      compare the host with itself\n";
 
 static bool parse_count(const char *text, uint64_t least, uint64_t most, uint64_t *ret)
@@ -184,7 +184,10 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (print) {
-		generate_program(options.seed, options.nr_ops, &program);
+		if (!options.replay)
+			generate_program(options.seed, options.nr_ops, &program);
+		else if (text_read_program(options.replay, &program))
+			return 2;
 		text_print_program(stdout, &program);
 		return 0;
 	}
