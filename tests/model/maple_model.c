@@ -271,7 +271,8 @@ struct shape {
 };
 
 static struct shape *shapes;
-static u32 nr_shapes, nr_shapes_max, *shape_index;
+static u32 nr_shapes, nr_shapes_max;
+static u32 *shape_index; /* hash table: number of the shape + 1; 0: free */
 #define SHAPE_INDEX_SIZE (1u << 20)
 
 /*
@@ -354,7 +355,7 @@ static void all_sequences(void **state)
 	u32 begin = 0, end = 1;
 
 	(void)state;
-	nr_shapes_max = 400000;
+	nr_shapes_max = 100000;
 	nr_shapes = 0;
 	shapes = calloc(nr_shapes_max, sizeof(*shapes));
 	shape_index = calloc(SHAPE_INDEX_SIZE, sizeof(*shape_index));
@@ -368,7 +369,7 @@ static void all_sequences(void **state)
 					for (u32 hole = 0; hole < 2; hole++)
 						all_sequences_step(&world, s, from, to,
 								   hole, depth == DEPTH);
-		print_message("%u stores: %u shapes\n", depth, nr_shapes);
+		print_message("%u stores: from %u shapes\n", depth, end - begin);
 		begin = end;
 		end = nr_shapes;
 	}
