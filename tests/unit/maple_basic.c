@@ -2,7 +2,7 @@
 /*
  * The maple tree's promises one by one: the ends of the index space, limits of
  * next and prev, holes, cursors that outlive stores, bulk store, duplication.
- * variants: threads_4k threads_tiny
+ * variants: threads_4k threads_tiny explore_tiny
  */
 #include "model/maple_world.h"
 
