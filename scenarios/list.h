@@ -73,6 +73,7 @@
 	X(maple_append)      \
 	X(maple_append_next) \
 	X(maple_readers)     \
+	X(maple_wide)        \
 	X(maple_without_rcu)
 
 /* museum.c */

@@ -275,6 +275,40 @@ const struct scenario scenario_maple_readers = {
 	.finish = maple_finish,
 };
 
+/* ---- one store over many leaves -------------------------------------------------------- */
+
+static int maple_wide_setup(void *state)
+{
+	struct maple_world *w = state;
+	int ret = maple_readers_setup(state);
+
+	for (u64 at = 22; !ret && at < 80; at += 4)
+		store(w, at, at + 1);
+	return ret;
+}
+
+static void maple_wide_body(void *state, unsigned body)
+{
+	struct maple_world *w = state;
+
+	if (body > 0) {
+		read_all(w, body);
+		return;
+	}
+	store(w, 23, 70); /* whole subtrees go */
+	store(w, 40, 44);
+}
+
+const struct scenario scenario_maple_wide = {
+	.name = "maple-wide",
+	.shows = "two readers walk the tree while one store replaces most of its leaves",
+	.nr_bodies = 3,
+	.state_bytes = sizeof(struct maple_world),
+	.setup = maple_wide_setup,
+	.body = maple_wide_body,
+	.finish = maple_finish,
+};
+
 /* CVE-2023-3269: the tree of an address space was not in RCU mode. */
 const struct scenario scenario_maple_without_rcu = {
 	.name = "maple-without-rcu",

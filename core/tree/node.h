@@ -21,8 +21,8 @@
  *   R1  A node, once published, keeps its boundaries, with one exception: the
  *       last slot of a leaf, a hole, may be cut into up to three slots (R3).
  *       Every other change of structure builds new nodes and swings one link.
- *   R2  An inner node's last[] never changes; its links and gaps do, each in
- *       one atomic word.  Gaps are hints to readers.
+ *   R2  An inner node's last[] never changes; its links and gaps do, and so do
+ *       a leaf's entries, each in one atomic word.  Gaps are hints to readers.
  *   R3  A hole is cut by writing the boundary of the new slot behind it, then
  *       lowering its own: boundaries rise from slot to slot at every moment,
  *       each only ever falls, and lower ones fall first.  Both pieces are
@@ -55,9 +55,6 @@
 /* A node that shrinks below this is joined with a sibling. */
 #define LEAF_MIN (LEAF_SLOTS / 3 > 2 ? LEAF_SLOTS / 3 : 2)
 #define INNER_MIN (INNER_SLOTS / 3 > 2 ? INNER_SLOTS / 3 : 2)
-
-_Static_assert((LEAF_SLOTS & (LEAF_SLOTS - 1)) == 0 && LEAF_SLOTS >= 4,
-	       "leaf_search halves");
 
 struct maple_node {
 	union {
@@ -112,9 +109,9 @@ static inline struct maple_node *link_node(void *link)
 /* ---- where an index lies in a node ------------------------------------------ */
 /*
  * The first slot that ends at or after `index`; the node spans it.  Three
- * boundaries tell the quarter, three more the slot: as many comparisons as
- * eight words need at worst, none waits for another of its three, and none is
- * a branch.
+ * boundaries tell the quarter of the node, three more the slot in it.  The
+ * three of a round do not wait for one another, and nothing branches: against
+ * halving, half the time.
  *
  * Boundaries may fall while they are read.  A comparison that found one below
  * `index` stays true, and so does it for all boundaries left of it; so slot
@@ -122,7 +119,7 @@ static inline struct maple_node *link_node(void *link)
  * leaf_lookup() looks at.
  */
 _Static_assert(LEAF_SLOTS == 16 || LEAF_SLOTS == 4, "leaf_search: quarters of quarters");
-_Static_assert(INNER_SLOTS == 10 || INNER_SLOTS == 3, "inner_search: thirds and one more");
+_Static_assert(INNER_SLOTS == 10 || INNER_SLOTS == 3, "inner_search: three and three and four");
 
 /*
  * ACQUIRE: a boundary that was just lowered brings those before it and the one
