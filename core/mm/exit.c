@@ -63,6 +63,8 @@ static void forget_loaded(struct mm *mm)
 
 void mm_discard(struct mm *mm)
 {
+	/* Nobody reads the tree: its nodes need not wait for readers. */
+	maple_set_rcu(&mm->vmas, false);
 	maple_destroy(&mm->vmas);
 	forget_loaded(mm);
 	mm_free(mm);

@@ -47,15 +47,18 @@ struct fork {
 static int tree_begin(struct fork *fork)
 {
 	struct mm *parent = fork->parent, *child = fork->child;
+	int err = 0;
 
 	fork->dup = DECIDED(parent->q, fork_tree, dup);
 	fork->bulk_store = DECIDED(parent->q, fork_tree, bulk_store);
 	fork->cur = maple_cursor(fork->dup ? &child->vmas : &parent->vmas, 0, 0);
 	if (fork->dup)
-		return maple_dup(&parent->vmas, &child->vmas);
+		err = maple_dup(&parent->vmas, &child->vmas);
+	/* Nobody reads the child's tree yet: what a store replaces can go. */
+	maple_set_rcu(&child->vmas, false);
 	if (fork->bulk_store)
-		return maple_bulk_begin(&fork->bulk, &child->vmas, parent->nr_vmas);
-	return 0;
+		err = maple_bulk_begin(&fork->bulk, &child->vmas, parent->nr_vmas);
+	return err;
 }
 
 static int tree_store(struct fork *fork, struct vma *vma)
@@ -243,6 +246,8 @@ int mm_fork(struct mm *parent, struct mm **ret_child)
 		err = dup_vmas(&fork);
 		if (err)
 			undo(&fork);
+		else
+			maple_set_rcu(&child->vmas, (parent->vmas.flags & MAPLE_RCU) != 0);
 	}
 	/* Nobody writes what the child maps: not after we returned. */
 	if (fork.copied_entries)
