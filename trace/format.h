@@ -9,8 +9,10 @@
  *
  * All u32 and u64 are little endian.  The crc is CRC-32C: of the header's
  * bytes; of a block's packed, raw, events words and its bytes; of the end's
- * words and total.  bytes of a block are one zstd frame that holds raw bytes.
- * A block holds whole events; deltas run on from one block to the next.
+ * words and total.  The bytes of all blocks together are one zstd stream; it is
+ * flushed at the end of each, so that a block gives its raw bytes as soon as it
+ * is there, and small blocks do not cost compression.  A block holds whole
+ * events; deltas run on from one block to the next.
  */
 #ifndef QUIRE_TRACE_FORMAT_H
 #define QUIRE_TRACE_FORMAT_H
@@ -28,9 +30,11 @@
 #define TRACE_END_BYTES 28
 
 /* A writer closes a block once it is this long. */
-#define TRACE_BLOCK_RAW_BYTES (512u << 10)
+#define TRACE_BLOCK_RAW_BYTES (32u << 10)
 /* A reader refuses more: an event alone may be long, but not endless. */
 #define TRACE_BLOCK_MAX_BYTES (64u << 20)
+/* What flushing may add to ZSTD_compressBound. */
+#define TRACE_FLUSH_BYTES 64
 #define TRACE_HEADER_MAX_BYTES (1u << 20)
 #define TRACE_MAX_MAPS (1u << 20)
 #define TRACE_MAX_INDEX (1u << 24) /* of processes, threads, files, mms */

@@ -26,6 +26,7 @@ struct trace_reader {
 	uint8_t *header_bytes; /* the header's strings point in here */
 	struct trace_header header;
 
+	ZSTD_DCtx *zstd; /* the stream that runs through all blocks */
 	uint8_t *packed;
 	size_t packed_capacity;
 	uint8_t *raw;
@@ -132,9 +133,11 @@ static int read_header(struct trace_reader *r)
 static struct trace_reader *open_common(struct trace_reader *r, const char *name,
 	struct trace_error *error)
 {
-	if (r)
+	if (r) {
 		r->name = strdup(name);
-	if (!r || !r->name) {
+		r->zstd = ZSTD_createDCtx();
+	}
+	if (!r || !r->name || !r->zstd) {
 		trace_fail(error, ENOMEM, 0, "%s: no memory for a reader", name);
 		trace_reader_close(r);
 		return NULL;
@@ -184,6 +187,23 @@ const struct trace_header *trace_reader_header(const struct trace_reader *r)
 	return &r->header;
 }
 
+/* The stream gives raw bytes for this block, no fewer and no more. */
+static bool unpack(struct trace_reader *r, uint32_t packed, uint32_t raw)
+{
+	ZSTD_inBuffer in = { .src = r->packed, .size = packed };
+	/* One byte more, to see that it stays empty. */
+	ZSTD_outBuffer out = { .dst = r->raw, .size = (size_t)raw + 1 };
+	size_t in_before, out_before;
+
+	do {
+		in_before = in.pos;
+		out_before = out.pos;
+		if (ZSTD_isError(ZSTD_decompressStream(r->zstd, &out, &in)))
+			return false;
+	} while (in.pos != in_before || out.pos != out_before);
+	return in.pos == packed && out.pos == raw;
+}
+
 /* head holds TRACE_BLOCK_HEAD_BYTES. */
 static int read_end(struct trace_reader *r, const uint8_t *head)
 {
@@ -211,7 +231,7 @@ static int read_packed(struct trace_reader *r, const uint8_t *head)
 	uint32_t raw = format_get_u32(head + 8);
 	uint32_t crc;
 
-	if (raw > TRACE_BLOCK_MAX_BYTES || packed > ZSTD_compressBound(raw))
+	if (raw > TRACE_BLOCK_MAX_BYTES || packed > ZSTD_compressBound(raw) + TRACE_FLUSH_BYTES)
 		return fail(r, EBADMSG, r->block_offset, "the block's length is impossible");
 	if (!room(&r->packed, &r->packed_capacity, packed))
 		return fail(r, ENOMEM, r->block_offset, "no memory for a block");
@@ -223,9 +243,9 @@ static int read_packed(struct trace_reader *r, const uint8_t *head)
 		return fail(r, EBADMSG, r->block_offset,
 			"the block's checksum is wrong: it is damaged");
 	/* Only now is the length worth an allocation. */
-	if (!room(&r->raw, &r->raw_capacity, raw ? raw : 1))
+	if (!room(&r->raw, &r->raw_capacity, (size_t)raw + 1))
 		return fail(r, ENOMEM, r->block_offset, "no memory for a block");
-	if (ZSTD_decompress(r->raw, raw, r->packed, packed) != raw)
+	if (!unpack(r, packed, raw))
 		return fail(r, EBADMSG, r->block_offset, "the block does not decompress");
 	r->codec.buffer = r->raw;
 	r->codec.len_bytes = raw;
@@ -312,6 +332,7 @@ void trace_reader_close(struct trace_reader *r)
 		fclose(r->file);
 	codec_fini(&r->codec);
 	trace_state_fini(&r->state);
+	ZSTD_freeDCtx(r->zstd);
 	free(r->header_bytes);
 	free(r->packed);
 	free(r->raw);

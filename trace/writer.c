@@ -15,8 +15,14 @@
 #include "codec.h"
 #include "format.h"
 
-/* Recordings are kept and sent around: size counts more than the time. */
+/*
+ * Recordings are kept and sent around: size counts more than the time.  But the
+ * tables of this level for a stream of unknown length take tens of megabytes
+ * that must be cleared first; these do as well on events.
+ */
 #define COMPRESSION_LEVEL 12
+#define WINDOW_LOG 19
+#define TABLE_LOG 16
 
 struct trace_writer {
 	char *path; /* the final name; NULL: into memory */
@@ -81,9 +87,11 @@ out:
 
 static int put_block(struct trace_writer *w)
 {
-	size_t bound = ZSTD_compressBound(w->codec.at);
+	size_t bound = ZSTD_compressBound(w->codec.at) + TRACE_FLUSH_BYTES;
+	ZSTD_inBuffer in = { .src = w->codec.buffer, .size = w->codec.at };
+	ZSTD_outBuffer out;
 	uint8_t head[TRACE_BLOCK_HEAD_BYTES];
-	size_t packed;
+	size_t left;
 	uint32_t crc;
 	int err;
 
@@ -97,19 +105,20 @@ static int put_block(struct trace_writer *w)
 		w->packed = grown;
 		w->packed_capacity = bound;
 	}
-	packed = ZSTD_compressCCtx(w->zstd, w->packed, bound, w->codec.buffer, w->codec.at,
-		COMPRESSION_LEVEL);
-	if (ZSTD_isError(packed))
-		return fail(w, EIO, ZSTD_getErrorName(packed));
+	out = (ZSTD_outBuffer){ .dst = w->packed, .size = bound };
+	left = ZSTD_compressStream2(w->zstd, &out, &in, ZSTD_e_flush);
+	if (left)
+		return fail(w, EIO, ZSTD_isError(left) ? ZSTD_getErrorName(left) :
+			"a block grew when it was compressed");
 	format_put_u32(head, TRACE_BLOCK_MAGIC);
-	format_put_u32(head + 4, (uint32_t)packed);
+	format_put_u32(head + 4, (uint32_t)out.pos);
 	format_put_u32(head + 8, (uint32_t)w->codec.at);
 	format_put_u32(head + 12, w->block_events);
 	crc = format_crc(0, head + 4, 12);
-	format_put_u32(head + 16, format_crc(crc, w->packed, packed));
+	format_put_u32(head + 16, format_crc(crc, w->packed, out.pos));
 	err = put_bytes(w, head, sizeof(head));
 	if (!err)
-		err = put_bytes(w, w->packed, packed);
+		err = put_bytes(w, w->packed, out.pos);
 	w->codec.at = 0;
 	w->block_events = 0;
 	return err;
@@ -139,13 +148,22 @@ static void free_writer(struct trace_writer *w)
 	free(w);
 }
 
+static bool set_compression(ZSTD_CCtx *zstd)
+{
+	return !ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel,
+			COMPRESSION_LEVEL)) &&
+		!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, WINDOW_LOG)) &&
+		!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, TABLE_LOG)) &&
+		!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, TABLE_LOG));
+}
+
 static struct trace_writer *open_common(struct trace_writer *w,
 	const struct trace_header *header, struct trace_error *error)
 {
 	codec_init_encoder(&w->codec);
 	trace_state_init(&w->state, header->page_bytes);
 	w->zstd = ZSTD_createCCtx();
-	if (!w->zstd)
+	if (!w->zstd || !set_compression(w->zstd))
 		fail(w, ENOMEM, "no memory for a writer");
 	else
 		put_header(w, header);

@@ -215,8 +215,9 @@ static void test_good_part(void **state)
 		got++;
 	}
 	assert_int_equal(error.err, EBADMSG);
-	assert_in_range(got, NR / 4, NR - 1);
-	assert_in_range(error.offset, len / 4, len * 3 / 4);
+	/* Little more than the damaged block is lost. */
+	assert_in_range(got, NR / 100 * 72, NR / 100 * 76);
+	assert_in_range(error.offset, len / 100 * 72, len / 100 * 76);
 	trace_reader_close(r);
 	free(bytes);
 }
