@@ -69,6 +69,40 @@ static void one_written_neighbour_joins(void **state)
 	assert_int_equal(get(mm, at(5)), 7);
 }
 
+/* Written while something kept them apart: an anon_vma each, for good. */
+static void written_apart_stay_apart(void **state)
+{
+	(void)state;
+	map_prot(0, 4, RW);
+	assert_int_equal(quire_madvise(mm, at(2), 2 * PAGE, QUIRE_MADV_DONTFORK), 0);
+	put(mm, at(0), 1);
+	put(mm, at(2), 2);
+	assert_int_equal(quire_madvise(mm, at(2), 2 * PAGE, QUIRE_MADV_DOFORK), 0);
+	EXPECT({ 0, 2, "rw-p", 0 }, { 2, 4, "rw-p", 0 });
+	/* Read-only at the time they share one: mprotect keeps nothing apart. */
+	map_prot(6, 4, RW);
+	protect(8, 2, R);
+	put(mm, at(6), 1);
+	protect(8, 2, RW);
+	put(mm, at(8), 2);
+	EXPECT({ 0, 2, "rw-p", 0 }, { 2, 4, "rw-p", 0 }, { 6, 10, "rw-p", 0 });
+}
+
+/* A stack that grows gets an anon_vma though it was only read. */
+static void grown_stack_has_an_anon_vma(void **state)
+{
+	const uint32_t stack = PRIVATE_ANON | QUIRE_MAP_GROWSDOWN;
+
+	(void)state;
+	map_in(mm, at(6), 2, RW, stack, NULL, 0);
+	put(mm, at(7), 1);
+	map_in(mm, at(10), 2, RW, stack, NULL, 0);
+	assert_int_equal(get(mm, at(9)), 0);
+	EXPECT({ 6, 8, "rw-p", 0 }, { 9, 12, "rw-p", 0 });
+	map_in(mm, at(8), 1, RW, stack, NULL, 0);
+	EXPECT({ 6, 9, "rw-p", 0 }, { 9, 12, "rw-p", 0 });
+}
+
 /* After fork the child's chain has two links: nobody else may join it. */
 static void forked_memory_does_not_join(void **state)
 {
@@ -290,6 +324,8 @@ int main(void)
 		world_test(other_protection_does_not_join),
 		world_test(two_written_neighbours_stay_two),
 		world_test(one_written_neighbour_joins),
+		world_test(written_apart_stay_apart),
+		world_test(grown_stack_has_an_anon_vma),
 		world_test(forked_memory_does_not_join),
 		world_test(unmap_splits),
 		world_test(unmap_across_kinds),

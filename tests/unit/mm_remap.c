@@ -160,6 +160,19 @@ static void dontunmap_leaves_the_source_empty(void **state)
 	assert_int_equal(memory.committed_pages, 4);
 }
 
+/* Nor has it an anon_vma any more, so it can join what has one. */
+static void dontunmap_leaves_no_anon_vma(void **state)
+{
+	(void)state;
+	map_prot(0, 2, RW);
+	map_prot(4, 2, RW);
+	put(mm, at(0), 1);
+	put(mm, at(4), 2);
+	expect_remap(0, 2, 2, KEEP | QUIRE_MREMAP_FIXED, 10);
+	map_prot(2, 2, RW);
+	EXPECT({ 0, 6, "rw-p", 0 }, { 10, 12, "rw-p", 0 });
+}
+
 static void length_zero_duplicates_shared(void **state)
 {
 	uint64_t where = 0;
@@ -230,6 +243,7 @@ int main(void)
 		world_test(moves_and_grows),
 		world_test(target_is_unmapped_first),
 		world_test(dontunmap_leaves_the_source_empty),
+		world_test(dontunmap_leaves_no_anon_vma),
 		world_test(length_zero_duplicates_shared),
 		world_test(several_vmas_move_together),
 		world_test(locked_growth_is_resident),
