@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A small instance with one address space, for the scenarios of the core: 256
+ * A small instance with one address space, for the scenarios of the core: 512
  * frames, a TLB of four entries for each CPU.
  */
 #ifndef SCENARIOS_WORLD_H
@@ -52,7 +52,7 @@ static inline int world_begin_with(struct world *w, const char *row, const char 
 	int ret;
 
 	quire_config_default(&config);
-	config.memory_bytes = 256 * PAGE;
+	config.memory_bytes = 512 * PAGE;
 	config.nr_cpus = SCENARIO_INSTANCE_CPUS(3);
 	config.tlb_sets = 2;
 	config.tlb_ways = 2;
