@@ -89,19 +89,21 @@ int backing_write_folio(struct mapping *mapping, struct folio *folio)
 {
 	const struct quire_backing *backing = &mapping->backing;
 	u64 offset = folio_offset(folio), end = offset + folio_len_bytes(folio);
+	char *bytes = folio_bytes(mapping->files->phys, folio);
 	int err;
 
 	end = u64_min(end, atomic_load(&mapping->size_bytes));
 	if (end <= offset)
 		return 0;
+	/* As Linux: what a mapping wrote beyond the end is gone with this. */
+	mem_zero(bytes + (end - offset), folio_len_bytes(folio) - (end - offset));
 	if (offset > mapping->backed_bytes) {
 		err = write_zeros(mapping, mapping->backed_bytes,
 				  u64_min(offset, mapping->backing_end_bytes));
 		if (err)
 			return err;
 	}
-	if (backing->write(backing->context, offset,
-			   folio_bytes(mapping->files->phys, folio), end - offset))
+	if (backing->write(backing->context, offset, bytes, end - offset))
 		return -QUIRE_EIO;
 	spin_lock(&mapping->index_lock);
 	mapping->backed_bytes = u64_max(mapping->backed_bytes, end);

@@ -127,7 +127,8 @@ static bool differs_in_counts(const struct diff_program *program, const struct d
 
 	difference->what = DIFF_IN_COUNTS;
 	for (unsigned i = 0; i < DIFF_NR_COUNTS; i++) {
-		if (l->counts[i] == r->counts[i] || deliberate_count(program, i))
+		if (l->counts[i] == r->counts[i] ||
+		    deliberate_count(program, i, l->counts[i], r->counts[i]))
 			continue;
 		snprintf(difference->text, sizeof(difference->text),
 			 "%s pages: %" PRIu64 " against %" PRIu64, names[i], l->counts[i],
@@ -165,9 +166,13 @@ static bool differs_in_sweep(const struct diff_snapshot *l, const struct diff_sn
 	return l->nr_sweep != r->nr_sweep;
 }
 
-static bool differs_in_snapshot(const struct diff_program *program, const struct diff_snapshot *l,
-				const struct diff_snapshot *r, struct diff_difference *difference)
+/* What the look or sweep `op` saw. */
+static bool differs_in_snapshot(const struct diff_program *program, uint32_t op,
+				const struct diff_outcome *left, const struct diff_outcome *right,
+				struct diff_difference *difference)
 {
+	const struct diff_snapshot *l = outcome_find(left, op), *r = outcome_find(right, op);
+
 	if (!l && !r)
 		return false;
 	if (!l || !r) {
@@ -196,8 +201,7 @@ void compare_outcomes(const struct diff_program *program, const struct diff_outc
 		if (differs_in_result(&left->results[i], &right->results[i], ret_difference))
 			return;
 		if ((kind == DIFF_look || kind == DIFF_sweep) &&
-		    differs_in_snapshot(program, outcome_find(left, i), outcome_find(right, i),
-					ret_difference))
+		    differs_in_snapshot(program, i, left, right, ret_difference))
 			return;
 	}
 	memset(ret_difference, 0, sizeof(*ret_difference));

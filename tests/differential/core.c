@@ -153,6 +153,19 @@ static int build_map(struct core *core, uint32_t line)
 	}
 }
 
+/* The native executor runs in its own memory; so its page tables exist. */
+static int touch_layout(struct core *core, uint32_t who)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < core->layout->nr_maps && !err; i++)
+		if (core->layout->maps[i].kind == LAYOUT_FILE ||
+		    core->layout->maps[i].kind == LAYOUT_STACK)
+			err = quire_touch(core->mms[who], core->layout->maps[i].map.start,
+					  QUIRE_TOUCH_READ, NULL);
+	return err;
+}
+
 static int build_first_process(struct core *core)
 {
 	const struct diff_layout *from = core->layout;
@@ -175,6 +188,8 @@ static int build_first_process(struct core *core)
 	err = quire_mm_create(core->q, &layout, &core->mms[0]);
 	for (uint32_t i = 0; i < from->nr_maps && !err; i++)
 		err = build_map(core, i);
+	if (!err)
+		err = touch_layout(core, 0);
 	if (!err)
 		quire_mm_stats(core->mms[0], &core->initial);
 	return err;
@@ -365,6 +380,7 @@ static void do_look(struct core *core, uint32_t index, const struct diff_op *op)
 	snapshot->counts[DIFF_COUNT_locked] = stats.locked_pages;
 	snapshot->counts[DIFF_COUNT_data] = stats.data_pages;
 	snapshot->counts[DIFF_COUNT_stack] = stats.stack_pages;
+	snapshot->counts[DIFF_COUNT_table] = stats.page_table_bytes / DIFF_PAGE;
 }
 
 static void do_sweep(struct core *core, uint32_t index, const struct diff_op *op, uint64_t addr)
@@ -395,8 +411,10 @@ static void do_process(struct core *core, const struct diff_op *op, struct diff_
 		return;
 	}
 	result->ret = quire_mm_fork(core->mms[op->who], &core->mms[op->value]);
-	if (!result->ret)
-		core->limits[op->value] = core->limits[op->who];
+	if (result->ret)
+		return;
+	core->limits[op->value] = core->limits[op->who];
+	result->ret = touch_layout(core, op->value);
 }
 
 static int64_t do_call(struct core *core, const struct diff_op *op, uint64_t addr)

@@ -5,6 +5,8 @@
  */
 #include "native.h"
 
+#define MAX_EMPTY_TABLES 4
+
 static bool is_anonymous(uint8_t page)
 {
 	return (page & DIFF_PAGE_PRESENT) && !(page & DIFF_PAGE_FILE);
@@ -26,13 +28,24 @@ bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t r
 	return !is_anonymous(left) && !is_anonymous(right) && maps_disk(program);
 }
 
-bool deliberate_count(const struct diff_program *program, enum diff_count count)
+/* Has the program an operation of this kind with any of these flags? */
+static bool has_op(const struct diff_program *program, enum diff_kind kind, uint32_t flags)
 {
-	if (count != DIFF_COUNT_locked)
-		return false;
 	for (uint32_t i = 0; i < program->nr_ops; i++)
-		if (program->ops[i].kind == DIFF_mremap &&
-		    (program->ops[i].flags & QUIRE_MREMAP_DONTUNMAP))
+		if (program->ops[i].kind == kind && (program->ops[i].flags & flags))
 			return true;
 	return false;
+}
+
+bool deliberate_count(const struct diff_program *program, enum diff_count count, uint64_t left,
+		      uint64_t right)
+{
+	switch (count) {
+	case DIFF_COUNT_locked:
+		return has_op(program, DIFF_mremap, QUIRE_MREMAP_DONTUNMAP);
+	case DIFF_COUNT_table:
+		return (left > right ? left - right : right - left) <= MAX_EMPTY_TABLES;
+	default:
+		return false;
+	}
 }

@@ -368,16 +368,19 @@ static void make_mprotect(struct generator *gen, struct diff_op *op)
 
 static void make_file_op(struct generator *gen, struct diff_op *op)
 {
-	op->file = feature(gen, FEATURE_DISK, 60) ? 5 : chance(gen, 60) ? 0 : 3;
+	/* See deliberate.md, "beyond the end on a disk". */
+	const bool on_disk = feature(gen, FEATURE_DISK, 60);
+
+	op->file = on_disk ? 5 : chance(gen, 60) ? 0 : 3;
 	op->off = below(gen, 14) * DIFF_PAGE;
 	if (op->kind == DIFF_truncate) {
 		op->len = below(gen, 14) * DIFF_PAGE;
-		if (chance(gen, 40))
+		if (chance(gen, 40) && !on_disk)
 			op->len += below(gen, DIFF_PAGE);
 	} else if (op->kind == DIFF_punch) {
 		op->len = (1 + below(gen, 4)) * DIFF_PAGE;
 	} else {
-		op->off += in_page(gen);
+		op->off += on_disk ? DIFF_PAGE - 1 : in_page(gen);
 		op->value = (uint32_t)below(gen, 256);
 		if (feature(gen, FEATURE_BAD, 10))
 			op->file = chance(gen, 50) ? 1 : 2;
@@ -501,7 +504,7 @@ static struct diff_op *append(struct generator *gen, enum diff_kind kind)
 	return op;
 }
 
-static void draw_swarm(struct generator *gen)
+static void draw_swarm(struct generator *gen, uint32_t nr_ops)
 {
 	static const uint64_t windows[] = { 8, 16, 16, 32, 64 };
 
@@ -517,7 +520,7 @@ static void draw_swarm(struct generator *gen)
 	 * deliberate.md, "locked after DONTUNMAP". */
 	if (gen->features[FEATURE_DONTUNMAP])
 		gen->weights[DIFF_mlockall] = 0;
-	if (gen->features[FEATURE_DONTUNMAP] && gen->features[FEATURE_LONG]) {
+	if (gen->features[FEATURE_DONTUNMAP] && (gen->features[FEATURE_LONG] || nr_ops > 100)) {
 		gen->weights[DIFF_mlock] = 0;
 		gen->features[FEATURE_LOCKED] = false;
 	}
@@ -628,7 +631,7 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
 	ret_program->seed = seed;
 	gen.alive[0] = true;
 	draw(&gen);
-	draw_swarm(&gen);
+	draw_swarm(&gen, nr_ops);
 	if (!nr_ops)
 		nr_ops = 30 + (uint32_t)below(&gen, 50);
 	op = append(&gen, DIFF_mmap);

@@ -381,6 +381,7 @@ static void take_status(struct diff_snapshot *snapshot, const char *text)
 	snapshot->counts[DIFF_COUNT_locked] = number_after(text, "VmLck:") / 4;
 	snapshot->counts[DIFF_COUNT_data] = number_after(text, "VmData:") / 4;
 	snapshot->counts[DIFF_COUNT_stack] = number_after(text, "VmStk:") / 4;
+	snapshot->counts[DIFF_COUNT_table] = number_after(text, "VmPTE:") / 4;
 }
 
 static void take_record(struct diff_outcome *outcome, const struct diff_log_header *header,

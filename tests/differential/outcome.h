@@ -28,7 +28,7 @@ struct diff_map {
 /* What maps a page of the arena; alone: nothing else maps it. */
 enum diff_page { DIFF_PAGE_PRESENT = 1, DIFF_PAGE_FILE = 2, DIFF_PAGE_ALONE = 4 };
 
-#define DIFF_COUNT_LIST(X) X(total) X(locked) X(data) X(stack)
+#define DIFF_COUNT_LIST(X) X(total) X(locked) X(data) X(stack) X(table)
 enum diff_count {
 #define DIFF_COUNT_ENUM(name) DIFF_COUNT_##name,
 	DIFF_COUNT_LIST(DIFF_COUNT_ENUM)
@@ -84,7 +84,8 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
 
 /* Is a difference in the state of a page, or in a count, one that is meant? */
 bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right);
-bool deliberate_count(const struct diff_program *program, enum diff_count count);
+bool deliberate_count(const struct diff_program *program, enum diff_count count, uint64_t left,
+		      uint64_t right);
 
 /* ---- compare.c ------------------------------------------------------------------- */
 

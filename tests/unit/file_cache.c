@@ -328,6 +328,7 @@ static void writeback_writes_what_is_dirty(void **state)
 	struct file_world f;
 	struct backing_store *store = store_create();
 	struct file *file;
+	struct folio *folio;
 
 	(void)state;
 	files_open(&f, WORLD_FRAMES);
@@ -347,6 +348,11 @@ static void writeback_writes_what_is_dirty(void **state)
 	assert_int_equal(mapping_writeback(file->mapping, 0, UINT64_MAX), 0);
 	assert_int_equal(file->mapping->nr_dirty, 0);
 	assert_int_equal(store->bytes[0], 0x12);
+	/* What a mapping wrote beyond the end is cleared. */
+	folio = get(file, 40);
+	assert_int_equal(folio_page(&f, folio, 40)[2], 0x11);
+	assert_zeros(folio_page(&f, folio, 40) + 3, PAGE_SIZE - 3);
+	folio_put(&f.phys, folio);
 	/* Not a byte beyond the end. */
 	assert_int_equal(store->bytes[PAGES(40) + 2], 0x11);
 	assert_pattern(store->bytes + PAGES(40) + 3, PAGES(40) + 3, PAGE_SIZE);
