@@ -20,6 +20,7 @@
 #include <quire/entry.h>
 
 #include "phys/phys.h"
+#include "phys/objcache.h"
 
 #include "base/bits.h"
 #include "base/cost.h"
@@ -312,12 +313,22 @@ static inline struct folio *folio_init(struct phys *phys, struct frame *head, un
 	return (struct folio *)(void *)head;
 }
 
+static struct frame *frames_alloc_slow(struct phys *phys, unsigned order)
+{
+	return order == 0 ? frame_alloc_slow(phys) : large_alloc(phys, order);
+}
+
 /* Anything but a single frame from this CPU's list. */
 static NOINLINE struct folio *folio_alloc_slow(struct phys *phys, unsigned order,
 					       unsigned flags)
 {
-	struct frame *head = order == 0 ? frame_alloc_slow(phys) : large_alloc(phys, order);
+	struct frame *head = frames_alloc_slow(phys, order);
 
+	if (unlikely(!head) && objcaches_shrink(phys)) {
+		/* What came back may lie on the list that was empty before. */
+		phys_drain_cpu(phys);
+		head = frames_alloc_slow(phys, order);
+	}
 	if (!head)
 		return NULL;
 	if (flags & ALLOC_ZERO)
@@ -471,6 +482,7 @@ int phys_init(struct phys *phys, u64 nr_frames, unsigned nr_cpus)
 		goto no_cpus;
 	*phys = new;
 	spin_init(&phys->zone, LOCK_RANK_zone);
+	list_init(&phys->caches);
 	for (unsigned order = 0; order <= QUIRE_MAX_ORDER; order++)
 		list_init(&phys->free[order]);
 	choose_list_length(phys);

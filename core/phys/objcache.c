@@ -595,6 +595,7 @@ int objcache_init(struct objcache *cache, struct phys *phys, const char *name,
 	spin_init(&cache->lock, LOCK_RANK_tree_alloc);
 	list_init(&cache->partial);
 	list_init(&cache->full);
+	list_append(&phys->caches, &cache->link);
 	return 0;
 }
 
@@ -633,11 +634,60 @@ static void empty_cpus(struct objcache *cache)
 	} while (nr_busy);
 }
 
+/* ---- when memory runs out --------------------------------------------------------- */
+
+static void free_empty_slabs(struct objcache *cache) REQUIRES(cache->lock)
+{
+	list_for_each_safe(pos, &cache->partial) {
+		struct slab *slab = list_entry(pos, struct slab, lru);
+
+		if (slab->nr_used != 0 || slab->nr_forgotten != 0)
+			continue;
+		cache->nr_empty--;
+		slab_destroy(cache, slab);
+	}
+}
+
+/*
+ * The caller may be in the middle of an allocation of one of the caches: that
+ * one's lock is held, by itself, and it is passed over.
+ */
+static u64 shrink_cache(struct objcache *cache) NO_LOCK_ANALYSIS /* tries */
+{
+	struct objcache_cpu *own = own_stack(cache);
+	u64 nr_slabs, nr_freed;
+
+	if (!spin_trylock(&cache->lock))
+		return 0;
+	nr_slabs = cache->nr_slabs;
+	if (own && !atomic_load_acquire(&own->in_flight)) {
+		settle_batch_locked(cache, own);
+		if (own->waiting)
+			begin_grace_period(own);
+	}
+	free_empty_slabs(cache);
+	nr_freed = nr_slabs - cache->nr_slabs;
+	spin_unlock(&cache->lock);
+	return nr_freed;
+}
+
+bool objcaches_shrink(struct phys *phys)
+{
+	u64 nr_freed = 0;
+
+	list_for_each(pos, &phys->caches)
+		nr_freed += shrink_cache(list_entry(pos, struct objcache, link));
+	return nr_freed != 0;
+}
+
+/* ---- the end ------------------------------------------------------------------------ */
+
 u64 objcache_fini(struct objcache *cache)
 {
 	struct list *lists[] = { &cache->partial, &cache->full };
 	u64 nr_leaked = 0;
 
+	list_remove(&cache->link);
 	empty_cpus(cache);
 	for (unsigned i = 0; i < ARRAY_LEN(lists); i++) {
 		list_for_each_safe(pos, lists[i]) {

@@ -22,6 +22,7 @@ struct objcache_cpu; /* private to objcache.c */
 
 struct objcache {
 	struct phys *phys;          /* (C) */
+	struct list link;           /* phys->caches */
 	const char *name;           /* (C) for diagnoses */
 	u32 object_bytes;           /* (C) */
 	u32 align_bytes;            /* (C) power of two */
@@ -60,6 +61,12 @@ void objcache_free(struct objcache *cache, void *object);
 void objcache_free_bulk(struct objcache *cache, u32 nr, void **objects);
 /* Frees after a grace period.  Cannot fail: it needs no memory. */
 void objcache_free_rcu(struct objcache *cache, void *object);
+/*
+ * Memory ran out: objects of this CPU whose grace period is over go back to
+ * their slabs, and slabs without a used object are freed, in every cache whose
+ * lock is free.  True when frames came back.
+ */
+bool objcaches_shrink(struct phys *phys);
 /* Asserts what objcache.c says of slabs; stops the machine on a breach.
  * Pre: no other CPU uses the cache. */
 void objcache_check(struct objcache *cache);

@@ -43,6 +43,8 @@ struct phys {
 	u64 nr_free;           /* (A) frames on the lists, without per-CPU ones */
 	u64 nr_reserved;       /* (C) frames that cannot be allocated (frame 0) */
 	u64 nr_quarantined;    /* (A) freed frames that the machine keeps */
+	struct list caches;    /* (C) object caches; changed only while the instance
+				* is made or taken down */
 };
 
 enum alloc_flag {
@@ -62,7 +64,8 @@ u64 phys_fini(struct phys *phys);
 /*
  * A folio of 2^order frames with one reference, order in the descriptor, all
  * flags clear, mapcounts 0, lru initialised.  NULL when there is no memory,
- * when mach_should_fail() says so, or order > QUIRE_MAX_ORDER.
+ * when mach_should_fail() says so, or order > QUIRE_MAX_ORDER.  Before it fails
+ * for want of memory it asks the object caches for slabs that nobody uses.
  * Context: any; takes the zone lock.
  */
 struct folio *folio_alloc(struct phys *phys, unsigned order, unsigned flags);

@@ -225,6 +225,56 @@ static void gives_memory_back_after_grace_periods(void **state)
 	assert_int_equal(objcache_fini(&cache), 0);
 }
 
+static u64 take_all_frames(struct list *taken)
+{
+	struct folio *folio;
+	u64 nr = 0;
+
+	while ((folio = folio_alloc(&phys, 0, 0)) != NULL) {
+		list_push(taken, &folio->lru);
+		nr++;
+	}
+	return nr;
+}
+
+/* What waits in a cache that nobody uses comes back when memory runs out. */
+static void gives_memory_back_when_it_runs_out(void **state)
+{
+	void *object, *chain = NULL;
+	struct objcache cache;
+	struct list taken;
+	u64 nr_taken = 0;
+
+	(void)state;
+	list_init(&taken);
+	assert_int_equal(objcache_init(&cache, &phys, "stuck", 64, 8), 0);
+	while ((object = objcache_alloc(&cache)) != NULL) {
+		*(void **)object = chain;
+		chain = object;
+	}
+	mach_rcu_read_lock();
+	while ((object = chain) != NULL) {
+		chain = *(void **)object;
+		objcache_free_rcu(&cache, object);
+	}
+	assert_true(take_all_frames(&taken) < NR_FRAMES / 8);
+	mach_rcu_read_unlock();
+	for (int round = 0; round < 2; round++) {
+		mach_rcu_barrier();
+		nr_taken += take_all_frames(&taken);
+	}
+	assert_true(nr_taken > NR_FRAMES * 7 / 8);
+	objcache_check(&cache);
+	while (!list_empty(&taken)) {
+		struct folio *folio = list_first(&taken, struct folio, lru);
+
+		list_remove(&folio->lru);
+		folio_put(&phys, folio);
+	}
+	assert_int_equal(objcache_fini(&cache), 0);
+	assert_int_equal(phys_nr_free(&phys), NR_FRAMES - 1);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -255,6 +305,7 @@ int main(void)
 		cmocka_unit_test(runs_out_of_memory),
 		cmocka_unit_test(waits_for_grace_periods),
 		cmocka_unit_test(gives_memory_back_after_grace_periods),
+		cmocka_unit_test(gives_memory_back_when_it_runs_out),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
