@@ -325,8 +325,21 @@ static int find_target(struct remap *r)
 	return ret;
 }
 
+/* Could so much more be committed?  Linux asks that of a shrink that moves, for
+ * what it gives back. */
+static int ask_commit(const struct remap *r, u64 nr_pages)
+{
+	if (nr_pages == 0 || (r->vma->flags & VMA_ACCOUNT) == 0)
+		return 0;
+	if (commit_charge(r->mm, nr_pages))
+		return -QUIRE_ENOMEM;
+	commit_uncharge(r->mm, nr_pages);
+	return 0;
+}
+
 static int move_to(struct remap *r)
 {
+	u64 nr_shrunk = r->new_len < r->old_len ? (r->old_len - r->new_len) >> PAGE_SHIFT : 0;
 	int ret;
 
 	if (r->flags & QUIRE_MREMAP_FIXED) {
@@ -337,25 +350,19 @@ static int move_to(struct remap *r)
 		if (r->vma == NULL)
 			return -QUIRE_EFAULT;
 	}
-	if (r->new_len < r->old_len) {
-		/* As Linux, which asks for what is given back here. */
-		u64 nr_asked = (r->old_len - r->new_len) >> PAGE_SHIFT;
-
+	if (nr_shrunk != 0) {
 		ret = shrink(r);
 		if (ret)
 			return ret;
 		r->old_len = r->new_len;
 		r->vma = vma_at(r->mm, r->addr);
-		if (r->vma->flags & VMA_ACCOUNT) {
-			if (commit_charge(r->mm, nr_asked))
-				return -QUIRE_ENOMEM;
-			commit_uncharge(r->mm, nr_asked);
-		}
 	}
 	if ((r->flags & QUIRE_MREMAP_DONTUNMAP) &&
 	    !mm_may_expand(r->mm, r->vma->flags, r->old_len >> PAGE_SHIFT))
 		return -QUIRE_ENOMEM;
 	ret = find_target(r);
+	if (!ret)
+		ret = ask_commit(r, nr_shrunk);
 	return ret ? ret : move(r);
 }
 
