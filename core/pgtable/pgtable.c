@@ -186,6 +186,7 @@ bool pgtable_walk_span(const struct pgtable *pt, u64 addr, u64 end, struct span 
 {
 	struct table *table = pt->root;
 	unsigned level = ROOT_LEVEL;
+	u64 from = addr;
 
 	while (addr < end) {
 		entry_t e;
@@ -215,6 +216,9 @@ bool pgtable_walk_span(const struct pgtable *pt, u64 addr, u64 end, struct span 
 		};
 		return true;
 	}
+	/* Up to the next entry of the level where nothing was: beyond `end`. */
+	span->none_from = from;
+	span->none_until = addr;
 	return false;
 }
 

@@ -97,6 +97,7 @@ struct span {
 	entry_t *slots; /* slots[0] maps addr */
 	struct table *table;
 	unsigned level;
+	u64 none_from, none_until; /* seen to have no table */
 };
 
 /* By walking down from the root. */
@@ -114,15 +115,19 @@ static inline bool span_has_table_for(const struct span *span, u64 addr)
  *     struct span s = { 0 };
  *     for (u64 a = start; pgtable_next_span(pt, a, end, &s); a = s.end)
  * What *span found last is looked at first: going on with the same span over
- * neighbouring ranges spares the walk.  No table may go away meanwhile.
+ * neighbouring ranges spares the walk.  No table may go away meanwhile; one
+ * that comes may be missed.
  */
 static inline bool pgtable_next_span(const struct pgtable *pt, u64 addr, u64 end,
 				     struct span *span)
 {
 	if (addr >= end)
 		return false;
-	if (!span_has_table_for(span, addr))
+	if (!span_has_table_for(span, addr)) {
+		if (addr >= span->none_from && end <= span->none_until)
+			return false;
 		return pgtable_walk_span(pt, addr, end, span);
+	}
 	span->addr = addr;
 	span->end = u64_min(end, span->table->va + PMD_SIZE);
 	span->slots = table_slots(pt, span->table) + pgtable_index(addr, 0);

@@ -145,6 +145,34 @@ static void spans_cover_what_exists(void **state)
 	assert_false(pgtable_next_span(&pt, 0, TASK_SIZE, &span));
 }
 
+/* One span over many ranges answers as a new one for each would. */
+static void spans_remember(void **state)
+{
+	u64 seed = 99, addr = 0;
+	struct span kept = { 0 };
+	struct table *table;
+	entry_t *slot;
+
+	(void)state;
+	for (unsigned i = 0; i < NR_ADDRS / 2; i++)
+		assert_int_equal(pgtable_ensure(&pt, random_addr(&seed), 0, &slot, &table), 0);
+	while (addr < TASK_SIZE) {
+		u64 end = u64_min(addr + PAGE_SIZE + random_addr(&seed), TASK_SIZE);
+		struct span fresh = { 0 };
+		bool found = pgtable_next_span(&pt, addr, end, &fresh);
+
+		assert_int_equal(pgtable_next_span(&pt, addr, end, &kept), found);
+		if (found) {
+			assert_int_equal(kept.addr, fresh.addr);
+			assert_int_equal(kept.end, fresh.end);
+			assert_ptr_equal(kept.slots, fresh.slots);
+			assert_ptr_equal(kept.table, fresh.table);
+		}
+		addr = u64_min(end, addr + PAGE_SIZE + random_addr(&seed) / 64 * PAGE_SIZE);
+	}
+	free_tables(0, TASK_SIZE, 0, 0);
+}
+
 /*
  * Two mappings, A and B, whose pages share a table:
  *
@@ -205,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(ensures_and_finds, setup, teardown),
 		cmocka_unit_test_setup_teardown(spans_cover_what_exists, setup, teardown),
+		cmocka_unit_test_setup_teardown(spans_remember, setup, teardown),
 		cmocka_unit_test_setup_teardown(floor_and_ceiling, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_allocation_fails, setup, teardown),
 	};
