@@ -8,9 +8,8 @@
  *
  *  1. on a page that was touched before: a write, because only a write can
  *     fault on a page that is mapped (copy on write, dirty tracking);
- *  2. on writable private memory: a write.  For anonymous memory that is
- *     nearly always so; for a file's data segment mostly, as the loader
- *     relocates it;
+ *  2. on writable private memory: a read if the same thread soon faults there
+ *     again (the second then is the write, by rule 1), or else a write;
  *  3. on a writable shared mapping: a write; a read before it would have
  *     faulted first and then rule 1 applies;
  *  4. otherwise a read.
@@ -442,14 +441,16 @@ uint32_t model_touch(struct model *m, uint32_t mm, uint64_t addr, uint32_t known
 	struct space *s = space_of(m, mm);
 	uint64_t page = addr / m->page_bytes;
 	const struct area *area;
-	uint32_t flags = known_flags;
+	uint32_t flags = known_flags & ~SAMPLE_AGAIN;
+	bool private;
 
 	if (!s)
 		return flags;
 	area = area_of(s, addr);
+	private = !area || !(area->flags & TRACE_MAP_SHARED);
 	if (pages_find(s, page))
 		flags |= TRACE_TOUCH_WRITE | TRACE_TOUCH_PRESENT;
-	else if (flags & TRACE_TOUCH_EXEC)
+	else if (flags & TRACE_TOUCH_EXEC || (private && known_flags & SAMPLE_AGAIN))
 		;
 	else if (!area || area->flags & TRACE_MAP_WRITE)
 		flags |= TRACE_TOUCH_WRITE; /* no area: the stack grows */

@@ -42,6 +42,13 @@ struct id_slot {
 	uint32_t nr_waiting;
 };
 
+/* How often a thread faults on a page among the samples that are ahead. */
+struct repeat {
+	uint64_t page;
+	pid_t tid; /* 0: free */
+	uint32_t nr;
+};
+
 struct merge {
 	struct trace_writer *writer;
 	struct drain *drain;
@@ -63,6 +70,8 @@ struct merge {
 	uint32_t *process_mm; /* by process index */
 	uint32_t processes_capacity;
 	struct model *model; /* NULL: the source is exact */
+	struct repeat *repeat; /* for the model: of the samples ahead */
+	size_t repeats_capacity; /* a power of two */
 	uint64_t last_us;
 	uint64_t touches, lost;
 	struct trace_error error;
@@ -178,6 +187,61 @@ static void drop_waiting(struct id_slot *slot)
 	slot->nr_waiting = 0;
 }
 
+/* ---- looking ahead ---- */
+
+static struct repeat *repeat_of(const struct merge *m, const struct sample *s)
+{
+	uint64_t page = s->addr / m->page_bytes;
+	size_t at = (size_t)((page ^ (uint64_t)s->tid << 40) * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+
+	for (;; at++) {
+		struct repeat *r = &m->repeat[at & (m->repeats_capacity - 1)];
+
+		if (!r->tid || (r->tid == s->tid && r->page == page))
+			return r;
+	}
+}
+
+static size_t samples_until(const struct merge *m, uint64_t until)
+{
+	size_t nr = 0;
+
+	for (unsigned int i = 0; i < m->nr_queues; i++) {
+		const struct sample_queue *q = &m->queue[i];
+
+		for (size_t j = q->first; j < q->nr && q->sample[j].time_ns <= until; j++)
+			nr++;
+	}
+	return nr;
+}
+
+/* Counts the samples up to the moment until.  Without memory there is no
+ * looking ahead. */
+static void look_ahead(struct merge *m, uint64_t until)
+{
+	size_t nr = samples_until(m, until), capacity = 64;
+
+	while (capacity < nr * 2)
+		capacity *= 2;
+	free(m->repeat);
+	m->repeat = calloc(capacity, sizeof(m->repeat[0]));
+	m->repeats_capacity = capacity;
+	for (unsigned int i = 0; m->repeat && i < m->nr_queues; i++) {
+		const struct sample_queue *q = &m->queue[i];
+
+		for (size_t j = q->first; j < q->nr && q->sample[j].time_ns <= until; j++) {
+			struct repeat *r;
+
+			if (q->sample[j].flags & SAMPLE_LOST)
+				continue;
+			r = repeat_of(m, &q->sample[j]);
+			r->tid = q->sample[j].tid;
+			r->page = q->sample[j].addr / m->page_bytes;
+			r->nr++;
+		}
+	}
+}
+
 /* ---- touches ---- */
 
 static uint32_t mm_of(const struct merge *m, uint32_t process)
@@ -232,7 +296,7 @@ static void release_waiting(struct merge *m, struct id_slot *slot, uint64_t time
 	drop_waiting(slot);
 }
 
-static void handle_sample(struct merge *m, const struct sample *s)
+static void handle_sample(struct merge *m, struct sample *s)
 {
 	struct trace_event event = {
 		.kind = TRACE_LOST, .process = TRACE_NONE, .thread = TRACE_NONE,
@@ -245,6 +309,8 @@ static void handle_sample(struct merge *m, const struct sample *s)
 		put(m, &event, s->time_ns);
 		return;
 	}
+	if (m->repeat && --repeat_of(m, s)->nr)
+		s->flags |= SAMPLE_AGAIN;
 	slot = find_id(m, s->tid);
 	if (!slot)
 		return;
@@ -421,27 +487,50 @@ static struct item *take_items(struct merge *m, uint64_t until)
 	return list;
 }
 
-static void merge_until(struct merge *m, uint64_t until)
+/* Handles what is no later than until; returns the items that are left. */
+static struct item *merge_part(struct merge *m, struct item *items, uint64_t until)
 {
-	struct item *items = take_items(m, until);
-
-	if (m->drain)
-		drain_take(m->drain, m->queue);
 	for (;;) {
 		struct sample_queue *q = earliest(m);
 		uint64_t sample_ns = q ? q->sample[q->first].time_ns : UINT64_MAX;
 		struct item *item = items;
 
-		if (item && item->time_ns <= sample_ns) {
+		if (item && item->time_ns <= sample_ns && item->time_ns <= until) {
 			items = item->next;
 			handle_item(m, item);
 			item_destroy(item);
 		} else if (q && sample_ns <= until) {
 			handle_sample(m, &q->sample[q->first++]);
 		} else {
-			break;
+			return items;
 		}
 	}
+}
+
+/* The time of the next fork, after which pages fault again for another reason. */
+static uint64_t next_fork(const struct item *item, uint64_t until)
+{
+	for (; item; item = item->next)
+		if (item->kind == ITEM_EVENT && item->event.kind == TRACE_PROCESS_START)
+			return item->time_ns;
+	return until;
+}
+
+static void merge_until(struct merge *m, uint64_t until)
+{
+	struct item *items = take_items(m, until);
+
+	if (m->drain)
+		drain_take(m->drain, m->queue);
+	while (m->model && items) {
+		uint64_t part = next_fork(items, until);
+
+		look_ahead(m, part);
+		items = merge_part(m, items, part);
+	}
+	if (m->model)
+		look_ahead(m, until);
+	merge_part(m, items, until);
 }
 
 static void *merge_thread(void *argument)
@@ -485,6 +574,7 @@ static void merge_destroy(struct merge *m)
 	pthread_mutex_destroy(&m->lock);
 	pthread_cond_destroy(&m->wake);
 	free(m->queue);
+	free(m->repeat);
 	free(m->id);
 	free(m->process_mm);
 	free(m);

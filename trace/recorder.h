@@ -98,6 +98,7 @@ struct sample {
 	uint32_t flags; /* TRACE_TOUCH_*; SAMPLE_LOST: addr is a number of them */
 };
 #define SAMPLE_LOST (1u << 31)
+#define SAMPLE_AGAIN (1u << 30) /* its thread soon faults on the page again */
 
 struct merge;
 struct drain;
@@ -195,8 +196,9 @@ struct model *model_create(uint64_t page_bytes);
 void model_destroy(struct model *);
 /* Keeps the model in step with an event that is about to be written. */
 void model_event(struct model *, const struct trace_event *);
-/* TRACE_TOUCH_* flags of a fault at addr by a thread of this address space;
- * the page counts as touched from here on. */
+/* TRACE_TOUCH_* flags of a fault at addr by a thread of this address space,
+ * from what the source says of it (SAMPLE_AGAIN may be among them); the page
+ * counts as touched from here on. */
 uint32_t model_touch(struct model *, uint32_t mm, uint64_t addr, uint32_t known_flags);
 /* Must a page seen in pagemap be told as a touch?  Its flags, or 0. */
 uint32_t model_seen(struct model *, uint32_t mm, uint64_t seen, bool files_too);

@@ -68,7 +68,10 @@ static void test_rules(void **state)
 	assert_int_equal(model_touch(m, 1, TEXT + PAGE, FETCH), FETCH);
 	assert_int_equal(model_touch(m, 1, DATA, 0), WRITE);
 	assert_int_equal(model_touch(m, 1, DATA + 4095, 0), AGAIN);
-	assert_int_equal(model_touch(m, 1, SHARED, 0), WRITE);
+	/* Read, then written. */
+	assert_int_equal(model_touch(m, 1, DATA + PAGE, SAMPLE_AGAIN), READ);
+	assert_int_equal(model_touch(m, 1, DATA + PAGE, 0), AGAIN);
+	assert_int_equal(model_touch(m, 1, SHARED, SAMPLE_AGAIN), WRITE);
 	assert_int_equal(model_touch(m, 1, SHARED, 0), AGAIN);
 	assert_int_equal(model_touch(m, 1, STACK, 0), WRITE);
 	/* Below the stack: it grows. */
