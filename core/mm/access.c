@@ -103,6 +103,8 @@ int quire_read(struct quire_mm *handle, uint64_t addr, void *buf, uint64_t len_b
 	struct mm *mm;
 	int err = api_enter_mm(handle, &mm);
 
+	if (!err && buf == NULL && len_bytes > 0)
+		err = -QUIRE_EINVAL;
 	while (!err && len_bytes > 0) {
 		u64 nr = bytes_in_page(addr, len_bytes);
 
@@ -126,6 +128,8 @@ int quire_write(struct quire_mm *handle, uint64_t addr, const void *buf, uint64_
 	struct mm *mm;
 	int err = api_enter_mm(handle, &mm);
 
+	if (!err && buf == NULL && len_bytes > 0)
+		err = -QUIRE_EINVAL;
 	while (!err && len_bytes > 0) {
 		u64 nr = bytes_in_page(addr, len_bytes);
 
@@ -153,6 +157,8 @@ int quire_touch(struct quire_mm *handle, uint64_t addr, enum quire_touch kind,
 
 	if (err)
 		return err;
+	if ((unsigned)kind > QUIRE_TOUCH_EXEC)
+		return -QUIRE_EINVAL;
 	err = begin_access(mm, addr, access_kind, &access, ret_fault);
 	if (!err)
 		mach_mmu_access_end(mm->q->mmu);

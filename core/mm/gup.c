@@ -241,7 +241,7 @@ static int pin_transfer(struct quire_pin *pin, u64 offset, char *buf, u64 len_by
 
 int quire_pin_read(struct quire_pin *pin, uint64_t offset, void *buf, uint64_t len_bytes)
 {
-	int err = pin == NULL ? -QUIRE_EINVAL : api_enter(pin->q);
+	int err = pin == NULL || buf == NULL ? -QUIRE_EINVAL : api_enter(pin->q);
 
 	return err ? err : pin_transfer(pin, offset, buf, len_bytes, false);
 }
@@ -249,7 +249,7 @@ int quire_pin_read(struct quire_pin *pin, uint64_t offset, void *buf, uint64_t l
 int quire_pin_write(struct quire_pin *pin, uint64_t offset, const void *buf,
 		    uint64_t len_bytes)
 {
-	int err = pin == NULL ? -QUIRE_EINVAL : api_enter(pin->q);
+	int err = pin == NULL || buf == NULL ? -QUIRE_EINVAL : api_enter(pin->q);
 
 	if (err)
 		return err;

@@ -50,6 +50,8 @@ int quire_mincore(struct quire_mm *handle, uint64_t addr, uint64_t len_bytes, ui
 		return -QUIRE_EINVAL;
 	if (len_bytes > TASK_SIZE || addr > TASK_SIZE - len_bytes)
 		return -QUIRE_ENOMEM;
+	if (vec == NULL && len_bytes > 0)
+		return -QUIRE_EFAULT;
 	end = addr + page_align_up(len_bytes);
 	rwsem_read_lock(&mm->mmap_lock);
 	while (addr < end) {

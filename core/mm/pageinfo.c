@@ -34,6 +34,8 @@ int quire_page_info(struct quire_mm *handle, uint64_t addr, struct quire_page_in
 
 	if (err)
 		return err;
+	if (ret_info == NULL)
+		return -QUIRE_EINVAL;
 	if (addr >= TASK_SIZE)
 		return -QUIRE_EFAULT;
 	rwsem_read_lock(&mm->mmap_lock);

@@ -83,6 +83,25 @@ static void signals(void **state)
 	assert_int_equal(get(mm, BASE), 0);
 }
 
+static void arguments(void **state)
+{
+	struct quire_page_info page;
+	uint8_t byte = 0;
+
+	(void)state;
+	map_anon(BASE, 1);
+	assert_int_equal(quire_read(NULL, BASE, &byte, 1, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_read(mm, BASE, NULL, 1, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_read(mm, BASE, NULL, 0, NULL), 0);
+	assert_int_equal(quire_write(mm, BASE, NULL, 1, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_touch(mm, BASE, (enum quire_touch)7, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_touch(NULL, BASE, QUIRE_TOUCH_READ, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_page_info(mm, QUIRE_TASK_SIZE, &page), -QUIRE_EFAULT);
+	assert_int_equal(quire_page_info(mm, BASE, NULL), -QUIRE_EINVAL);
+	assert_int_equal(quire_mincore(mm, BASE, PAGE, NULL), -QUIRE_EFAULT);
+	assert_int_equal(stats(mm).faults, 0);
+}
+
 static void bytes_before_the_fault_are_done(void **state)
 {
 	uint8_t bytes[16];
@@ -250,6 +269,7 @@ int main(void)
 		world_test(zero_page_then_written),
 		world_test(written_first),
 		world_test(signals),
+		world_test(arguments),
 		world_test(bytes_before_the_fault_are_done),
 		world_test(dontneed_forgets),
 		world_test(free_keeps_what_is_not_reclaimed),
