@@ -359,6 +359,22 @@ static void test_touches_by_each_source(void **state)
 	}
 }
 
+/* Each page faults twice, and where the source does not say so it is inferred
+ * that the first was a read. */
+static void test_read_before_write(void **state)
+{
+	(void)state;
+	for (int i = TRACE_SOURCE_TRACEPOINT; i <= TRACE_SOURCE_PERF_USER; i++) {
+		struct seen s = record_part((enum trace_source)i, "read-first");
+
+		assert_int_equal(s.code, 0);
+		if (s.result.source == TRACE_SOURCE_PAGEMAP)
+			continue;
+		assert_in_range(s.by_process[0], 2 * TOUCHED, UINT32_MAX);
+		assert_in_range(s.writes_of[0], TOUCHED, TOUCHED + TOUCHED / 2);
+	}
+}
+
 static void test_fork(void **state)
 {
 	struct seen s = record_part(TRACE_SOURCE_NONE, "fork");
@@ -556,6 +572,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_touches_by_each_source),
+		cmocka_unit_test(test_read_before_write),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_many_forks),
 		cmocka_unit_test(test_peak_of_tables),

@@ -34,6 +34,18 @@ static int play_touch(void)
 	return 7;
 }
 
+static int play_read_first(void)
+{
+	volatile char *at = map_pages(TOUCHED);
+	char sum = 0;
+
+	for (size_t i = 0; i < TOUCHED; i++) {
+		sum = (char)(sum + at[i * PAGE]);
+		at[i * PAGE] = 1;
+	}
+	return sum;
+}
+
 static int play_fork(void)
 {
 	volatile char *at = map_pages(TOUCHED);
@@ -205,7 +217,7 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 } parts[] = {
-	{ "touch", play_touch }, { "fork", play_fork }, { "forks", play_forks },
+	{ "touch", play_touch }, { "read-first", play_read_first }, { "fork", play_fork }, { "forks", play_forks },
 	{ "threads", play_threads },
 	{ "exec-thread", play_exec_thread }, { "vfork", play_vfork }, { "shm", play_shm },
 	{ "peak", play_peak }, { "kernel", play_kernel }, { "kill", play_kill }, { "family", play_family },
