@@ -72,6 +72,12 @@ static void map_file_page(struct vma *vma, entry_t *slot, pfn_t pfn, struct fram
 	entry_store(slot, entry_make(pfn, vma->entry_bits | more_bits));
 }
 
+/* Pages that the file has now, the last perhaps in part. */
+static u64 mapping_nr_pages(const struct mapping *mapping)
+{
+	return page_align_up(atomic_load(&mapping->size_bytes)) >> PAGE_SHIFT;
+}
+
 struct around {
 	struct fault *fault;
 	u64 first_index;      /* of the window */
@@ -86,8 +92,7 @@ static void map_around_folio(struct around *around, struct folio *folio, u64 ind
 {
 	struct phys *phys = &around->fault->mm->q->phys;
 	u64 last = u64_min(folio->index + folio_nr_pages(folio) - 1, around->last_index);
-	u64 size_pages = page_align_up(atomic_load(&around->fault->vma->mapping->size_bytes)) >>
-			 PAGE_SHIFT;
+	u64 size_pages = mapping_nr_pages(around->fault->vma->mapping);
 
 	for (; index <= last && index < size_pages; index++) {
 		entry_t *slot = &around->slots[index - around->first_index];
@@ -162,42 +167,46 @@ static bool fault_around(struct fault *fault)
 	return mapped;
 }
 
-/* The folio at the fault's place, referenced and locked, still in its file;
- * *ret_folio NULL: it was truncated meanwhile, try the access again. */
+/* The folio at the fault's place with a reference, read in if it has to be. */
+static int get_folio(struct fault *fault, u64 index, struct folio **ret_folio)
+{
+	struct mapping *mapping = fault->vma->mapping;
+	struct folio *folio = mapping_find_folio(mapping, index);
+
+	if (folio != NULL && folio_test(folio, FRAME_UPTODATE)) {
+		*ret_folio = folio;
+		return 0;
+	}
+	if (folio != NULL)
+		folio_put(&fault->mm->q->phys, folio);
+	fault->major = mapping->kind == QUIRE_FILE_HOST;
+	return mapping_get_folio(mapping, index, ret_folio);
+}
+
+/* The same, locked and still in its file; *ret_folio NULL: it was truncated
+ * meanwhile, try the access again. */
 static int get_locked_folio(struct fault *fault, struct folio **ret_folio)
 	NO_LOCK_ANALYSIS /* locked only when there is one */
 {
 	struct mapping *mapping = fault->vma->mapping;
 	u64 index = vma_index(fault->vma, fault->addr);
-	struct folio *folio = mapping_find_folio(mapping, index);
-	int err;
+	struct folio *folio;
+	int err = get_folio(fault, index, &folio);
 
-	if (folio == NULL || !folio_test(folio, FRAME_UPTODATE)) {
-		if (folio != NULL)
-			folio_put(&fault->mm->q->phys, folio);
-		fault->major = mapping->kind == QUIRE_FILE_HOST;
-		err = mapping_get_folio(mapping, index, &folio);
-		if (err)
-			return err;
-	} else if (index >= page_align_up(atomic_load(&mapping->size_bytes)) >> PAGE_SHIFT) {
-		folio_put(&fault->mm->q->phys, folio);
-		return -QUIRE_ERANGE;
-	}
+	if (err)
+		return err;
 	folio_lock(folio);
-	if (unlikely(folio->mapping != mapping)) {
-		folio_unlock(folio);
-		folio_put(&fault->mm->q->phys, folio);
-		folio = NULL;
-	} else if (unlikely(index >= page_align_up(atomic_load(&mapping->size_bytes)) >>
-				     PAGE_SHIFT)) {
-		/* The size is lowered before the index is emptied: what was read
-		 * in since is zeros and no page of the file. */
-		folio_unlock(folio);
-		folio_put(&fault->mm->q->phys, folio);
-		return -QUIRE_ERANGE;
-	}
 	*ret_folio = folio;
-	return 0;
+	/* The size is lowered before the cache is emptied: what was read in since
+	 * is zeros and no page of the file. */
+	if (unlikely(index >= mapping_nr_pages(mapping)))
+		err = -QUIRE_ERANGE;
+	else if (likely(folio->mapping == mapping))
+		return 0;
+	folio_unlock(folio);
+	folio_put(&fault->mm->q->phys, folio);
+	*ret_folio = NULL;
+	return err;
 }
 
 /* A read of any mapping, or a write to a shared one. */
