@@ -172,6 +172,30 @@ static void test_a_token_replays_the_run(void **state)
 	}
 }
 
+/* Named things, a lane for each CPU, the values, and where it failed. */
+static void test_the_timeline_tells_the_story(void **state)
+{
+	struct explore_config config = lost_update();
+	struct explore_result found;
+	size_t rows = 0;
+
+	(void)state;
+	config.minimise = true;
+	config.program.nr_cpus = 2;
+	config.timeline_rows = 6;
+	found = run_with(config);
+	assert_int_equal(found.failure, EXPLORE_CHECK);
+	assert_non_null(strstr(found.timeline, "| cpu0"));
+	assert_non_null(strstr(found.timeline, "| cpu1"));
+	assert_non_null(strstr(found.timeline, "store shared 1->2"));
+	assert_non_null(strstr(found.timeline, "*** fails here"));
+	assert_non_null(strstr(found.timeline, "earlier rows"));
+	for (const char *c = found.timeline; *c; c++)
+		rows += *c == '\n';
+	assert_int_equal(rows, 2 + 6);
+	explore_result_fini(&found);
+}
+
 static void test_minimised_run_switches_little(void **state)
 {
 	struct explore_config config = lost_update();
@@ -662,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_a_seed_gives_one_run),
 		cmocka_unit_test(test_every_outcome_is_met),
 		cmocka_unit_test(test_a_token_replays_the_run),
+		cmocka_unit_test(test_the_timeline_tells_the_story),
 		cmocka_unit_test(test_minimised_run_switches_little),
 		cmocka_unit_test(test_the_default_order_needs_no_list),
 		cmocka_unit_test(test_bad_tokens_are_refused),
