@@ -44,8 +44,9 @@ u64 vma_guard_start(const struct vma *vma)
 
 bool area_prefers_huge(const struct file *file, u64 addr, u64 len_bytes)
 {
+	/* A hint inside page 0 is none. */
 	if (file == NULL)
-		return addr == 0 && is_aligned(len_bytes, PMD_SIZE);
+		return addr < PAGE_SIZE && is_aligned(len_bytes, PMD_SIZE);
 	return file->mapping->kind == QUIRE_FILE_HOST;
 }
 

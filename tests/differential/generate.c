@@ -113,7 +113,7 @@ static struct diff_addr arena_addr(struct generator *gen)
 
 static struct diff_addr bad_addr(struct generator *gen)
 {
-	static const int64_t absolutes[] = { 0, 0x7ffffffff000, 0x800000000000, -4096,
+	static const int64_t absolutes[] = { 0, 0x100, 0x7ffffffff000, 0x800000000000, -4096,
 					     INT64_C(1) << 50 };
 	struct diff_addr addr = arena_addr(gen);
 
