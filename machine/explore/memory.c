@@ -343,6 +343,18 @@ static bool is_freed_already(const uint8_t *shadow, size_t granules, size_t left
 	return granules == left || shadow[granules] != XP_FREED;
 }
 
+/* Who freed what holds `addr`: known once the run is made again to be shown. */
+static void name_free(char *text, size_t bytes, const volatile void *addr)
+{
+	const struct xp_event *e = xp_recorded_free(addr);
+
+	text[0] = '\0';
+	if (e)
+		snprintf(text, bytes, ", freed by %s%u at step %llu",
+			 e->actor == xp.nr_cpus ? "rcu on cpu" : "cpu", e->actor,
+			 (unsigned long long)e->step);
+}
+
 static _Noreturn void bad_free(enum explore_failure kind, const char *mem, const char *how,
 			       const char *detail)
 {
@@ -358,8 +370,10 @@ static void check_free(const char *mem, size_t bytes)
 	char detail[64];
 
 	if (is_freed_already(xp.shadow + offset / 8, (bytes + 7) / 8,
-			     (xp.arena_bytes - offset) / 8))
-		bad_free(EXPLORE_DOUBLE_FREE, mem, "double free", " again");
+			     (xp.arena_bytes - offset) / 8)) {
+		name_free(detail, sizeof(detail), mem);
+		bad_free(EXPLORE_DOUBLE_FREE, mem, "double free", detail);
+	}
 	if (xp.rcu_first && xp_rcu_queued_in(mem, bytes))
 		bad_free(EXPLORE_USE_AFTER_FREE, mem, "use after free",
 			 ", in which an RCU callback is queued");
@@ -453,19 +467,10 @@ void xp_memory_check_poison(void)
 
 void xp_bad_access(const volatile void *addr, size_t size, const char *what)
 {
-	const struct xp_range *range = xp_range_of(addr);
-	char name[96], by[64] = "";
+	char name[96], by[64];
 
 	xp_name_address(name, sizeof(name), addr);
-	if (range) {
-		uint64_t pfn = (uint64_t)((const volatile char *)addr - range->base) >>
-			       QUIRE_PAGE_SHIFT;
-		const struct xp_freed *freed = &range->freed[pfn];
-
-		if (range->generations[pfn] > 0)
-			snprintf(by, sizeof(by), ", frame %llu freed by cpu%u at step %u",
-				 (unsigned long long)pfn, freed->actor, freed->step);
-	}
+	name_free(by, sizeof(by), addr);
 	xp_fail(EXPLORE_USE_AFTER_FREE, "use after free: cpu%u %s %s (%zu bytes)%s",
 		xp.current->index, what, name, size, by);
 }

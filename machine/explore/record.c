@@ -72,6 +72,19 @@ const struct xp_event *xp_recorded(size_t *ret_nr)
 	return record.events;
 }
 
+const struct xp_event *xp_recorded_free(const volatile void *addr)
+{
+	for (size_t i = xp.recording ? record.nr_events : 0; i-- > 0;) {
+		const struct xp_event *e = &record.events[i];
+		uint64_t offset = (uint64_t)((const volatile char *)addr -
+					     (const volatile char *)e->addr);
+
+		if (e->kind == XP_FREE && offset < e->after)
+			return e;
+	}
+	return NULL;
+}
+
 const struct xp_deviation *xp_recorded_deviations(size_t *ret_nr)
 {
 	*ret_nr = record.nr_deviations;

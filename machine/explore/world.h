@@ -310,6 +310,8 @@ void xp_record_begin(void);
 void xp_record_event(struct xp_event event);
 void xp_record_choice(uint64_t may, unsigned chosen);
 const struct xp_event *xp_recorded(size_t *ret_nr);
+/* The last free of memory that holds `addr`; NULL: none, or not recording. */
+const struct xp_event *xp_recorded_free(const volatile void *addr);
 const struct xp_deviation *xp_recorded_deviations(size_t *ret_nr);
 void xp_record_fini(void);
 

@@ -369,8 +369,8 @@ static void test_use_after_free(void **state)
 {
 	(void)state;
 	expect_failure(nothing_body, EXPLORE_NONE, "");
-	expect_failure(free_body, EXPLORE_USE_AFTER_FREE, "cpu1 reads");
-	expect_failure(free_twice_body, EXPLORE_DOUBLE_FREE, "again");
+	expect_failure(free_body, EXPLORE_USE_AFTER_FREE, "freed by cpu0 at step");
+	expect_failure(free_twice_body, EXPLORE_DOUBLE_FREE, "freed by cpu");
 	expect_failure(plain_write_body, EXPLORE_USE_AFTER_FREE, "a plain store");
 	expect_failure(wild_body, EXPLORE_WILD_ACCESS, "cpu0");
 	expect_failure(poisoned_pointer_body, EXPLORE_WILD_ACCESS, "freed memory");
