@@ -304,6 +304,7 @@ void xp_sched_begin(void)
 	memset(xp.interrupts, 0, sizeof(xp.interrupts));
 	memset(xp.checkpoints, 0, sizeof(xp.checkpoints));
 	xp.failure.kind = EXPLORE_NONE;
+	xp.last_log[0] = '\0';
 	xp.scheduling = false;
 	xp.current = &xp.actors[0];
 }

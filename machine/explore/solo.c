@@ -62,11 +62,17 @@ uint64_t mach_random(void)
 	return xp_mix(xp.state.random);
 }
 
+/* A run that is explored is silent: it may be one of a million. */
 void mach_log(const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
+	if (xp.exploring) {
+		vsnprintf(xp.last_log, sizeof(xp.last_log), format, args);
+		va_end(args);
+		return;
+	}
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
@@ -75,8 +81,8 @@ void mach_log(const char *format, ...)
 void mach_stop(const char *file, int line, const char *what)
 {
 	if (xp.exploring)
-		xp_fail(EXPLORE_STOP, "cpu%u stopped at %s:%d: %s", xp.current->index,
-			file, line, what);
+		xp_fail(EXPLORE_STOP, "cpu%u stopped at %s:%d: %s%s%s", xp.current->index,
+			file, line, what, xp.last_log[0] ? "; " : "", xp.last_log);
 	if (xp.stop_handler)
 		xp.stop_handler(file, line, what);
 	fprintf(stderr, "%s:%d: %s\n", file, line, what);

@@ -220,6 +220,7 @@ struct xp_world {
 	uint64_t in_access;                        /* CPUs: no interrupt now */
 
 	struct xp_failure failure;
+	char last_log[200];    /* of this run; a diagnosis quotes it */
 	uint16_t checkpoints[XP_NR_CHECKPOINTS];
 	void *main_sp;
 	struct xp_state state;

@@ -594,8 +594,10 @@ static void test_rcu(void **state)
 static void stop_body(void *context, unsigned cpu)
 {
 	(void)context;
-	if (cpu == 1 && mach_load(&shared->x, MACH_RELAXED) == 0)
+	if (cpu == 1 && mach_load(&shared->x, MACH_RELAXED) == 0) {
+		mach_log("x is %d", 0);
 		mach_stop("here.c", 12, "an invariant");
+	}
 }
 
 UNCHECKED static void overflow_body(void *context, unsigned cpu)
@@ -612,7 +614,7 @@ UNCHECKED static void overflow_body(void *context, unsigned cpu)
 static void test_stop_and_overflow(void **state)
 {
 	(void)state;
-	expect_failure(stop_body, EXPLORE_STOP, "here.c:12: an invariant");
+	expect_failure(stop_body, EXPLORE_STOP, "here.c:12: an invariant; x is 0");
 	expect_failure(overflow_body, EXPLORE_WILD_ACCESS, "cpu0 overflows its stack");
 }
 
