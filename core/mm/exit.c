@@ -9,33 +9,34 @@
  */
 #include "mm/pages.h"
 
-/* The VMAs of [0, limit) as a list, ascending. */
-static struct vma *detach_all(struct mm *mm, u64 limit)
+/* VMAs that are taken through all steps together: few enough to be still in
+ * the cache at the last. */
+#define BATCH 32u
+
+/*
+ * The next VMAs below `limit` as a list, ascending, from *next on, which is
+ * NULL at the end; then also *next.
+ */
+static struct vma *detach_batch(struct maple_cursor *cur, u64 limit, struct vma **next)
 {
-	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
 	struct vma *first = NULL, **tail = &first;
-	void *entry;
 
-	if (limit == 0)
-		return NULL;
-	maple_for_each(&cur, entry, limit - 1) {
-		struct vma *vma = entry;
-
-		if (entry == (const void *)&fork_undo_marker)
-			break;
-		*tail = vma;
-		tail = &vma->next_detached;
+	for (u32 i = 0; i < BATCH && *next != NULL; i++) {
+		*tail = *next;
+		tail = &(*next)->next_detached;
+		*next = maple_next(cur, limit - 1);
+		if ((const void *)*next == &fork_undo_marker)
+			*next = NULL;
 	}
 	*tail = NULL;
 	return first;
 }
 
-void mm_unmap_all(struct mm *mm, u64 limit, u64 ceiling)
+/* Returns how many pages they were charged for. */
+static u64 free_vmas(struct vma *first)
 {
-	struct vma *first = detach_all(mm, limit);
 	u64 nr_charged = 0;
 
-	unmap_vmas_exit(mm, first, ceiling);
 	while (first != NULL) {
 		struct vma *vma = first;
 
@@ -44,6 +45,28 @@ void mm_unmap_all(struct mm *mm, u64 limit, u64 ceiling)
 			nr_charged += vma_nr_pages(vma);
 		vma_free(vma);
 	}
+	return nr_charged;
+}
+
+void mm_unmap_all(struct mm *mm, u64 limit, u64 ceiling)
+{
+	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
+	struct vma *next = limit != 0 ? maple_find(&cur, limit - 1) : NULL, *first;
+	struct gather gather;
+	struct zap zap = { .gather = &gather };
+	u64 nr_charged = 0;
+
+	if ((const void *)next == &fork_undo_marker)
+		next = NULL;
+	mm_note_peak_rss(mm);
+	gather_begin(&gather, &mm->pt, zap_remove_rmap, true);
+	while ((first = detach_batch(&cur, limit, &next)) != NULL) {
+		zap_vmas(&zap, mm, first, 0, next != NULL ? next->start : ceiling);
+		gather_flush(&gather);
+		nr_charged += free_vmas(first);
+	}
+	gather_end(&gather);
+	zap_account(&zap, mm);
 	mm->nr_vmas = 0;
 	commit_uncharge(mm, nr_charged);
 }

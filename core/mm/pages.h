@@ -126,8 +126,19 @@ void copy_end(struct copy *copy);
 
 /* ---- zap.c -------------------------------------------------------------------- */
 
-/* unmap_vmas with the gather's full_mm: from the exit of the last user. */
-void unmap_vmas_exit(struct mm *mm, struct vma *first, u64 ceiling);
+/* One pass over VMAs of one address space; zeroed but for the gather. */
+struct zap {
+	struct gather *gather;
+	struct vma *vma;
+	bool keep_anon;   /* truncation leaves private copies */
+	s64 rss[NR_RSS];  /* pages taken */
+	struct span span; /* where it is: neighbours share tables */
+};
+
+/* unmap_vmas into a gather that the caller began and will end. */
+void zap_vmas(struct zap *zap, struct mm *mm, struct vma *first, u64 floor, u64 ceiling);
+/* Takes from the mm's rss what was zapped. */
+void zap_account(struct zap *zap, struct mm *mm);
 
 /* ---- exit.c -------------------------------------------------------------------- */
 

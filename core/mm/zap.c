@@ -19,16 +19,7 @@ void zap_remove_rmap(struct phys *phys, struct frame *frame, u32 nr, void *vma)
 	rmap_remove(phys, frame, nr, vma);
 }
 
-/* One pass over VMAs of one address space. */
-struct zap {
-	struct gather *gather;
-	struct vma *vma;
-	bool keep_anon;   /* truncation leaves private copies */
-	s64 rss[NR_RSS];  /* pages taken */
-	struct span span; /* where it is: neighbours share tables */
-};
-
-static void zap_account(struct zap *zap, struct mm *mm)
+void zap_account(struct zap *zap, struct mm *mm)
 {
 	for (int kind = 0; kind < NR_RSS; kind++)
 		if (zap->rss[kind] != 0)
@@ -220,29 +211,25 @@ static void unlink_and_free_tables(struct mm *mm, struct gather *gather, struct 
 	}
 }
 
-static void unmap_detached(struct mm *mm, struct vma *first, u64 floor, u64 ceiling,
-			   bool full_mm)
+void zap_vmas(struct zap *zap, struct mm *mm, struct vma *first, u64 floor, u64 ceiling)
+{
+	/* The tables it may remember can have gone since. */
+	zap->span = (struct span){ 0 };
+	for (struct vma *vma = first; vma != NULL; vma = vma->next_detached)
+		zap_range(zap, vma, vma->start, vma->end);
+	unlink_and_free_tables(mm, zap->gather, first, floor, ceiling);
+}
+
+void unmap_vmas(struct mm *mm, struct vma *first, u64 floor, u64 ceiling)
 {
 	struct gather gather;
 	struct zap zap = { .gather = &gather };
 
 	mm_note_peak_rss(mm);
-	gather_begin(&gather, &mm->pt, zap_remove_rmap, full_mm);
-	for (struct vma *vma = first; vma != NULL; vma = vma->next_detached)
-		zap_range(&zap, vma, vma->start, vma->end);
+	gather_begin(&gather, &mm->pt, zap_remove_rmap, false);
+	zap_vmas(&zap, mm, first, floor, ceiling);
 	zap_account(&zap, mm);
-	unlink_and_free_tables(mm, &gather, first, floor, ceiling);
 	gather_end(&gather);
-}
-
-void unmap_vmas(struct mm *mm, struct vma *first, u64 floor, u64 ceiling)
-{
-	unmap_detached(mm, first, floor, ceiling, false);
-}
-
-void unmap_vmas_exit(struct mm *mm, struct vma *first, u64 ceiling)
-{
-	unmap_detached(mm, first, 0, ceiling, true);
 }
 
 /* ---- a file's pages, everywhere --------------------------------------------------- */
