@@ -121,7 +121,7 @@ static inline bool world_down(const struct world *w, u32 i, struct range *ret)
 static inline void world_compare(struct world *w)
 {
 	struct maple_cursor cur = maple_cursor(&w->tree, 0, 0);
-	struct range range;
+	struct range range = { 0 };
 	void *entry;
 	u32 i = 0;
 
