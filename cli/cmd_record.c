@@ -12,25 +12,31 @@ static const char help_text[] =
 	"Runs CMD and everything it starts, and writes to FILE what they did to their\n"
 	"memory.  Exits with CMD's own status.\n\n"
 	"  -o, --output FILE    the recording to write\n"
-	"  -s, --source SOURCE  where page touches come from, at best: tracepoint-exact,\n"
-	"                       perf, perf-user, pagemap; default: the best permitted\n"
+	"  -s, --source SOURCE  where page touches come from, at best: tracepoint, perf,\n"
+	"                       perf-user or pagemap; default: the best that is permitted\n"
 	"  -q, --quiet          no line about the recording at the end\n";
+
+/* Short words for --source; the recording says the long ones. */
+static const struct {
+	const char *word;
+	enum trace_source source;
+} sources[] = {
+	{ "tracepoint", TRACE_SOURCE_TRACEPOINT },
+	{ "perf", TRACE_SOURCE_PERF },
+	{ "perf-user", TRACE_SOURCE_PERF_USER },
+	{ "pagemap", TRACE_SOURCE_PAGEMAP },
+};
 
 static int source_option(const char *word, enum trace_source *ret_source)
 {
-	for (int s = TRACE_SOURCE_TRACEPOINT; s < TRACE_NR_SOURCES; s++) {
-		const char *name = trace_source_name((enum trace_source)s);
-
-		if (strcmp(word, name) == 0) {
-			*ret_source = (enum trace_source)s;
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+		if (strcmp(word, sources[i].word) == 0) {
+			*ret_source = sources[i].source;
 			return 0;
 		}
 	}
-	fprintf(stderr, "quire record: '%s' is no source; there are:", word);
-	for (int s = TRACE_SOURCE_TRACEPOINT; s < TRACE_NR_SOURCES; s++)
-		fprintf(stderr, " %s", trace_source_name((enum trace_source)s));
-	fputc('\n', stderr);
-	return EXIT_USAGE;
+	return usage_error("record", "'%s' is no source of touches: tracepoint, perf, perf-user "
+				     "or pagemap", word);
 }
 
 static void tell(const char *path, const struct record_result *result)

@@ -60,6 +60,8 @@ expect 1 "$work/empty" -- "$quire" replay "$work/empty"
 expect 1 "$work/truncated" -- "$quire" show -e "$work/truncated"
 expect 127 'no-such-program' -- "$quire" record -o "$work/r" -- /no-such-program
 [ ! -e "$work/r" ] || { echo "a recording of nothing was left"; bad=1; }
+expect 2 nonsense -- "$quire" record -s nonsense -o "$work/r" -- true
+expect 0 pagemap -- "$quire" record -s pagemap -o "$work/r" -- true
 expect 3 -- "$quire" record -q -o "$work/r" -- sh -c 'exit 3'
 expect 0 faults -- "$quire" replay "$work/r"
 expect 137 -- "$quire" record -q -o "$work/r" -- sh -c 'kill -9 $$'
