@@ -35,6 +35,10 @@ check-report: all ## open the HTML report in headless Chromium and check it
 	@scripts/setup.sh build report
 	@scripts/check-report.sh
 
+proof: ## check the proof of moments (Coq)
+	@scripts/setup.sh proof
+	@scripts/proof.sh
+
 callgrind-maple: ## instructions per maple tree operation beside Linux 6.16's
 	@scripts/setup.sh build measure
 	@scripts/callgrind-maple
