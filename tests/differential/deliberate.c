@@ -5,7 +5,7 @@
  */
 #include "native.h"
 
-#define MAX_EMPTY_TABLES 4
+#define MAX_EMPTY_TABLES 8
 
 static bool is_anonymous(uint8_t page)
 {
