@@ -63,6 +63,8 @@ void mm_unmap_all(struct mm *mm, u64 limit, u64 ceiling)
 	while ((first = detach_batch(&cur, limit, &next)) != NULL) {
 		zap_vmas(&zap, mm, first, 0, next != NULL ? next->start : ceiling);
 		gather_flush(&gather);
+		/* The table it remembers may have gone. */
+		zap.span = (struct span){ 0 };
 		nr_charged += free_vmas(first);
 	}
 	gather_end(&gather);

@@ -213,8 +213,6 @@ static void unlink_and_free_tables(struct mm *mm, struct gather *gather, struct 
 
 void zap_vmas(struct zap *zap, struct mm *mm, struct vma *first, u64 floor, u64 ceiling)
 {
-	/* The tables it may remember can have gone since. */
-	zap->span = (struct span){ 0 };
 	for (struct vma *vma = first; vma != NULL; vma = vma->next_detached)
 		zap_range(zap, vma, vma->start, vma->end);
 	unlink_and_free_tables(mm, zap->gather, first, floor, ceiling);
