@@ -280,8 +280,12 @@ void print_difference(FILE *to, const struct diff_program *program,
 {
 	char a[64], b[64];
 
-	fprintf(to, "# seed %" PRIu64 ": difference in the %s, operation %u: %s\n", program->seed,
-		diff_what_name(difference->what), difference->op, difference->text);
+	if (difference->what == DIFF_SAME)
+		fprintf(to, "# seed %" PRIu64 ": no difference\n", program->seed);
+	else
+		fprintf(to, "# seed %" PRIu64 ": difference in the %s, operation %u: %s\n",
+			program->seed, diff_what_name(difference->what), difference->op,
+			difference->text);
 	fprintf(to, "# each line: operation  # %s | %s\n", left_name, right_name);
 	for (uint32_t i = 0; i < program->nr_ops; i++) {
 		const struct diff_op *op = &program->ops[i];
@@ -292,7 +296,7 @@ void print_difference(FILE *to, const struct diff_program *program,
 		format_result(a, sizeof(a), op, &left->results[i]);
 		format_result(b, sizeof(b), op, &right->results[i]);
 		fprintf(to, "  # %s | %s%s\n", a, b,
-			i == difference->op && difference->what != DIFF_IN_FAILURE ? "   <====" : "");
+			i == difference->op && difference->what > DIFF_IN_FAILURE ? "   <====" : "");
 	}
 	print_last_maps(to, program, left, right, difference->op);
 }

@@ -31,7 +31,7 @@
 enum feature {
 	FEATURE_SHARED, FEATURE_FILES, FEATURE_FREE, FEATURE_HINT, FEATURE_NOREPLACE,
 	FEATURE_GROWSDOWN, FEATURE_NORESERVE, FEATURE_POPULATE, FEATURE_LOCKED, FEATURE_PROTS,
-	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_DISK, FEATURE_NEAR,
+	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_DISK, FEATURE_NEAR, FEATURE_FAMILY,
 	FEATURE_BRK, FEATURE_BAD, NR_FEATURES
 };
 
@@ -339,12 +339,13 @@ static void make_madvise(struct generator *gen, struct diff_op *op)
 		QUIRE_MADV_KEEPONFORK, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE,
 		QUIRE_MADV_DONTNEED_LOCKED,
 	};
+	static const uint32_t unknown[] = { 5, 6, 7, 26, 99, 250, (uint32_t)-1 };
 
 	op->addr = any_addr(gen);
 	op->len = any_len(gen, &op->addr);
 	op->flags = PICK(gen, advice);
 	if (feature(gen, FEATURE_BAD, 4))
-		op->flags = chance(gen, 50) ? 5 : 250;
+		op->flags = PICK(gen, unknown);
 	/* madvise goes over holes, up to the executor's control block. */
 	if (op->len > UINT64_C(1) << 40 && op->len < UINT64_C(1) << 63)
 		op->len = UINT64_C(1) << 40;
@@ -512,7 +513,15 @@ static void draw_swarm(struct generator *gen, uint32_t nr_ops)
 		if (kind_weights[i].always || chance(gen, 55))
 			gen->weights[kind_weights[i].kind] = kind_weights[i].weight;
 	for (unsigned i = 0; i < NR_FEATURES; i++)
-		gen->features[i] = chance(gen, i == FEATURE_LONG ? 10 : i == FEATURE_DISK ? 25 : 50);
+		gen->features[i] = chance(gen, i == FEATURE_LONG     ? 10
+					       : i == FEATURE_FAMILY ? 15
+					       : i == FEATURE_DISK   ? 25
+								     : 50);
+	/* Many generations: who shares an anon_vma with whom. */
+	if (gen->features[FEATURE_FAMILY]) {
+		gen->weights[DIFF_fork] = 8;
+		gen->weights[DIFF_exit] = 6;
+	}
 	/* See deliberate.md, "what is cached of a disk". */
 	if (gen->features[FEATURE_DISK])
 		gen->weights[DIFF_mincore] = 0;

@@ -21,7 +21,7 @@
 
 #define DIFF_PAGE UINT64_C(4096)
 #define DIFF_MAX_OPS 1024
-#define DIFF_MAX_PROCS 6
+#define DIFF_MAX_PROCS 10
 
 /*
  * Operations meet in the arena, 64 pages whose middle is a boundary of every
