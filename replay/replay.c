@@ -109,6 +109,8 @@ static void replay_touch(struct replay *replay, const struct trace_event *event)
 	replay->result->nr_touches++;
 	if (!space || !space->mm)
 		return;
+	if ((touch->flags & TRACE_TOUCH_SETUP) && replay->processes[event->process].counted_exec)
+		replay->processes[event->process].counted_faults--;
 	err = quire_touch(space->mm, touch->addr, kind, NULL);
 	if (err == 0)
 		return;

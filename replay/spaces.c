@@ -232,12 +232,20 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 int replay_exec(struct replay *replay, const struct trace_event *event)
 {
 	const struct trace_exec *exec = &event->exec;
+	const struct space_slot *old = replay_space_of(replay, event->process);
+	struct process_slot *process = &replay->processes[event->process];
+	bool was_unknown = old && old->unknown;
 	struct quire_layout layout;
 	struct space_slot *space;
 	int err = space_open(replay, event, exec->mm, exec->path, &space);
 
 	if (err)
 		return err;
+	/* The first process was the recorder's own until now. */
+	process->counted_exec = was_unknown && exec->minor_faults != TRACE_UNKNOWN &&
+				exec->major_faults != TRACE_UNKNOWN;
+	if (process->counted_exec)
+		process->counted_faults = exec->minor_faults + exec->major_faults;
 	replay->processes[event->process].mm = exec->mm;
 	layout_of(replay, exec, &layout);
 	err = quire_mm_create(replay->q, &layout, &space->mm);

@@ -26,6 +26,9 @@ struct process_slot {
 	uint32_t mm;
 	uint32_t pid;
 	uint64_t counted_faults; /* of Linux's count, already given to a space */
+	/* counted_faults holds what exec itself filled, which belongs to the new
+	 * space: each of its touches takes one away again. */
+	bool counted_exec;
 };
 
 struct replay {
