@@ -16,7 +16,7 @@ profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT
 chrome="chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run
 	--disable-background-networking --disable-component-update --disable-sync
-	--user-data-dir=$profile --virtual-time-budget=5000 --window-size=1120,1700"
+	--user-data-dir=$profile --virtual-time-budget=5000 --window-size=1120,1560"
 page="file://$(pwd | sed 's/ /%20/g')/$work/report.html"
 # shellcheck disable=SC2086
 $chrome --dump-dom "$page" >"$work/dom.html" 2>"$work/chromium.log"
