@@ -13,7 +13,7 @@
 
 static const char *const what_names[DIFF_NR_WHATS] = {
 	"nothing", "failure of a side", "existence of the process", "result", "signal",
-	"fault address", "data", "maps", "pages", "counts", "contents",
+	"fault address", "data", "faults", "maps", "pages", "counts", "contents",
 };
 
 static const char *const signal_names[] = { "none", "SEGV_MAPERR", "SEGV_ACCERR", "SIGBUS",
@@ -32,8 +32,8 @@ static const char *signal_name(uint32_t signal)
 
 /* ---- parts ----------------------------------------------------------------------------- */
 
-static bool differs_in_result(const struct diff_result *l, const struct diff_result *r,
-			      struct diff_difference *difference)
+static bool differs_in_result(const struct diff_program *program, const struct diff_result *l,
+			      const struct diff_result *r, struct diff_difference *difference)
 {
 	const struct {
 		enum diff_what what;
@@ -44,10 +44,12 @@ static bool differs_in_result(const struct diff_result *l, const struct diff_res
 		{ DIFF_IN_SIGNAL, l->signal, r->signal },
 		{ DIFF_IN_FAULT_ADDR, l->fault_addr, r->fault_addr },
 		{ DIFF_IN_DATA, l->data, r->data },
+		{ DIFF_IN_FAULTS, l->faults, r->faults },
 	};
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		if (fields[i].left == fields[i].right)
+		if (fields[i].left == fields[i].right ||
+		    (fields[i].what == DIFF_IN_FAULTS && deliberate_faults(program)))
 			continue;
 		difference->what = fields[i].what;
 		snprintf(difference->text, sizeof(difference->text), "0x%" PRIx64 " against 0x%" PRIx64,
@@ -198,7 +200,8 @@ void compare_outcomes(const struct diff_program *program, const struct diff_outc
 		const uint8_t kind = program->ops[i].kind;
 
 		ret_difference->op = i;
-		if (differs_in_result(&left->results[i], &right->results[i], ret_difference))
+		if (differs_in_result(program, &left->results[i], &right->results[i],
+				      ret_difference))
 			return;
 		if ((kind == DIFF_look || kind == DIFF_sweep) &&
 		    differs_in_snapshot(program, i, left, right, ret_difference))

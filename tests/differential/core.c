@@ -289,6 +289,14 @@ static void take_fault(struct diff_result *result, int err, const struct quire_f
 	result->fault_addr = err == -QUIRE_EFAULT ? fault->addr : 0;
 }
 
+static uint64_t count_faults(struct quire_mm *mm)
+{
+	struct quire_mm_stats stats;
+
+	quire_mm_stats(mm, &stats);
+	return stats.faults + stats.major_faults;
+}
+
 static void do_access(struct core *core, const struct diff_op *op, uint64_t addr,
 		      struct diff_result *result)
 {
@@ -296,19 +304,21 @@ static void do_access(struct core *core, const struct diff_op *op, uint64_t addr
 	struct quire_fault fault = { QUIRE_NO_SIGNAL, 0 };
 	struct quire_mm *mm = core->mms[op->who];
 	static uint8_t bytes[DIFF_ACCESS_BYTES];
+	const uint64_t before = count_faults(mm);
 
 	if (op->kind == DIFF_write) {
 		for (uint64_t i = 0; i < len_bytes; i++)
 			bytes[i] = diff_write_byte(op->value, i);
 		take_fault(result, quire_write(mm, addr, bytes, len_bytes, &fault), &fault);
-		return;
+	} else {
+		take_fault(result, quire_read(mm, addr, bytes, len_bytes, &fault), &fault);
+		if (!result->signal)
+			result->data = diff_read_sum(bytes, len_bytes);
+		if (!result->signal && op->kind == DIFF_exec && bytes[0] == DIFF_CODE)
+			take_fault(result, quire_touch(mm, addr, QUIRE_TOUCH_EXEC, &fault), &fault);
 	}
-	take_fault(result, quire_read(mm, addr, bytes, len_bytes, &fault), &fault);
-	if (result->signal)
-		return;
-	result->data = diff_read_sum(bytes, len_bytes);
-	if (op->kind == DIFF_exec && bytes[0] == DIFF_CODE)
-		take_fault(result, quire_touch(mm, addr, QUIRE_TOUCH_EXEC, &fault), &fault);
+	if (!result->signal)
+		result->faults = count_faults(mm) - before;
 }
 
 static void do_file(struct core *core, const struct diff_op *op, struct diff_result *result)

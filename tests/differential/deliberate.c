@@ -28,6 +28,11 @@ bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t r
 	return !is_anonymous(left) && !is_anonymous(right) && maps_disk(program);
 }
 
+bool deliberate_faults(const struct diff_program *program)
+{
+	return maps_disk(program);
+}
+
 /* Has the program an operation of this kind with any of these flags? */
 static bool has_op(const struct diff_program *program, enum diff_kind kind, uint32_t flags)
 {

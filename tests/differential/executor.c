@@ -48,6 +48,7 @@ static struct diff_control *const control = (void *)DIFF_CONTROL_ADDR;
 static uint8_t signal_stack[32768] IN_DATA;
 static uint8_t buffer[65536] IN_DATA __attribute__((aligned(4096)));
 static uint32_t me IN_DATA; /* process number in the program */
+static struct rusage usage IN_DATA;
 static uint64_t executed IN_DATA; /* address that execute() is to call */
 static struct {
 	uint32_t signal;
@@ -356,9 +357,25 @@ static uint32_t execute_at(uint64_t addr)
 	return last_fault.signal;
 }
 
+/* Faults of this process so far. */
+static uint64_t count_faults(void)
+{
+	if (call2(__NR_getrusage, RUSAGE_SELF, &usage))
+		broken(__LINE__);
+	return (uint64_t)(usage.ru_minflt + usage.ru_majflt);
+}
+
 static void do_access(const struct diff_op *op, uint64_t addr, struct diff_result *result)
 {
 	const uint64_t len_bytes = op->kind == DIFF_exec ? 1 : op->len;
+	uint64_t before;
+
+	/* Its own memory is not to fault in between. */
+	memset(buffer, 0, DIFF_ACCESS_BYTES);
+	memset(&usage, 0, sizeof(usage));
+	memset(&last_fault, 0, sizeof(last_fault));
+	memset(result, 0, sizeof(*result));
+	before = count_faults();
 
 	if (op->kind == DIFF_write) {
 		result->signal = write_bytes(op, addr);
@@ -371,6 +388,8 @@ static void do_access(const struct diff_op *op, uint64_t addr, struct diff_resul
 	}
 	if (result->signal)
 		result->fault_addr = last_fault.addr;
+	else
+		result->faults = count_faults() - before;
 }
 
 static void do_file(const struct diff_op *op, struct diff_result *result)

@@ -82,8 +82,10 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
 
 /* ---- deliberate.c: see deliberate.md ------------------------------------------------ */
 
-/* Is a difference in the state of a page, or in a count, one that is meant? */
+/* Is a difference in the state of a page, or in a count, one that is meant?  In
+ * how many faults an access took? */
 bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right);
+bool deliberate_faults(const struct diff_program *program);
 bool deliberate_count(const struct diff_program *program, enum diff_count count, uint64_t left,
 		      uint64_t right);
 
@@ -97,6 +99,7 @@ enum diff_what {
 	DIFF_IN_SIGNAL,
 	DIFF_IN_FAULT_ADDR,
 	DIFF_IN_DATA,
+	DIFF_IN_FAULTS,
 	DIFF_IN_MAPS,
 	DIFF_IN_PAGES,
 	DIFF_IN_COUNTS,

@@ -125,7 +125,8 @@ struct diff_result {
 	uint32_t signal;   /* enum quire_signal */
 	uint32_t skipped;  /* its process did not exist */
 	uint64_t fault_addr;
-	uint64_t data;     /* byte read; bits or hash of a vector */
+	uint64_t data;     /* bytes read, summed; bits or hash of a vector */
+	uint64_t faults;   /* that a read or write took, if it raised no signal */
 };
 
 /* ---- the native executor's share -------------------------------------------- */
