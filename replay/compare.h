@@ -9,11 +9,14 @@
 
 #include "replay.h"
 
+/* Each alternative is replayed so often, in turns with the others of its row. */
+#define COMPARE_ROUNDS 5
+
 struct compare_run {
 	struct quire_decisions decisions;
 	struct quire_cost cost;
 	struct replay_figures figures;
-	uint64_t replay_ns;
+	uint64_t replay_ns[COMPARE_ROUNDS]; /* ascending at the end */
 	uint64_t leaked_frames;
 };
 
@@ -25,8 +28,9 @@ struct compare_result {
 };
 
 /*
- * For each row of `rows`, one replay per alternative, all other rows as in
- * `options`.  0 or negative errno with `error` set and no result.
+ * For each row of `rows`, COMPARE_ROUNDS replays per alternative, in turns, all
+ * other rows as in `options`.  Costs are those of the first, times the median.
+ *  0 or negative errno with `error` set and no result.
  */
 int compare_file(const char *path, const struct replay_options *options,
 		 const bool rows[QUIRE_NR_DECISIONS], struct compare_result *result,
