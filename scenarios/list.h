@@ -84,6 +84,19 @@
 	X(vmsplice_exclusive) \
 	X(vmsplice_mapcount)
 
+/* sharing.c */
+#define SCENARIO_SHARING(X)           \
+	X(sharing_moments)            \
+	X(sharing_moments_writers)    \
+	X(sharing_mm_ids)             \
+	X(sharing_mm_ids_writers)     \
+	X(sharing_rmap_ids)           \
+	X(sharing_rmap_ids_writers)   \
+	X(sharing_count_kept)         \
+	X(sharing_count_lost)         \
+	X(sharing_overflow_repaired)  \
+	X(sharing_overflow)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
@@ -92,6 +105,7 @@
 	SCENARIO_MM_MORE(X) \
 	SCENARIO_FILE(X) \
 	SCENARIO_MAPLE(X) \
-	SCENARIO_MUSEUM(X)
+	SCENARIO_MUSEUM(X) \
+	SCENARIO_SHARING(X)
 
 #endif

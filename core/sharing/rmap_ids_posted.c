@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rmap-ids as it was posted in November 2023: known to be wrong in two ways.
+ * It is here so that whoever looks for such failures has one to find.
+ *
+ * 1. Orders 6 to 9 have three values of 8 bits in base 513, and 513^8 > 2^64.
+ *    Because 512^7 = 2^63, the coefficients (2, -14, 42, -70, 70, -42, 14, -2) of
+ *    2 (1 - x)^7 give 0 modulo 2^64 at x = 513: seventy mappings by seven mms that
+ *    are taken for those of an eighth.
+ * 2. Up to order 2 the path of the exclusive writer forgets to multiply by the
+ *    number of pages.
+ *
+ * Neither sound nor, in consequence, exact.  State and code are those of
+ * rmap_ids.c.
+ */
+#include "sharing/rmap_ids.h"
+
+static const struct rmap_ids_class posted_classes[] = {
+	{ .max_order = 2, .nr_values = 1, .id_bits = 24, .first_subid = 0 },
+	{ .max_order = 5, .nr_values = 2, .id_bits = 12, .first_subid = 1 },
+	{ .max_order = 9, .nr_values = 3, .id_bits = 8, .first_subid = 3 },
+	{ .max_order = 10, .nr_values = 4, .id_bits = 6, .first_subid = 6 },
+	{ .max_order = 12, .nr_values = 5, .id_bits = 5, .first_subid = 10 },
+	{ .max_order = 15, .nr_values = 6, .id_bits = 4, .first_subid = 15 },
+};
+
+static const struct rmap_ids_scheme posted = {
+	.classes = posted_classes,
+	.nr_classes = ARRAY_LEN(posted_classes),
+	.unscaled = true,
+};
+
+static void posted_mm_init(struct sharing_mm *mm)
+{
+	rmap_ids_mm_init(&posted, mm);
+}
+
+static void posted_map_new(struct sharing_state *state, unsigned order,
+			     const struct sharing_mm *mm, u32 first, u32 nr)
+{
+	(void)first;
+	rmap_ids_set(&posted, state, order, mm, nr);
+}
+
+static int posted_map(struct sharing_state *state, unsigned order,
+			const struct sharing_mm *mm, u32 first, u32 nr)
+{
+	(void)first;
+	return rmap_ids_add(&posted, state, order, mm, nr);
+}
+
+static void posted_unmap(struct sharing_state *state, unsigned order,
+			   const struct sharing_mm *mm, u32 first, u32 nr)
+{
+	(void)first;
+	rmap_ids_sub(&posted, state, order, mm, nr);
+}
+
+static bool posted_exclusive(const struct sharing_state *state, unsigned order,
+			       const struct sharing_mm *mm)
+{
+	return rmap_ids_all_of(&posted, state, order, mm);
+}
+
+static bool posted_shared(const struct sharing_state *state, unsigned order)
+{
+	return rmap_ids_of_several(&posted, state, order);
+}
+
+const struct sharing_ops sharing_rmap_ids_posted = {
+	.name = "rmap-ids-posted",
+	.source = "David Hildenbrand, November 2023; letter 000_fa4b51931d6963d5.txt, as posted",
+	.at_one_instant = true,
+	.min_order = 2,
+	.max_order = RMAP_IDS_MAX_ORDER,
+	.state_bytes = 12 + 8 * RMAP_IDS_MAX_VALUES,
+	.max_ids = BIT(RMAP_IDS_BITS),
+	.mm_init = posted_mm_init,
+	.init = rmap_ids_init,
+	.fini = rmap_ids_init,
+	.map_new = posted_map_new,
+	.map = posted_map,
+	.unmap = posted_unmap,
+	.exclusive = posted_exclusive,
+	.shared = posted_shared,
+	.mapcount = rmap_ids_mapcount,
+};
