@@ -78,11 +78,12 @@ static uint8_t file_byte(struct file_world *f, uint64_t offset)
 	return byte;
 }
 
-#define FILE_SCENARIO(id, text, what, bodies, setup_fn)  \
+#define FILE_SCENARIO(id, text, what, bodies, racy, setup_fn) \
 	const struct scenario scenario_##id = {           \
 		.name = text,                             \
 		.shows = what,                            \
 		.nr_bodies = bodies,                      \
+		.racy_bytes = racy,                       \
 		.state_bytes = sizeof(struct file_world), \
 		.setup = setup_fn,                        \
 		.body = id##_body,                        \
@@ -120,7 +121,7 @@ static void truncate_fault_finish(void *state)
 }
 
 FILE_SCENARIO(truncate_fault, "truncate-fault",
-	      "a file is cut off while the page beyond is read and written", 2, shared_setup);
+	      "a file is cut off while the page beyond is read and written", 2, false, shared_setup);
 
 static void truncate_private_body(void *state, unsigned body)
 {
@@ -143,7 +144,7 @@ static void truncate_private_finish(void *state)
 }
 
 FILE_SCENARIO(truncate_private, "truncate-private",
-	      "a file is cut off while a private copy of the page beyond is made", 2,
+	      "a file is cut off while a private copy of the page beyond is made", 2, false,
 	      private_setup);
 
 static void munmap_truncate_body(void *state, unsigned body)
@@ -172,9 +173,12 @@ static void munmap_truncate_finish(void *state)
 }
 
 FILE_SCENARIO(munmap_truncate, "munmap-truncate",
-	      "a file is emptied while one of its pages is unmapped and used", 3, shared_setup);
+	      "a file is emptied while one of its pages is unmapped and used", 3, false, shared_setup);
 
 /* ---- writeback against a store --------------------------------------------------------- */
+
+/* What is written back may be a store half-way: the entry is dirty again then,
+ * and the next writeback brings the rest. */
 
 static void sync_store_body(void *state, unsigned body)
 {
@@ -201,7 +205,7 @@ static void sync_store_finish(void *state)
 }
 
 FILE_SCENARIO(sync_store, "sync-store",
-	      "a page is written back while it is stored to: no store is forgotten", 2,
+	      "a page is written back while it is stored to: no store is forgotten", 2, true,
 	      shared_setup);
 
 static void sync_unmap_body(void *state, unsigned body)
@@ -236,7 +240,7 @@ static void sync_unmap_finish(void *state)
 }
 
 FILE_SCENARIO(sync_unmap, "sync-unmap",
-	      "a page is written back while it is stored to and unmapped", 3, shared_setup);
+	      "a page is written back while it is stored to and unmapped", 3, true, shared_setup);
 
 /* ---- private copies against the file ------------------------------------------------------ */
 
@@ -268,13 +272,6 @@ static void private_write_finish(void *state)
 	file_end(f);
 }
 
-const struct scenario scenario_private_write = {
-	.name = "private-write",
-	.shows = "a private copy of a page is made while the file is written",
-	.nr_bodies = 2,
-	.racy_bytes = true,
-	.state_bytes = sizeof(struct file_world),
-	.setup = private_setup,
-	.body = private_write_body,
-	.finish = private_write_finish,
-};
+FILE_SCENARIO(private_write, "private-write",
+	      "a private copy of a page is made while the file is written", 2, true,
+	      private_setup);
