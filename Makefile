@@ -36,7 +36,7 @@ check-report: all ## open the HTML report in headless Chromium and check it
 	@scripts/check-report.sh
 
 proof: ## check the proof of moments (Coq)
-	@scripts/setup.sh proof
+	@scripts/setup.sh build proof
 	@scripts/proof.sh
 
 callgrind-maple: ## instructions per maple tree operation beside Linux 6.16's

@@ -54,6 +54,12 @@ Definition ids (s : state) : list Z := map fst (mappings s).
 Definition become (s : state) (t : thread) (a : activity) : thread -> activity :=
   fun u => if Nat.eqb u t then a else doing s u.
 
+(** One step of one thread:
+      - it begins to map: whatever it first believes the word to be;
+      - it begins to unmap k mappings that nobody else is taking away;
+      - it believes something else, because its swap failed or for no reason;
+      - it gives up mapping, for what it believes leaves no room: nothing changes;
+      - its swap finds the word that it believed in, and takes place. *)
 Inductive step (s : state) : state -> Prop :=
 | begin_map t x k seen :
     doing s t = Idle -> valid_id x ->
@@ -64,7 +70,7 @@ Inductive step (s : state) : state -> Prop :=
     Permutation (mappings s) (repeat (x, None) k ++ others) ->
     step s {| word := word s; mappings := repeat (x, Some t) k ++ others;
               doing := become s t (Busy (Unmap x k) seen) |}
-| look_again t what before seen :    (* the swap failed, or for no reason *)
+| look_again t what before seen :
     doing s t = Busy what before ->
     step s {| word := word s; mappings := mappings s;
               doing := become s t (Busy what seen) |}
