@@ -364,6 +364,27 @@ static bool take_map(const struct quire_map_info *info, void *arg)
 	return true;
 }
 
+/* Counts what is resident outside the layout. */
+static void count_resident(struct core *core, struct quire_mm *mm,
+			   const struct quire_mm_stats *stats, uint64_t *counts)
+{
+	struct quire_page_info page;
+
+	counts[DIFF_COUNT_resident] =
+		stats->rss_anon_pages + stats->rss_file_pages + stats->rss_shmem_pages;
+	counts[DIFF_COUNT_anonymous] = stats->rss_anon_pages;
+	for (uint32_t i = 0; i < core->layout->nr_maps; i++) {
+		const struct diff_map *map = &core->layout->maps[i].map;
+
+		for (uint64_t at = map->start; at < map->end; at += DIFF_PAGE) {
+			if (quire_page_info(mm, at, &page) || !page.present || page.zero_page)
+				continue;
+			counts[DIFF_COUNT_resident]--;
+			counts[DIFF_COUNT_anonymous] -= page.anon;
+		}
+	}
+}
+
 static void do_look(struct core *core, uint32_t index, const struct diff_op *op)
 {
 	struct diff_snapshot *snapshot = outcome_snapshot(core->outcome, index);
@@ -391,6 +412,7 @@ static void do_look(struct core *core, uint32_t index, const struct diff_op *op)
 	snapshot->counts[DIFF_COUNT_data] = stats.data_pages;
 	snapshot->counts[DIFF_COUNT_stack] = stats.stack_pages;
 	snapshot->counts[DIFF_COUNT_table] = stats.page_table_bytes / DIFF_PAGE;
+	count_resident(core, mm, &stats, snapshot->counts);
 }
 
 static void do_sweep(struct core *core, uint32_t index, const struct diff_op *op, uint64_t addr)

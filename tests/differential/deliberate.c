@@ -48,6 +48,8 @@ bool deliberate_count(const struct diff_program *program, enum diff_count count,
 	switch (count) {
 	case DIFF_COUNT_locked:
 		return has_op(program, DIFF_mremap, QUIRE_MREMAP_DONTUNMAP);
+	case DIFF_COUNT_resident:
+		return maps_disk(program);
 	case DIFF_COUNT_table:
 		return (left > right ? left - right : right - left) <= MAX_EMPTY_TABLES;
 	default:

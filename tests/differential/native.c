@@ -349,7 +349,33 @@ const struct diff_layout *native_layout(const struct native *native)
 
 /* ---- one program ---------------------------------------------------------------------------- */
 
-static void take_maps(struct diff_snapshot *snapshot, const char *text, uint64_t len_bytes)
+bool layout_has(const struct diff_layout *layout, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; i < layout->nr_maps; i++)
+		if (start >= layout->maps[i].map.start && end <= layout->maps[i].map.end)
+			return true;
+	return false;
+}
+
+/* A line of smaps that says more of the mapping before it. */
+static void take_detail(const struct diff_layout *layout, struct diff_snapshot *snapshot,
+			const char *line)
+{
+	struct diff_map *map = &snapshot->maps[snapshot->nr_maps - 1];
+
+	if (!strncmp(line, "VmFlags:", 8)) {
+		map->grows_down = strstr(line, " gd");
+		map->locked = strstr(line, " lo");
+	} else if (!layout_has(layout, map->start, map->end)) {
+		if (!strncmp(line, "Rss:", 4))
+			snapshot->counts[DIFF_COUNT_resident] += number_after(line, "Rss:") / 4;
+		else if (!strncmp(line, "Anonymous:", 10))
+			snapshot->counts[DIFF_COUNT_anonymous] += number_after(line, "Anonymous:") / 4;
+	}
+}
+
+static void take_maps(const struct diff_layout *layout, struct diff_snapshot *snapshot,
+		      const char *text, uint64_t len_bytes)
 {
 	const char *at = text, *end = text + len_bytes;
 	struct diff_map map;
@@ -367,9 +393,8 @@ static void take_maps(struct diff_snapshot *snapshot, const char *text, uint64_t
 			       map.start < DIFF_TASK_SIZE;
 			if (ours)
 				snapshot_add_map(snapshot, &map);
-		} else if (ours && !strncmp(line, "VmFlags:", 8)) {
-			snapshot->maps[snapshot->nr_maps - 1].grows_down = strstr(line, " gd");
-			snapshot->maps[snapshot->nr_maps - 1].locked = strstr(line, " lo");
+		} else if (ours) {
+			take_detail(layout, snapshot, line);
 		}
 	}
 }
@@ -384,8 +409,8 @@ static void take_status(struct diff_snapshot *snapshot, const char *text)
 	snapshot->counts[DIFF_COUNT_table] = number_after(text, "VmPTE:") / 4;
 }
 
-static void take_record(struct diff_outcome *outcome, const struct diff_log_header *header,
-			const void *payload)
+static void take_record(const struct diff_layout *layout, struct diff_outcome *outcome,
+			const struct diff_log_header *header, const void *payload)
 {
 	struct diff_snapshot *snapshot = outcome_snapshot(outcome, header->op);
 	const uint64_t *words = payload;
@@ -393,7 +418,7 @@ static void take_record(struct diff_outcome *outcome, const struct diff_log_head
 
 	switch (header->kind) {
 	case DIFF_LOG_MAPS:
-		take_maps(snapshot, payload, header->len_bytes);
+		take_maps(layout, snapshot, payload, header->len_bytes);
 		break;
 	case DIFF_LOG_PAGES:
 		for (uint32_t i = 0; i < DIFF_ARENA_PAGES; i++) {
@@ -457,7 +482,7 @@ void native_run(struct native *native, const struct diff_program *program,
 	while (at < control->log_bytes) {
 		const struct diff_log_header *header = (const void *)(native->log + at);
 
-		take_record(outcome, header, header + 1);
+		take_record(&native->layout, outcome, header, header + 1);
 		at += sizeof(*header) + ((header->len_bytes + 7) & ~UINT64_C(7));
 	}
 }

@@ -26,6 +26,9 @@ struct diff_layout {
 /* Above this the host maps its own pages into every process. */
 #define DIFF_TASK_SIZE (UINT64_C(1) << 47)
 
+/* Is [start, end) part of what a program starts with? */
+bool layout_has(const struct diff_layout *layout, uint64_t start, uint64_t end);
+
 struct native;
 
 /* `executor`: path of the program made from executor.c.  0, or -1 with a

@@ -28,7 +28,7 @@ struct diff_map {
 /* What maps a page of the arena; alone: nothing else maps it. */
 enum diff_page { DIFF_PAGE_PRESENT = 1, DIFF_PAGE_FILE = 2, DIFF_PAGE_ALONE = 4 };
 
-#define DIFF_COUNT_LIST(X) X(total) X(locked) X(data) X(stack) X(table)
+#define DIFF_COUNT_LIST(X) X(total) X(locked) X(data) X(stack) X(table) X(resident) X(anonymous)
 enum diff_count {
 #define DIFF_COUNT_ENUM(name) DIFF_COUNT_##name,
 	DIFF_COUNT_LIST(DIFF_COUNT_ENUM)
@@ -43,7 +43,8 @@ struct diff_snapshot {
 	struct diff_map *maps;
 	uint32_t nr_maps, room_maps;
 	uint8_t pages[DIFF_ARENA_PAGES]; /* enum diff_page */
-	uint64_t counts[DIFF_NR_COUNTS]; /* pages */
+	/* Pages; of resident ones those that are not the native executor's own. */
+	uint64_t counts[DIFF_NR_COUNTS];
 	uint64_t sweep[DIFF_ARENA_PAGES];
 	uint32_t nr_sweep;
 };
