@@ -88,6 +88,7 @@
 #define SCENARIO_SHARING(X)           \
 	X(sharing_moments)            \
 	X(sharing_moments_writers)    \
+	X(sharing_moments_whole)      \
 	X(sharing_mm_ids)             \
 	X(sharing_mm_ids_writers)     \
 	X(sharing_rmap_ids)           \

@@ -191,6 +191,60 @@ const struct scenario scenario_sharing_rmap_ids_writers = {
 	.finish = sharing_finish,
 };
 
+/* ---- a word read in two halves ----------------------------------------------------------- */
+
+/*
+ * Ids 1, 2 and 3 map a page each: n = 3 and S = 6, as for 2 alone with three.
+ * Then 3 unmaps its page and 1 maps seven more: Q = 8 * 1 + 4 = 12, which is that
+ * of 2 alone with three.  So who reads the word in two halves may take
+ * mm 2 for the only one, though mm 1 is there all the time.
+ */
+enum { WHOLE_ORDER = 3 };
+
+static int whole_setup(void *state)
+{
+	struct sharing_race *s = state;
+	int ret = sharing_setup_with(s, &sharing_moments);
+
+	for (unsigned i = 1; ret == 0 && i < NR_MMS; i++)
+		ret = sharing_map(&s->sharing, &s->folio, WHOLE_ORDER, &s->mms[i], 0, 1);
+	return ret;
+}
+
+static void whole_body(void *state, unsigned body)
+{
+	struct sharing_race *s = state;
+
+	if (body == 0)
+		scenario_expect(sharing_map(&s->sharing, &s->folio, WHOLE_ORDER, &s->mms[0], 1,
+					    7) == 0);
+	else if (body == 1)
+		scenario_expect(!sharing_exclusive(&s->sharing, &s->folio, WHOLE_ORDER,
+						   &s->mms[1]));
+	else
+		sharing_unmap(&s->sharing, &s->folio, WHOLE_ORDER, &s->mms[2], 0, 1);
+}
+
+static void whole_finish(void *state)
+{
+	struct sharing_race *s = state;
+
+	scenario_expect(sharing_shared(&s->sharing, &s->folio, WHOLE_ORDER));
+	sharing_unmap(&s->sharing, &s->folio, WHOLE_ORDER, &s->mms[0], 1, 7);
+	sharing_unmap(&s->sharing, &s->folio, WHOLE_ORDER, &s->mms[1], 0, 1);
+	sharing_finish(state);
+}
+
+const struct scenario scenario_sharing_moments_whole = {
+	.name = "sharing-moments-whole",
+	.shows = "halves of two moments' words would make mm 2 look alone; the word does not",
+	.nr_bodies = NR_MMS,
+	.state_bytes = sizeof(struct sharing_race),
+	.setup = whole_setup,
+	.body = whole_body,
+	.finish = whole_finish,
+};
+
 /* ---- the count forgotten ------------------------------------------------------------- */
 
 static int posted_setup(void *state)

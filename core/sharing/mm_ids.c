@@ -22,7 +22,6 @@
 #define LOCKED BIT(31)
 #define MAYBE_SHARED BIT(63)
 #define ID_MASK (BIT(31) - 1)
-#define NOBODY 2u /* of two slots */
 
 /* The state while it is locked, in the hands of who locked it. */
 struct slots {
@@ -83,44 +82,49 @@ static void slots_unlock(struct sharing_state *state, const struct slots *s)
 	atomic_store_release(ids_of(state), ids_pack(s));
 }
 
-static unsigned slot_of(const struct slots *s, u32 id)
+/* Pre: the slot is free. */
+static void slot_take(struct slots *s, unsigned slot, u32 id, u32 nr)
 {
-	return s->id[0] == id ? 0 : s->id[1] == id ? 1 : NOBODY;
+	/* Others have mappings: in a slot, or in none. */
+	if (s->n != 0)
+		s->maybe_shared = true;
+	s->id[slot] = id;
+	s->count[slot] = nr;
 }
 
+/* True: mappings are left in the slot. */
+static bool slot_drop(struct slots *s, unsigned slot, u32 nr)
+{
+	if (s->count[slot] > nr) {
+		s->count[slot] -= nr;
+		return true;
+	}
+	/* It may have mappings from a time when no slot was free. */
+	s->count[slot] = 0;
+	s->id[slot] = 0;
+	return false;
+}
+
+/* The slots are named one by one, so that the state stays in registers. */
 static void slots_add(struct slots *s, u32 id, u32 nr)
 {
-	unsigned slot = slot_of(s, id);
-
-	if (slot == NOBODY)
-		slot = slot_of(s, 0);
-	if (slot != NOBODY) {
-		bool taken_now = s->id[slot] != id;
-
-		/* Others have mappings: in a slot, or in none. */
-		if (taken_now && s->n != 0)
-			s->maybe_shared = true;
-		s->id[slot] = id;
-		s->count[slot] += nr;
-	}
+	if (s->id[0] == id)
+		s->count[0] += nr;
+	else if (s->id[1] == id)
+		s->count[1] += nr;
+	else if (s->id[0] == 0)
+		slot_take(s, 0, id, nr);
+	else if (s->id[1] == 0)
+		slot_take(s, 1, id, nr);
 	s->n += nr;
 }
 
 static void slots_sub(struct slots *s, u32 id, u32 nr)
 {
-	unsigned slot = slot_of(s, id);
-
 	check(s->n >= nr);
 	s->n -= nr;
-	if (slot != NOBODY) {
-		if (s->count[slot] > nr) {
-			s->count[slot] -= nr;
-			return;
-		}
-		/* It may have mappings from a time when no slot was free. */
-		s->count[slot] = 0;
-		s->id[slot] = 0;
-	}
+	if (s->id[0] == id ? slot_drop(s, 0, nr) : s->id[1] == id && slot_drop(s, 1, nr))
+		return;
 	if (s->count[0] == s->n || s->count[1] == s->n)
 		s->maybe_shared = false;
 }

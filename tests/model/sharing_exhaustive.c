@@ -290,6 +290,37 @@ static void unsound_rivals_are_caught(void **state)
 	}
 }
 
+/* The figures of docs/sharing.md: three mms, four pages. */
+static void figures(void **state)
+{
+	static const struct {
+		const struct sharing_ops *ops;
+		u32 states, false_shared, false_exclusive;
+	} expected[] = {
+		{ &sharing_first_subpage, 125, 0, 24 },
+		{ &sharing_total_mapcount, 125, 0, 22 },
+		{ &sharing_owner, 373, 24, 0 },
+		{ &sharing_rmap_ids, 125, 0, 0 },
+		{ &sharing_mm_ids, 4552, 45, 0 },
+		{ &sharing_moments, 125, 0, 0 },
+		{ &sharing_moments_locked, 125, 0, 0 },
+		{ &sharing_moments_wide, 125, 0, 0 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(expected); i++) {
+		struct search s;
+
+		search(&s, expected[i].ops, 3, 4, NULL, false);
+		print_message("%-15s %5u states, %3u falsely shared, %3u falsely exclusive\n",
+			      s.ops->name, s.nr_nodes, s.false_shared, s.false_exclusive);
+		assert_int_equal(s.nr_nodes, expected[i].states);
+		assert_int_equal(s.false_shared, expected[i].false_shared);
+		assert_int_equal(s.false_exclusive, expected[i].false_exclusive);
+		search_end(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +328,7 @@ int main(void)
 		cmocka_unit_test(exact_rivals_never_err),
 		cmocka_unit_test(owner_errs_on_the_safe_side),
 		cmocka_unit_test(unsound_rivals_are_caught),
+		cmocka_unit_test(figures),
 	};
 
 	return cmocka_run_group_tests(tests, world_attach, world_detach);

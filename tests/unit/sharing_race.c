@@ -10,7 +10,7 @@
 
 #include "threads_run.h"
 
-enum { CPUS = 4, ROUNDS = 4000, ORDER = 9, MOST = 100 };
+enum { CPUS = 4, ROUNDS = 20000, ORDER = 9, MOST = 100 };
 
 struct race {
 	struct sharing_world world;
@@ -144,7 +144,7 @@ static void ids_body(void *arg, unsigned nth)
 	struct ids_race *r = arg;
 	struct sharing_mm mms[HELD];
 
-	for (unsigned i = 0; i < ROUNDS / 10; i++) {
+	for (unsigned i = 0; i < ROUNDS / 50; i++) {
 		unsigned nr = 0;
 
 		while (nr < HELD && sharing_mm_init(&r->sharing, &mms[nr]) == 0) {
