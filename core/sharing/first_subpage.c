@@ -24,7 +24,7 @@ static u32 read_half(const struct sharing_state *state, unsigned half)
 {
 	const u32 *halves = (const u32 *)(const void *)word_of(state);
 
-	return atomic_load(&halves[half]);
+	return atomic_load_acquire(&halves[half]);
 }
 
 static u64 counts(u32 first, u32 nr)

@@ -72,13 +72,13 @@ static u64 ids_pack(const struct slots *s)
 static void counts_write(struct sharing_state *state, const struct slots *s)
 {
 	atomic_store(counts_of(state), s->count[0] | (u64)s->count[1] << 32);
-	atomic_store(n_of(state), s->n);
+	atomic_store_release(n_of(state), s->n); /* pairs with mm_ids_shared */
 }
 
 static void slots_unlock(struct sharing_state *state, const struct slots *s)
 {
 	counts_write(state, s);
-	/* Pairs with the fetch_or of slots_lock. */
+	/* Pairs with the fetch_or of slots_lock, and with mm_ids_shared. */
 	atomic_store_release(ids_of(state), ids_pack(s));
 }
 
@@ -182,8 +182,8 @@ static void mm_ids_unmap(struct sharing_state *state, unsigned order,
 static bool mm_ids_shared(const struct sharing_state *state, unsigned order)
 {
 	(void)order;
-	return atomic_load(n_of(state)) > 1 &&
-	       (atomic_load(ids_of(state)) & MAYBE_SHARED) != 0;
+	return atomic_load_acquire(n_of(state)) > 1 &&
+	       (atomic_load_acquire(ids_of(state)) & MAYBE_SHARED) != 0;
 }
 
 static bool mm_ids_exclusive(const struct sharing_state *state, unsigned order,

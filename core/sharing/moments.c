@@ -109,7 +109,6 @@ const struct sharing_ops sharing_moments = {
 	.source = "this project",
 	.sound = true,
 	.exact = true,
-	.at_one_instant = true,
 	.min_order = 2,
 	.max_order = MOMENTS_MAX_ORDER,
 	.state_bytes = 16,

@@ -105,7 +105,7 @@ static void owner_unmap(struct sharing_state *state, unsigned order,
 static bool owner_exclusive(const struct sharing_state *state, unsigned order,
 			    const struct sharing_mm *mm)
 {
-	struct owner o = owner_unpack(atomic_load(word_of(state)));
+	struct owner o = owner_unpack(atomic_load_acquire(word_of(state)));
 
 	(void)order;
 	return o.id == mm->id && o.own > 0 && o.others == 0;
@@ -128,7 +128,6 @@ const struct sharing_ops sharing_owner = {
 	.name = "owner",
 	.source = "letter 000_fa4b51931d6963d5.txt",
 	.sound = true,
-	.at_one_instant = true,
 	.min_order = 1,
 	.max_order = COUNT_BITS - 1,
 	.state_bytes = 8,

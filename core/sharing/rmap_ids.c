@@ -306,7 +306,6 @@ const struct sharing_ops sharing_rmap_ids = {
 	.source = "David Hildenbrand, November 2023; letter 000_fa4b51931d6963d5.txt; repaired",
 	.sound = true,
 	.exact = true,
-	.at_one_instant = true,
 	.min_order = 2,
 	.max_order = RMAP_IDS_MAX_ORDER,
 	.state_bytes = 12 + 8 * RMAP_IDS_MAX_VALUES,

@@ -70,7 +70,6 @@ static bool posted_shared(const struct sharing_state *state, unsigned order)
 const struct sharing_ops sharing_rmap_ids_posted = {
 	.name = "rmap-ids-posted",
 	.source = "David Hildenbrand, November 2023; letter 000_fa4b51931d6963d5.txt, as posted",
-	.at_one_instant = true,
 	.min_order = 2,
 	.max_order = RMAP_IDS_MAX_ORDER,
 	.state_bytes = 12 + 8 * RMAP_IDS_MAX_VALUES,

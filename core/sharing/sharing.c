@@ -73,10 +73,8 @@ int sharing_folio_init(const struct sharing *sharing, struct sharing_state *stat
 	return 0;
 }
 
-int sharing_split(const struct sharing *sharing, struct sharing_state *state,
-		  unsigned order)
+int sharing_split(const struct sharing *sharing, struct sharing_state *state)
 {
-	(void)order;
 	if (sharing->ops->mapcount(state) != 0)
 		return -QUIRE_EBUSY;
 	sharing->ops->fini(state);

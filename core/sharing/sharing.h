@@ -79,7 +79,6 @@ struct sharing_ops {
 	const char *name;
 	const char *source;
 	bool sound, exact;  /* as defined above */
-	bool at_one_instant; /* exclusive() and mapcount() come from one read */
 	u8 min_order, max_order;
 	u8 state_bytes;     /* of the descriptors, at most */
 	u64 max_ids;        /* ids are below */
@@ -103,6 +102,8 @@ struct sharing_ops {
 	 * All mappings are of `mm`.  Pre: mm maps a page, and the caller keeps it
 	 * from being unmapped.  Where that is all that maps, only mm's own other
 	 * threads can make it untrue.  May say no while an update is under way.
+	 * True is an acquire: it pairs with the unmap() of whoever was there
+	 * before, a full barrier, so what they did to the pages is done.
 	 */
 	bool (*exclusive)(const struct sharing_state *state, unsigned order,
 			  const struct sharing_mm *mm);
@@ -159,8 +160,7 @@ int sharing_folio_init(const struct sharing *sharing, struct sharing_state *stat
 		       unsigned order) MUST_CHECK;
 /* Before the descriptors become pages of their own again, freed or in smaller
  * folios: the bytes are 0.  0, or -EBUSY with nothing changed: still mapped. */
-int sharing_split(const struct sharing *sharing, struct sharing_state *state,
-		  unsigned order) MUST_CHECK;
+int sharing_split(const struct sharing *sharing, struct sharing_state *state) MUST_CHECK;
 /* A new folio takes the place of `nr` pages that mm mapped.  As sharing_folio_init. */
 int sharing_collapse(const struct sharing *sharing, struct sharing_state *state,
 		     unsigned order, const struct sharing_mm *mm, u32 first,

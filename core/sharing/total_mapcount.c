@@ -50,7 +50,7 @@ static void total_mapcount_unmap(struct sharing_state *state, unsigned order,
 
 static bool total_mapcount_shared(const struct sharing_state *state, unsigned order)
 {
-	return atomic_load(count_of(state)) > UINT64_C(1) << order;
+	return atomic_load_acquire(count_of(state)) > UINT64_C(1) << order;
 }
 
 static bool total_mapcount_exclusive(const struct sharing_state *state, unsigned order,
@@ -68,7 +68,6 @@ static u32 total_mapcount_mapcount(const struct sharing_state *state)
 const struct sharing_ops sharing_total_mapcount = {
 	.name = "total-mapcount",
 	.source = "letter 000_fa4b51931d6963d5.txt",
-	.at_one_instant = true,
 	.min_order = 1,
 	.max_order = SHARING_COUNT_MAX_ORDER,
 	.state_bytes = 4,

@@ -87,7 +87,7 @@ static void take_apart(struct race *r)
 	}
 	world_unmap(w, r->one_mm ? 0 : CPUS - 1, 0, r->left[CPUS - 1]);
 	assert_int_equal(world_mapcount(w), 0);
-	assert_int_equal(sharing_split(&w->sharing, &w->state, ORDER), 0);
+	assert_int_equal(sharing_split(&w->sharing, &w->state), 0);
 }
 
 /* All bytes but the sequence are as they were: nothing is left of the race. */

@@ -77,17 +77,17 @@ static void only_own_bytes_are_used(void **state)
 		if (ops->min_order == 1)
 			assert_memory_equal(&once.tails[1], &w.state.tails[1],
 					    2 * sizeof(w.state.tails[1]));
-		assert_int_equal(sharing_split(&w.sharing, &w.state, 2), -QUIRE_EBUSY);
+		assert_int_equal(sharing_split(&w.sharing, &w.state), -QUIRE_EBUSY);
 		world_unmap(&w, 0, 0, 4);
 		world_unmap(&w, 1, 1, 2);
-		assert_int_equal(sharing_split(&w.sharing, &w.state, 2), 0);
+		assert_int_equal(sharing_split(&w.sharing, &w.state), 0);
 		expect_others_untouched(&w.state);
 
 		memset(&w.state, 0, sizeof(w.state));
 		assert_int_equal(sharing_folio_init(&w.sharing, &w.state, 2), 0);
 		assert_int_equal(world_map(&w, 0, 0, 1), 0);
 		world_unmap(&w, 0, 0, 1);
-		assert_int_equal(sharing_split(&w.sharing, &w.state, 2), 0);
+		assert_int_equal(sharing_split(&w.sharing, &w.state), 0);
 		assert_int_equal(bytes_not(&w.state, 0), 0);
 		world_fini(&w);
 	}
@@ -154,7 +154,7 @@ static void fork_and_leave(void **state)
 				assert_int_equal(world_shared(&w), !child_too);
 			}
 			world_unmap(&w, 1 - leaver, 0, nr);
-			assert_int_equal(sharing_split(&w.sharing, &w.state, PMD_ORDER), 0);
+			assert_int_equal(sharing_split(&w.sharing, &w.state), 0);
 			world_fini(&w);
 		}
 	}
@@ -259,7 +259,7 @@ static void sums_that_ran_over_come_back(void **state)
 		world_unmap(&w, nr_mms - 1, 0, NR - 1);
 		assert_true(world_exclusive(&w, nr_mms - 1));
 		world_unmap(&w, nr_mms - 1, NR - 1, 1);
-		assert_int_equal(sharing_split(&w.sharing, &w.state, ORDER), 0);
+		assert_int_equal(sharing_split(&w.sharing, &w.state), 0);
 		world_fini(&w);
 	}
 }
