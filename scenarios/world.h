@@ -87,6 +87,7 @@ static inline void world_end(struct world *w)
 	quire_check(w->q);
 	quire_destroy(w->q, &leaks);
 	scenario_expect_no_leak(leaks.nr_address_spaces, "address spaces");
+	scenario_expect_no_leak(leaks.nr_committed_pages, "committed pages");
 	scenario_expect_no_leak(leaks.nr_objects, "objects");
 	scenario_expect_no_leak(leaks.nr_frames, "frames");
 }

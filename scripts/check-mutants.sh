@@ -11,13 +11,18 @@ cd "$(dirname "$0")/.."
 top=$(pwd)
 copy=$top/build/mutants
 only=${ONLY:-}
-mkdir -p "$copy"
-# The copy keeps its builds from one defect to the next; only sources are laid anew.
+mkdir -p "$copy/build"
+# The copy keeps its builds from one defect to the next; only sources that differ
+# are laid anew, with a new time, so that they are compiled again.
 lay() {
 	git ls-files -z | tar --null -T - -cf - | tar -C "$copy" -xf - --skip-old-files
 	git ls-files | while IFS= read -r path; do
-		cmp -s "$path" "$copy/$path" || cp -p "$path" "$copy/$path"
+		cmp -s "$path" "$copy/$path" || cp "$path" "$copy/$path"
 	done
+}
+build_and_test() { # PRESET TARGETS TESTS LOG: 0 passed, 1 failed, 2 not built
+	(cd "$copy" && cmake --preset "$1" -DQUIRE_TESTS=ON && eval "ninja -C build/$1 $2") >"$4" 2>&1 || return 2
+	(cd "$copy" && ctest --test-dir "build/$1" -R "$3" --no-tests=error --timeout 120) >"$4" 2>&1 || return 1
 }
 killed=0
 bad=""
@@ -37,11 +42,12 @@ while IFS=';' read -r name preset targets tests file script; do
 		continue
 	fi
 	log=$copy/build/$name.log
-	mkdir -p "$copy/build"
-	if ! (cd "$copy" && cmake --preset "$preset" -DQUIRE_TESTS=ON && eval "ninja -C build/$preset $targets") >"$log" 2>&1; then
+	result=0
+	build_and_test "$preset" "$targets" "$tests" "$log" || result=$?
+	if [ $result = 2 ]; then
 		printf '%-28s does not compile; see %s\n' "$name" "$log"
 		bad="$bad $name"
-	elif (cd "$copy" && ctest --test-dir "build/$preset" -R "$tests" --no-tests=error --timeout 120) >"$log" 2>&1; then
+	elif [ $result = 0 ]; then
 		printf '%-28s LIVES: %s did not see it\n' "$name" "$tests"
 		bad="$bad $name"
 	elif grep -qE 'No tests were found|\(Not Run\)' "$log"; then
@@ -49,7 +55,13 @@ while IFS=';' read -r name preset targets tests file script; do
 		bad="$bad $name"
 	else
 		killed=$((killed + 1))
-		printf '%-28s seen by %s\n' "$name" "$(sed -n 's/^ *[0-9]* - \([^ ]*\) (.*/\1/p' "$log" | head -n 1)"
+		printf '%-28s seen by %s\n' "$name" "$(sed -n 's/^[[:space:]]*[0-9]* - \([^ ]*\) (.*/\1/p' "$log" | head -n 2 | tr '\n' ' ')"
+		# The same tests without the defect must pass, or they show nothing.
+		lay
+		if ! build_and_test "$preset" "$targets" "$tests" "$log"; then
+			printf '%-28s but its tests fail without it too; see %s\n' "$name" "$log"
+			bad="$bad $name"
+		fi
 	fi
 done <tests/mutants.txt
 if [ -n "$bad" ]; then

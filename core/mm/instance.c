@@ -250,6 +250,7 @@ void quire_destroy(struct quire *q, struct quire_leaks *ret_leaks)
 	/* Objects on their way through a grace period are no leak. */
 	mach_rcu_barrier();
 	leaks.nr_address_spaces = q->nr_mms;
+	leaks.nr_committed_pages = atomic_load(&q->committed_pages);
 	zero_page_fini(q);
 	leaks.nr_objects = files_fini(&q->files);
 	leaks.nr_objects += rmap_fini(&q->rmap);

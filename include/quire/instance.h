@@ -52,6 +52,7 @@ int quire_create(const struct quire_config *config, struct quire **ret_q);
 /* What quire_destroy found still allocated; all zero is a clean end. */
 struct quire_leaks {
 	uint64_t nr_frames, nr_objects, nr_address_spaces;
+	uint64_t nr_committed_pages; /* charged and never given back */
 };
 /* Gives everything back.  Nobody may use the instance any more.  `ret_leaks`
  * may be NULL. */

@@ -212,11 +212,14 @@ static void tear_down(struct core *core)
 		if (core->layout_files[i])
 			quire_file_put(core->layout_files[i]);
 	quire_destroy(core->q, &leaks);
-	if (leaks.nr_frames || leaks.nr_objects || leaks.nr_address_spaces)
+	if (leaks.nr_frames || leaks.nr_objects || leaks.nr_address_spaces ||
+	    leaks.nr_committed_pages)
 		snprintf(outcome->failure, sizeof(outcome->failure),
-			 "the core leaked %llu frames, %llu objects, %llu address spaces",
+			 "the core leaked %llu frames, %llu objects, %llu address spaces, "
+			 "%llu committed pages",
 			 (unsigned long long)leaks.nr_frames, (unsigned long long)leaks.nr_objects,
-			 (unsigned long long)leaks.nr_address_spaces);
+			 (unsigned long long)leaks.nr_address_spaces,
+			 (unsigned long long)leaks.nr_committed_pages);
 }
 
 /* ---- operations ------------------------------------------------------------------------ */

@@ -40,6 +40,7 @@ static void replay_one(const char *path, const struct replay_options *options,
 	assert_int_equal(result->leaks.nr_frames, 0);
 	assert_int_equal(result->leaks.nr_objects, 0);
 	assert_int_equal(result->leaks.nr_address_spaces, 0);
+	assert_int_equal(result->leaks.nr_committed_pages, 0);
 }
 
 static void agrees(const char *path)

@@ -72,6 +72,7 @@ static inline void world_end(void)
 	assert_int_equal(leaks.nr_frames, 0);
 	assert_int_equal(leaks.nr_objects, 0);
 	assert_int_equal(leaks.nr_address_spaces, 0);
+	assert_int_equal(leaks.nr_committed_pages, 0);
 }
 
 static inline int world_setup(void **state)
