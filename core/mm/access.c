@@ -95,54 +95,45 @@ static u64 bytes_in_page(u64 addr, u64 len_bytes)
 	return u64_min(len_bytes, PAGE_SIZE - (addr & ~PAGE_MASK));
 }
 
-int quire_read(struct quire_mm *handle, uint64_t addr, void *buf, uint64_t len_bytes,
-	       struct quire_fault *ret_fault)
+/* Moves bytes between the program's memory and ours, page by page. */
+static int copy_bytes(struct quire_mm *handle, u64 addr, char *ours, u64 len_bytes,
+		      enum mach_access_kind kind, struct quire_fault *ret_fault)
 {
 	struct mach_access access;
-	char *to = buf;
 	struct mm *mm;
 	int err = api_enter_mm(handle, &mm);
 
-	if (!err && buf == NULL && len_bytes > 0)
+	if (!err && ours == NULL && len_bytes > 0)
 		err = -QUIRE_EINVAL;
 	while (!err && len_bytes > 0) {
 		u64 nr = bytes_in_page(addr, len_bytes);
 
-		err = begin_access(mm, addr, MACH_READ, &access, ret_fault);
+		err = begin_access(mm, addr, kind, &access, ret_fault);
 		if (err)
 			break;
-		mem_copy(to, access.mem, nr);
+		if (kind == MACH_WRITE)
+			mem_copy(access.mem, ours, nr);
+		else
+			mem_copy(ours, access.mem, nr);
 		mach_mmu_access_end(mm->q->mmu);
-		to += nr;
+		ours += nr;
 		addr += nr;
 		len_bytes -= nr;
 	}
 	return err;
 }
 
+int quire_read(struct quire_mm *handle, uint64_t addr, void *buf, uint64_t len_bytes,
+	       struct quire_fault *ret_fault)
+{
+	return copy_bytes(handle, addr, buf, len_bytes, MACH_READ, ret_fault);
+}
+
 int quire_write(struct quire_mm *handle, uint64_t addr, const void *buf, uint64_t len_bytes,
 		struct quire_fault *ret_fault)
 {
-	struct mach_access access;
-	const char *from = buf;
-	struct mm *mm;
-	int err = api_enter_mm(handle, &mm);
-
-	if (!err && buf == NULL && len_bytes > 0)
-		err = -QUIRE_EINVAL;
-	while (!err && len_bytes > 0) {
-		u64 nr = bytes_in_page(addr, len_bytes);
-
-		err = begin_access(mm, addr, MACH_WRITE, &access, ret_fault);
-		if (err)
-			break;
-		mem_copy(access.mem, from, nr);
-		mach_mmu_access_end(mm->q->mmu);
-		from += nr;
-		addr += nr;
-		len_bytes -= nr;
-	}
-	return err;
+	/* A write only reads what is ours. */
+	return copy_bytes(handle, addr, (char *)(uintptr_t)buf, len_bytes, MACH_WRITE, ret_fault);
 }
 
 int quire_touch(struct quire_mm *handle, uint64_t addr, enum quire_touch kind,

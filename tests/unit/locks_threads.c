@@ -17,6 +17,7 @@
 #include <quire/machine.h>
 
 #include "threads_run.h"
+#include "attached.h"
 
 enum { CPUS = 4, ROUNDS = 10240 };
 
@@ -281,19 +282,6 @@ static void sixteen_bytes_are_one(void **state)
 	threads_run(CPUS, wide_body, &w);
 	assert_int_equal(w.failed, 0);
 	assert_int_equal((uint64_t)w.word, CPUS * ROUNDS);
-}
-
-static int attach(void **state)
-{
-	(void)state;
-	return mach_attach();
-}
-
-static int detach(void **state)
-{
-	(void)state;
-	mach_detach();
-	return 0;
 }
 
 int main(void)

@@ -21,6 +21,7 @@
 #include "base/bits.h"
 #include "base/types.h"
 #include "threads_run.h"
+#include "attached.h"
 
 enum { NR_FRAMES = 64, CPUS = 3, ROUNDS = 10000, ASID = 5 };
 
@@ -239,19 +240,6 @@ static void nothing_is_reached_after_its_flush(void **state)
 	threads_run(CPUS, race_body, &race);
 	assert_int_equal(race.failed, 0);
 	end_mmu();
-}
-
-static int attach(void **state)
-{
-	(void)state;
-	return mach_attach();
-}
-
-static int detach(void **state)
-{
-	(void)state;
-	mach_detach();
-	return 0;
 }
 
 int main(void)

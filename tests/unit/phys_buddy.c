@@ -19,6 +19,7 @@
 
 #include "base/bits.h"
 #include "phys/phys.h"
+#include "attached.h"
 
 static u64 random_below(u64 n)
 {
@@ -333,19 +334,6 @@ static void equals_a_map_of_owners(void **state)
 			model_free(&m, n);
 	phys_check(&m.phys);
 	assert_int_equal(phys_fini(&m.phys), 0);
-}
-
-static int attach(void **state)
-{
-	(void)state;
-	return mach_attach();
-}
-
-static int detach(void **state)
-{
-	(void)state;
-	mach_detach();
-	return 0;
 }
 
 int main(void)

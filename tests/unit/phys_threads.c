@@ -19,6 +19,7 @@
 #include "phys/objcache.h"
 #include "phys/phys.h"
 #include "threads_run.h"
+#include "attached.h"
 
 enum { CPUS = 4, ROUNDS = 20000, NR_FRAMES = 1024 };
 
@@ -226,19 +227,6 @@ static void readers_keep_what_they_see(void **state)
 	start(&fewer, 2);
 	threads_run(CPUS, rcu_body, &fewer);
 	finish(&fewer);
-}
-
-static int attach(void **state)
-{
-	(void)state;
-	return mach_attach();
-}
-
-static int detach(void **state)
-{
-	(void)state;
-	mach_detach();
-	return 0;
 }
 
 int main(void)

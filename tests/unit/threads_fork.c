@@ -18,6 +18,8 @@
 
 #include <quire/machine.h>
 
+#include "attached.h"
+
 static unsigned nr_run;
 
 static void count(struct mach_rcu_head *head)
@@ -49,19 +51,6 @@ static void both_sides_have_callbacks(void **state)
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	}
-}
-
-static int attach(void **state)
-{
-	(void)state;
-	return mach_attach();
-}
-
-static int detach(void **state)
-{
-	(void)state;
-	mach_detach();
-	return 0;
 }
 
 int main(void)

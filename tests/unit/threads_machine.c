@@ -20,6 +20,7 @@
 
 #include "base/types.h"
 #include "threads_run.h"
+#include "attached.h"
 
 /* ---- CPUs ----------------------------------------------------------------------- */
 
@@ -343,19 +344,6 @@ static void clock_goes_forward(void **state)
 		assert_true(now >= last);
 		last = now;
 	}
-}
-
-static int attach(void **state)
-{
-	(void)state;
-	return mach_attach();
-}
-
-static int detach(void **state)
-{
-	(void)state;
-	mach_detach();
-	return 0;
 }
 
 int main(void)
