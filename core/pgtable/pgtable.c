@@ -41,9 +41,10 @@ static u64 next_boundary(u64 addr, unsigned level)
 
 /* ---- tables --------------------------------------------------------------- */
 
-static struct table *table_alloc(struct pgtable *pt, u64 addr, unsigned level)
+static struct table *table_alloc(struct pgtable *pt, u64 addr, unsigned level,
+				 unsigned alloc_flags)
 {
-	struct folio *folio = folio_alloc(pt->phys, 0, ALLOC_ZERO);
+	struct folio *folio = folio_alloc(pt->phys, 0, alloc_flags);
 	struct table *table = (struct table *)(void *)folio;
 
 	if (folio == NULL)
@@ -51,9 +52,19 @@ static struct table *table_alloc(struct pgtable *pt, u64 addr, unsigned level)
 	atomic_store(&folio->flags, (u32)FRAME_TABLE);
 	table->level = (u8)level;
 	table->va = align_down(addr, level_size(level + 1));
-	spin_init(&table->lock, LOCK_RANK_pte);
+	spin_init(&table->lock, level == 0 ? LOCK_RANK_pte : LOCK_RANK_pmd);
 	COST_ADD(tables_allocated, 1);
 	return table;
+}
+
+/* Counts one in table_bytes. */
+static void count_table(struct pgtable *pt)
+{
+	u64 bytes = atomic_fetch_add(&pt->table_bytes, PAGE_SIZE) + PAGE_SIZE;
+	u64 peak = atomic_load(&pt->table_bytes_peak);
+
+	while (bytes > peak && !atomic_cas(&pt->table_bytes_peak, &peak, bytes))
+		;
 }
 
 static void table_release(struct pgtable *pt, struct table *table)
@@ -62,6 +73,7 @@ static void table_release(struct pgtable *pt, struct table *table)
 
 	table->level = 0;
 	table->va = 0;
+	check(table->deposited == NULL);
 	mutex_init(&folio->lock, LOCK_RANK_folio);
 	atomic_store(&folio->flags, 0u);
 	COST_ADD(tables_freed, 1);
@@ -78,7 +90,7 @@ int pgtable_init(struct pgtable *pt, struct phys *phys, struct mach_mmu *mmu, u3
 {
 	*pt = (struct pgtable){ .phys = phys, .mmu = mmu, .asid = asid };
 	spin_init(&pt->lock, LOCK_RANK_page_table);
-	pt->root = table_alloc(pt, 0, ROOT_LEVEL);
+	pt->root = table_alloc(pt, 0, ROOT_LEVEL, ALLOC_ZERO);
 	return pt->root == NULL ? -QUIRE_ENOMEM : 0;
 }
 
@@ -109,27 +121,35 @@ entry_t *pgtable_find(const struct pgtable *pt, u64 addr, unsigned level,
 	return table_slots(pt, table) + pgtable_index(addr, level);
 }
 
-/* Links a new table at `slot`, or finds that somebody else just did. */
-static NOINLINE int link_table(struct pgtable *pt, entry_t *slot, u64 addr, unsigned level)
+/* The lock that guards the entries of a table above level 0. */
+static struct spinlock *upper_lock(struct pgtable *pt, struct table *table)
 {
-	struct table *table = table_alloc(pt, addr, level);
-	u64 bytes;
+	return table->level == 1 ? &table->lock : &pt->lock;
+}
+
+static entry_t table_entry(const struct pgtable *pt, const struct table *table)
+{
+	return entry_make(frame_pfn(pt->phys, (const struct frame *)(const void *)table),
+			  TABLE_BITS);
+}
+
+/* Links a new table below `parent` at `slot`, or finds that somebody else just
+ * put something there. */
+static NOINLINE int link_table(struct pgtable *pt, struct table *parent, entry_t *slot,
+			       u64 addr)
+{
+	struct table *table = table_alloc(pt, addr, parent->level - 1u, ALLOC_ZERO);
+	struct spinlock *lock = upper_lock(pt, parent);
 
 	if (table == NULL)
 		return -QUIRE_ENOMEM;
-	spin_lock(&pt->lock);
+	spin_lock(lock);
 	if (entry_is_none(entry_load(slot))) {
-		pfn_t pfn = frame_pfn(pt->phys, (struct frame *)(void *)table);
-
-		/* Both counts are written under the lock or by fetch_sub; a
-		 * peak that misses a concurrent fall is still a true one. */
-		bytes = atomic_fetch_add(&pt->table_bytes, PAGE_SIZE) + PAGE_SIZE;
-		if (bytes > atomic_load(&pt->table_bytes_peak))
-			atomic_store(&pt->table_bytes_peak, bytes);
-		entry_store(slot, entry_make(pfn, TABLE_BITS));
+		count_table(pt);
+		entry_store(slot, table_entry(pt, table));
 		table = NULL;
 	}
-	spin_unlock(&pt->lock);
+	spin_unlock(lock);
 	if (table != NULL)
 		table_release(pt, table);
 	return 0;
@@ -145,7 +165,7 @@ int pgtable_ensure(struct pgtable *pt, u64 addr, unsigned level, entry_t **ret_s
 		entry_t e = entry_load(slot);
 
 		if (unlikely(entry_is_none(e))) {
-			int err = link_table(pt, slot, addr, l - 1);
+			int err = link_table(pt, table, slot, addr);
 
 			if (err)
 				return err;
@@ -231,6 +251,7 @@ struct free_range {
 
 static void check_empty(const struct pgtable *pt, const struct table *table)
 {
+	check(table->deposited == NULL);
 #ifdef QUIRE_DEBUG
 	for (unsigned i = 0; i < QUIRE_TABLE_ENTRIES; i++)
 		check(entry_is_none(entry_load(table_slots(pt, table) + i)));
@@ -251,6 +272,7 @@ static void free_below(struct pgtable *pt, struct table *table, unsigned level, 
 		entry_t *slot = &slots[pgtable_index(addr, level)];
 		entry_t e = entry_load(slot);
 		u64 first = align_down(addr, size);
+		struct spinlock *lock;
 		struct table *child;
 
 		next = first + size;
@@ -262,9 +284,10 @@ static void free_below(struct pgtable *pt, struct table *table, unsigned level, 
 		if (first < range->floor || next - 1 > range->last)
 			continue;
 		check_empty(pt, child);
-		spin_lock(&pt->lock);
+		lock = upper_lock(pt, table);
+		spin_lock(lock);
 		entry_store(slot, entry_none());
-		spin_unlock(&pt->lock);
+		spin_unlock(lock);
 		list_append(range->tables, &child->link);
 	}
 }
@@ -277,4 +300,52 @@ void pgtable_unlink_range(struct pgtable *pt, u64 addr, u64 end, u64 floor, u64 
 	};
 
 	free_below(pt, pt->root, ROOT_LEVEL, addr, end, &range);
+}
+
+/* ---- leaves ------------------------------------------------------------------- */
+
+struct table *pgtable_alloc_deposit(struct pgtable *pt)
+{
+	struct table *table = table_alloc(pt, 0, 0, 0);
+
+	if (table != NULL)
+		count_table(pt);
+	return table;
+}
+
+u32 pgtable_nr_deposited(const struct table *pmd_table)
+{
+	u32 nr = 0;
+
+	for (const struct table *t = pmd_table->deposited; t != NULL; t = t->deposited)
+		nr++;
+	return nr;
+}
+
+/* One entry per page, saying what the leaf says. */
+static void fill_from_leaf(entry_t *slots, entry_t leaf, pfn_t first, u32 step)
+{
+	entry_t e = entry_make(first, leaf.v & ~(QUIRE_ENTRY_PFN_MASK | QUIRE_ENTRY_LEAF));
+
+	for (u32 i = 0; i < QUIRE_TABLE_ENTRIES; i++) {
+		entry_store(&slots[i], e);
+		e.v += (u64)step << QUIRE_ENTRY_PFN_SHIFT;
+	}
+}
+
+struct table *pgtable_split_leaf(struct pgtable *pt, struct table *pmd_table, entry_t *slot,
+				 pfn_t first, u32 step)
+{
+	u64 index = (u64)(slot - table_slots(pt, pmd_table));
+	struct table *table = pgtable_withdraw(pmd_table);
+	entry_t leaf = entry_load(slot);
+
+	table->va = pmd_table->va + index * PMD_SIZE;
+	/* Until it is linked nobody sees the table.  A walker that sets a bit of
+	 * the leaf after we read it makes the exchange fail: once or twice. */
+	do {
+		check(entry_is_leaf(leaf));
+		fill_from_leaf(table_slots(pt, table), leaf, first, step);
+	} while (!entry_cas(slot, &leaf, table_entry(pt, table)));
+	return table;
 }

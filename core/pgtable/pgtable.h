@@ -5,14 +5,23 @@
  * QUIRE_LEVELS levels; a table fills one frame (its first
  * QUIRE_TABLE_ENTRIES entries); level 0 tables map pages.  A leaf at level 1
  * maps a PMD-sized folio.  Every table but the root counts in table_bytes,
- * as Linux's VmPTE counts them.
+ * as Linux's VmPTE counts them, deposited ones included.
  *
- * Locking.  Entries of a level 0 table: that table's lock (rank pte).  Entries
- * of the tables above: pgtable.lock (rank page_table).  Both only for changing
- * entries; walking down needs no lock but a promise that no table goes away:
- * the mmap lock in any mode, or a lock that keeps one of the VMAs in the range
- * findable by rmap (i_mmap, anon_vma): tables are freed under the mmap write
- * lock after their VMAs were unlinked from rmap.
+ * Locking.  Entries of a table of level 0 or 1: that table's lock (rank pte or
+ * pmd).  Entries of the tables above: pgtable.lock (rank page_table).  All only
+ * for changing entries; walking down needs no lock but a promise that no table
+ * goes away: the mmap lock in any mode, or a lock that keeps one of the VMAs in
+ * the range findable by rmap (i_mmap, anon_vma): tables are freed under the mmap
+ * write lock after their VMAs were unlinked from rmap.
+ *
+ * A slot of level 1 moves under its lock, and
+ *
+ *     none <-> leaf, none -> table, leaf -> table   the mmap lock in any mode
+ *     table -> leaf, table -> none                  for writing, and rmap's locks
+ *
+ * So a table that was found stays, and a leaf that was found may be a table or
+ * nothing by the time its lock is taken: who met a leaf locks, reads the slot
+ * again, and walks again when it is no leaf any more.
  *
  * Lock key:  (C) constant  (A) atomic  (U) pgtable.lock  (T) table lock
  */
@@ -31,10 +40,11 @@ struct table {
 	struct list link;  /* (O) while on its way to be freed */
 	void *spare_mapping;
 	u64 va;            /* (C) first address its entries cover */
-	u64 spare_private;
+	struct table *deposited; /* (T) of a level 1 table: the first one deposited in
+	                            it; of that one: the next */
 	u32 spare_mapcount;
 	struct refcount refs;
-	struct spinlock lock; /* guards the entries of a level 0 table */
+	struct spinlock lock; /* guards the entries of a table of level 0 or 1 */
 };
 
 _Static_assert(sizeof(struct table) <= sizeof(struct frame), "overlay");
@@ -46,7 +56,7 @@ struct pgtable {
 	struct table *root;      /* (C) */
 	u32 asid;                /* (C) not 0 */
 	struct mach_cpuset cpus; /* (A) CPUs whose TLB may hold our entries */
-	struct spinlock lock;    /* guards upper entries */
+	struct spinlock lock;    /* guards entries above level 1 */
 	u64 table_bytes;         /* (A) all tables but the root */
 	u64 table_bytes_peak;    /* (A) */
 };
@@ -90,7 +100,7 @@ int pgtable_ensure(struct pgtable *pt, u64 addr, unsigned level, entry_t **ret_s
 
 /*
  * A run of slots that lie in one table: [addr, end) at `level`; level 0, or a
- * single leaf at level 1.
+ * single leaf at level 1 or the part of it that was asked for.
  */
 struct span {
 	u64 addr, end;
@@ -155,7 +165,57 @@ static inline void table_unlock(struct table *table) RELEASES(table->lock)
  */
 void pgtable_unlink_range(struct pgtable *pt, u64 addr, u64 end, u64 floor, u64 ceiling,
 			  struct list *tables);
-/* Frees a table that was unlinked, after the flush (see tlb/gather.h). */
+/* Frees a table that was unlinked, after the flush (see tlb/gather.h), or one
+ * that never was in the tree. */
 void table_free(struct pgtable *pt, struct table *table);
+
+/* ---- leaves ------------------------------------------------------------------ */
+/*
+ * A leaf may have to become a table at a moment when nothing may fail (half of
+ * it is unmapped).  So whoever puts one that must not be dropped deposits a
+ * level 0 table with it in the level 1 table.  Which deposit is whose does not
+ * matter; there are as many as such leaves.
+ */
+
+/* A table for a deposit, counted in table_bytes; what is in it means nothing.
+ * NULL when there is no memory. */
+struct table *pgtable_alloc_deposit(struct pgtable *pt);
+
+/* Both: lock of `pmd_table` held. */
+static inline void pgtable_deposit(struct table *pmd_table, struct table *table)
+{
+	lock_assert_held(&pmd_table->lock);
+	check(pmd_table->level == 1 && table->level == 0 && table->deposited == NULL);
+	table->deposited = pmd_table->deposited;
+	pmd_table->deposited = table;
+}
+
+/* Pre: there is one. */
+static inline struct table *pgtable_withdraw(struct table *pmd_table)
+{
+	struct table *table = pmd_table->deposited;
+
+	lock_assert_held(&pmd_table->lock);
+	check(table != NULL);
+	pmd_table->deposited = table->deposited;
+	table->deposited = NULL;
+	return table;
+}
+
+/* For checks: how many there are. */
+u32 pgtable_nr_deposited(const struct table *pmd_table);
+
+/*
+ * The leaf in `slot` of `pmd_table` becomes the table that is withdrawn: page i
+ * of it maps frame first + i * step with all that the leaf said.  `step` is 1
+ * for the pages of a folio, 0 where all share one frame (that of the small page
+ * of zeros).  Returns the table, whose slots others may find from now on.
+ *
+ * Lock of `pmd_table` held.  Nothing has to be flushed: what TLBs hold of the
+ * leaf and the new entries say the same, and whoever changes one of those
+ * flushes its address, with which the translation of the leaf goes everywhere.
+ */
+struct table *pgtable_split_leaf(struct pgtable *pt, struct table *pmd_table, entry_t *slot,
+				 pfn_t first, u32 step);
 
 #endif

@@ -20,7 +20,8 @@
 	X(i_mmap, one, "the mappings of a file")                                       \
 	X(anon_vma, one, "the mappings of an anon_vma root")                           \
 	X(page_table, one, "the upper tables of an address space")                     \
-	X(pte, many, "the entries of one table; destination before source")            \
+	X(pmd, many, "the entries of a level 1 table; destination before source")      \
+	X(pte, many, "the entries of a level 0 table; destination before source")      \
 	X(page_cache, one, "the index of a file's folios")                             \
 	X(commit, one, "commit accounting")                                            \
 	X(instance, one, "the list of address spaces of an instance")                  \

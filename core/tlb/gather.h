@@ -78,6 +78,11 @@ static inline bool gather_is_full(const struct gather *gather)
 {
 	return gather->active->nr == gather->active->max;
 }
+/* Takes over a table that no walker can reach: a deposit that was withdrawn. */
+static inline void gather_add_table(struct gather *gather, struct table *table)
+{
+	list_append(&gather->tables, &table->link);
+}
 /* Takes the tables of a range out of the tree, to be freed after the flush:
  * see pgtable_unlink_range. */
 void gather_unlink_tables(struct gather *gather, u64 addr, u64 end, u64 floor, u64 ceiling);

@@ -228,6 +228,135 @@ static void every_allocation_fails(void **state)
 	free_tables(addr, addr + PAGE_SIZE, 0, 0);
 }
 
+/* ---- leaves ---------------------------------------------------------------- */
+
+enum { LEAF_PFN = 1 << 14 }; /* never looked at: no walker runs here */
+
+/* A leaf at `addr`, with its deposit. */
+static struct table *make_leaf(u64 addr, u64 bits, entry_t **ret_slot)
+{
+	struct table *table, *deposit = pgtable_alloc_deposit(&pt);
+
+	assert_non_null(deposit);
+	assert_int_equal(pgtable_ensure(&pt, addr, 1, ret_slot, &table), 0);
+	assert_int_equal(table->level, 1);
+	table_lock(table);
+	pgtable_deposit(table, deposit);
+	entry_store(*ret_slot, entry_make(pfn_make(LEAF_PFN), bits | QUIRE_ENTRY_LEAF));
+	table_unlock(table);
+	return table;
+}
+
+static void drop_leaf(struct table *table, entry_t *slot)
+{
+	struct table *deposit;
+
+	table_lock(table);
+	entry_take(slot);
+	deposit = pgtable_withdraw(table);
+	table_unlock(table);
+	table_free(&pt, deposit);
+}
+
+/* A span finds a leaf, whole or the part that was asked for; nothing below it. */
+static void spans_find_leaves(void **state)
+{
+	u64 addr = 5 * PMD_SIZE, page = addr + PAGE_SIZE;
+	struct table *table, *found = NULL;
+	struct span span = { 0 };
+	entry_t *slot, *below = NULL;
+
+	(void)state;
+	table = make_leaf(addr, QUIRE_ENTRY_PRESENT, &slot);
+	assert_true(pgtable_next_span(&pt, 0, TASK_SIZE, &span));
+	assert_int_equal(span.level, 1);
+	assert_int_equal(span.addr, addr);
+	assert_int_equal(span.end, addr + PMD_SIZE);
+	assert_ptr_equal(span.slots, slot);
+	assert_ptr_equal(span.table, table);
+	assert_false(pgtable_next_span(&pt, span.end, TASK_SIZE, &span));
+	assert_true(pgtable_next_span(&pt, page, page + PAGE_SIZE, &span));
+	assert_int_equal(span.addr, page);
+	assert_int_equal(span.end, page + PAGE_SIZE);
+	assert_ptr_equal(span.slots, slot);
+
+	assert_null(pgtable_find(&pt, page, 0, &found));
+	assert_int_equal(pgtable_ensure(&pt, page, 0, &below, &found), -QUIRE_EEXIST);
+	assert_null(below);
+	drop_leaf(table, slot);
+	free_tables(addr, page, 0, 0);
+	assert_int_equal(pt.table_bytes, 0);
+}
+
+/* Each page's entry says what the leaf said; no memory is needed for it. */
+static void split_carries_everything(void **state)
+{
+	const u64 bits = QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_USER |
+			 QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_DIRTY | QUIRE_ENTRY_NX |
+			 (UINT64_C(1) << 10) | (UINT64_C(1) << 52);
+	u64 addr = 6 * PMD_SIZE, bytes;
+	struct table *table, *made, *found;
+	entry_t *slot, *slots;
+
+	(void)state;
+	for (u32 step = 0; step < 2; step++) {
+		table = make_leaf(addr, bits, &slot);
+		bytes = pt.table_bytes;
+		quire_fail_nth(1);
+		table_lock(table);
+		made = pgtable_split_leaf(&pt, table, slot, pfn_make(LEAF_PFN), step);
+		table_unlock(table);
+		quire_fail_nth(0);
+		assert_int_equal(made->va, addr);
+		assert_int_equal(made->level, 0);
+		assert_int_equal(pt.table_bytes, bytes);
+		assert_int_equal(pgtable_nr_deposited(table), 0);
+		assert_ptr_equal(pgtable_find(&pt, addr, 0, &found), table_slots(&pt, made));
+		assert_ptr_equal(found, made);
+		slots = table_slots(&pt, made);
+		for (u64 i = 0; i < QUIRE_TABLE_ENTRIES; i++) {
+			entry_t e = entry_take(&slots[i]);
+
+			assert_int_equal(entry_pfn(e).v, LEAF_PFN + i * step);
+			assert_int_equal(e.v & ~QUIRE_ENTRY_PFN_MASK, bits);
+		}
+		free_tables(addr, addr + PMD_SIZE, 0, 0);
+		assert_int_equal(pt.table_bytes, 0);
+	}
+}
+
+/* As many deposits as leaves, one of them split, the others dropped. */
+static void deposits_are_counted(void **state)
+{
+	enum { NR = 3 };
+	u64 addr = 0; /* one level 1 table serves these */
+	struct table *table = NULL;
+	entry_t *slots[NR];
+
+	(void)state;
+	for (unsigned i = 0; i < NR; i++) {
+		table = make_leaf(addr + i * PMD_SIZE, QUIRE_ENTRY_PROTNONE, &slots[i]);
+		assert_int_equal(pgtable_nr_deposited(table), i + 1);
+		assert_int_equal(pt.table_bytes, (QUIRE_LEVELS - 2 + i + 1) * PAGE_SIZE);
+	}
+	assert_int_equal(pt.table_bytes_peak, pt.table_bytes);
+	table_lock(table);
+	pgtable_split_leaf(&pt, table, slots[1], pfn_make(LEAF_PFN), 1);
+	table_unlock(table);
+	assert_int_equal(pgtable_nr_deposited(table), NR - 1);
+	drop_leaf(table, slots[0]);
+	drop_leaf(table, slots[2]);
+	for (unsigned i = 0; i < QUIRE_TABLE_ENTRIES; i++)
+		entry_take(table_slots(&pt, entry_table(&pt, entry_load(slots[1]))) + i);
+	free_tables(addr, addr + NR * PMD_SIZE, 0, 0);
+	assert_int_equal(pt.table_bytes, 0);
+
+	quire_fail_nth(1);
+	assert_null(pgtable_alloc_deposit(&pt));
+	quire_fail_nth(0);
+	assert_int_equal(pt.table_bytes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +365,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(spans_remember, setup, teardown),
 		cmocka_unit_test_setup_teardown(floor_and_ceiling, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_allocation_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(spans_find_leaves, setup, teardown),
+		cmocka_unit_test_setup_teardown(split_carries_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(deposits_are_counted, setup, teardown),
 	};
 
 	assert_int_equal(mach_attach(), 0);
