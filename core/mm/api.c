@@ -26,9 +26,9 @@ int quire_mm_create(struct quire *q, const struct quire_layout *layout,
 		return ret;
 	if (layout == NULL || ret_mm == NULL || !layout_is_valid(layout))
 		return -QUIRE_EINVAL;
-	mm = mm_alloc(q, layout);
-	if (mm == NULL)
-		return -QUIRE_ENOMEM;
+	ret = mm_alloc(q, layout, &mm);
+	if (ret)
+		return ret;
 	*ret_mm = mm_handle(mm);
 	return 0;
 }

@@ -58,12 +58,13 @@ static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, u32 *mapco
 		return;
 	}
 	folio = frame_folio(frame);
-	ensure(refcount_read(&folio->refs) != 0 && frame->mapcount != 0);
+	ensure(refcount_read(&folio->refs) != 0 && folio_is_mapped(&mm->q->rmap, folio));
 	if (mapcounts != NULL)
 		mapcounts[entry_pfn(e).v]++;
 	if (folio_is_anon(folio)) {
 		ensure(vma->anon_vma != NULL && !(vma->flags & VMA_SHARED));
-		ensure(!entry_is_writable(e) || frame_test(frame, FRAME_ANON_EXCLUSIVE));
+		ensure(!entry_is_writable(e) || entry_is_exclusive(e));
+		ensure(!entry_is_exclusive(e) || folio_is_large(folio) || frame->mapcount == 1);
 		rss[RSS_ANON]++;
 	} else {
 		ensure(vma->mapping != NULL && folio->mapping == vma->mapping);
@@ -123,15 +124,30 @@ void mm_check(struct mm *mm)
 	check_address_space(mm, NULL);
 }
 
-/* Every frame is mapped as often as it says. */
+/* A large folio counts its mappings in sum, and perhaps page by page. */
+static void check_large_mapcount(struct quire *q, struct folio *folio, const u32 *mapcounts)
+{
+	u64 nr = folio_nr_pages(folio), sum = 0;
+
+	for (u64 i = 0; i < nr; i++)
+		sum += mapcounts[folio_pfn(&q->phys, folio).v + i];
+	ensure(sum == folio_mapcount(&q->rmap, folio));
+	ensure(sum <= refcount_read(&folio->refs));
+}
+
+/* Every folio is mapped as often as it says. */
 static void check_mapcounts(struct quire *q, const u32 *mapcounts)
 {
 	for (u64 pfn = 1; pfn < q->phys.nr_frames; pfn++) {
-		const struct frame *frame = &q->phys.frames[pfn];
+		struct frame *frame = &q->phys.frames[pfn];
 
-		if (frame_test(frame, FRAME_TABLE) || frame_test(frame, FRAME_SLAB))
+		if (frame_test(frame, FRAME_TABLE) || frame_test(frame, FRAME_SLAB) ||
+		    frame_test(frame, FRAME_TAIL) || frame_test(frame, FRAME_FREE))
 			continue;
-		ensure(frame->mapcount == mapcounts[pfn]);
+		if (frame->order == 0)
+			ensure(frame->mapcount == mapcounts[pfn]);
+		else if (refcount_read(&frame->refs) != 0)
+			check_large_mapcount(q, frame_folio(frame), mapcounts);
 	}
 }
 

@@ -14,7 +14,7 @@
  */
 #include "mm/pages.h"
 
-enum copied { COPIED, NEEDS_PAGE };
+enum copied { COPIED, NEEDS_PAGE, COUNT_FULL };
 
 /* The child's own copy of a page that stays with the parent. */
 static enum copied copy_pinned(struct copy *copy, entry_t *dst_slot, struct frame *frame,
@@ -47,39 +47,38 @@ static enum copied copy_entry(struct copy *copy, entry_t *dst_slot, entry_t *src
 	}
 	frame = entry_frame(copy->parent, e);
 	folio = frame_folio(frame);
-	if (likely(folio_is_anon(folio))) {
-		if (unlikely(rmap_dup_anon_get(frame, copy->src, copy->has_pinned)))
-			return copy_pinned(copy, dst_slot, frame, addr);
+	if (unlikely(!rmap_share_entry(src_slot, e, folio, copy->has_pinned)))
+		return copy_pinned(copy, dst_slot, frame, addr);
+	if (unlikely(rmap_dup_get(&copy->child->q->phys, frame, copy->dst)))
+		return COUNT_FULL;
+	if (likely(folio_is_anon(folio)))
 		copy->rss[RSS_ANON]++;
-	} else {
-		/* The reference before the mapcount that it answers for. */
-		folio_get(folio);
-		rmap_dup_file(frame, 1);
+	else
 		copy->rss[mapping_rss_kind(copy->src->mapping)]++;
-	}
-	if (entry_is_writable(e))
-		entry_fetch_clear(src_slot, QUIRE_ENTRY_WRITE);
-	entry_store(dst_slot, entry_without(e, QUIRE_ENTRY_WRITE | QUIRE_ENTRY_ACCESSED));
+	entry_store(dst_slot, entry_without(e, ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE |
+						       QUIRE_ENTRY_ACCESSED));
 	return COPIED;
 }
 
-/* Copies the slots from index i on; where it stopped for want of a page, or
- * the end. */
-static u32 copy_slots(struct copy *copy, entry_t *dst_slots, u32 i)
+/* Copies the slots from index *i on, which tells where it stopped, if not at the end. */
+static enum copied copy_slots(struct copy *copy, entry_t *dst_slots, u32 *i)
 {
 	const struct span *span = &copy->span;
 	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
 
-	for (; i < nr; i++) {
-		entry_t e = entry_load(&span->slots[i]);
+	for (; *i < nr; ++*i) {
+		entry_t *slot = &span->slots[*i];
+		entry_t e = entry_load(slot);
+		enum copied copied;
 
 		if (!entry_is_present(e))
 			continue;
-		if (unlikely(copy_entry(copy, &dst_slots[i], &span->slots[i], e,
-					span->addr + ((u64)i << PAGE_SHIFT)) == NEEDS_PAGE))
-			break;
+		copied = copy_entry(copy, &dst_slots[*i], slot, e,
+				    span->addr + ((u64)*i << PAGE_SHIFT));
+		if (unlikely(copied != COPIED))
+			return copied;
 	}
-	return i;
+	return COPIED;
 }
 
 /* The child's slots for the span: neighbouring VMAs share a table. */
@@ -97,19 +96,22 @@ static int ensure_dst(struct copy *copy, entry_t **ret_slots)
 
 static int copy_span(struct copy *copy)
 {
-	u32 nr = (u32)((copy->span.end - copy->span.addr) >> PAGE_SHIFT);
 	entry_t *dst_slots;
 	u32 i = 0;
 	int err = ensure_dst(copy, &dst_slots);
 
 	while (!err) {
+		enum copied copied;
+
 		table_lock(copy->table);
 		table_lock(copy->span.table);
-		i = copy_slots(copy, dst_slots, i);
+		copied = copy_slots(copy, dst_slots, &i);
 		table_unlock(copy->span.table);
 		table_unlock(copy->table);
-		if (i == nr)
+		if (copied == COPIED)
 			break;
+		if (copied == COUNT_FULL)
+			return -QUIRE_EOVERFLOW;
 		copy->spare = anon_folio_alloc(copy->child->q, 0);
 		if (copy->spare == NULL)
 			err = -QUIRE_ENOMEM;

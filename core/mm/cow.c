@@ -4,11 +4,12 @@
  *
  * When may an anonymous page be written where it is?  When nobody else can see
  * it.  The default asks two things (decision cow-reuse, refcount+exclusive):
- *   - the page is marked exclusive: fork clears the mark, and copies for the
+ *   - the entry is marked exclusive: fork clears the mark, and copies for the
  *     child what may be pinned instead;
- *   - or our entry holds the folio's only reference.  Under the table lock and
- *     with one reference nobody can gain another: there is no other entry to
- *     find the page by, and ours is behind the lock.
+ *   - or all references to the folio are entries behind the lock that we hold.
+ *     Then nobody can gain another: there is no other entry to find a page by.
+ *     For a small folio that is one reference.  For a large one see
+ *     proven_exclusive().
  * Asking for the mapcount instead (alternative `mapcount`) forgets whoever
  * holds the page without mapping it, such as a pipe filled by vmsplice: the
  * child reads what the parent writes later (CVE-2020-29374).  It is kept as a
@@ -61,26 +62,124 @@ int fault_prepare_anon(struct fault *fault)
 
 /* ---- reuse -------------------------------------------------------------------- */
 
-/* Table lock held. */
-static bool may_reuse(const struct fault *fault, struct folio *folio, struct frame *frame)
+/* The slots of one table where the pages of a large folio lie side by side. */
+struct neighbours {
+	entry_t *slots;   /* of the first page that the table has room for */
+	u32 nr;
+	u64 first_pfn;    /* what slots[0] holds, if it maps the folio */
+	u64 first_addr;   /* what it maps */
+};
+
+static struct neighbours neighbours_of(const struct fault *fault, const struct folio *folio)
 {
-	if (frame_test(frame, FRAME_ANON_EXCLUSIVE))
-		return true;
-	if (DECIDED(fault->mm->q, cow_reuse, mapcount))
-		return folio_mapcount(folio) == 1;
-	/* ACQUIRE pairs with the put of whoever copied the page before us: it
-	 * has read what we are about to overwrite. */
-	return !folio_is_large(folio) && atomic_load_acquire(&folio->refs.value) == 1;
+	u64 page = entry_pfn(fault->seen).v - folio_pfn(&fault->mm->q->phys, folio).v;
+	u32 below = pgtable_index(fault->addr, 0);
+	u32 before = (u32)u64_min(page, below);
+	u32 from_here = (u32)u64_min(folio_nr_pages(folio) - page, QUIRE_TABLE_ENTRIES - below);
+
+	return (struct neighbours){
+		.slots = fault->slot - before,
+		.nr = before + from_here,
+		.first_pfn = entry_pfn(fault->seen).v - before,
+		.first_addr = fault->addr - ((u64)before << PAGE_SHIFT),
+	};
 }
 
-/* The page is ours alone: says so, and finds it through our own anon_vma. */
-static void make_exclusive(struct vma *vma, struct folio *folio, struct frame *frame)
+static bool maps_pfn(entry_t e, u64 pfn)
 {
-	if (frame_test(frame, FRAME_ANON_EXCLUSIVE))
-		return;
-	frame_set(frame, FRAME_ANON_EXCLUSIVE);
-	if (folio_is_large(folio) ||
-	    atomic_load(&folio->mapping) == anon_mapping(vma->anon_vma))
+	return entry_is_present(e) && !entry_is_special(e) && entry_pfn(e).v == pfn;
+}
+
+static u32 count_entries(const struct neighbours *n)
+{
+	u32 nr = 0;
+
+	for (u32 i = 0; i < n->nr; i++)
+		nr += maps_pfn(entry_load(&n->slots[i]), n->first_pfn + i);
+	return nr;
+}
+
+/*
+ * Are all references to the large folio entries of the table whose lock is held?
+ *
+ * A mapping takes its reference before it is counted and drops it after, so
+ * at every moment  references >= mappings >= the entries we see.  Those stay as
+ * they are while we hold the lock.  So one load of the references that equals the
+ * entries counted proves that at that moment there was no other mapping and no
+ * other reference; and there will be none, since both come only from a mapping or
+ * a reference.  It does not take two loads that agree: there is nothing to
+ * hide between them (moments.md's open point 1, where pages of two mappings that
+ * change places hide a foreign reference from who compares two counters).
+ *
+ * What the rival says only spares the counting.
+ */
+static bool proven_exclusive(const struct fault *fault, struct folio *folio,
+			     const struct neighbours *n)
+{
+	/* ACQUIRE pairs with the put of whoever copied a page before us: it has
+	 * read what we are about to overwrite. */
+	u32 refs = atomic_load_acquire(&folio->refs.value);
+
+	return refs <= n->nr && folio_is_exclusive(folio, fault->vma) &&
+	       count_entries(n) == refs;
+}
+
+/* Nobody else sees the page.  Table lock held. */
+static bool may_reuse(const struct fault *fault, struct folio *folio)
+{
+	struct neighbours n;
+
+	if (entry_is_exclusive(fault->seen))
+		return true;
+	if (DECIDED(fault->mm->q, cow_reuse, mapcount))
+		return folio_is_exclusive(folio, fault->vma);
+	if (!folio_is_large(folio))
+		/* ACQUIRE as in proven_exclusive(). */
+		return atomic_load_acquire(&folio->refs.value) == 1;
+	n = neighbours_of(fault, folio);
+	return proven_exclusive(fault, folio, &n);
+}
+
+/* What an entry of ours alone is given: more than before, so a TLB that still says
+ * less faults and looks again, and nothing is flushed. */
+static u64 reuse_bits(const struct fault *fault)
+{
+	if (fault->unshare || !(fault->vma->flags & VMA_WRITE))
+		return ENTRY_EXCLUSIVE;
+	return ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE;
+}
+
+/* The pages around it are as much ours as the one written. */
+static void reuse_neighbours(const struct fault *fault, const struct folio *folio)
+{
+	struct neighbours n = neighbours_of(fault, folio);
+	u64 bits = reuse_bits(fault);
+
+	for (u32 i = 0; i < n.nr; i++) {
+		u64 addr = n.first_addr + ((u64)i << PAGE_SHIFT);
+		entry_t e = entry_load(&n.slots[i]);
+
+		if (addr >= fault->vma->start && addr < fault->vma->end &&
+		    maps_pfn(e, n.first_pfn + i) && (e.v & bits) != bits)
+			entry_fetch_set(&n.slots[i], bits);
+	}
+}
+
+/* All that maps the folio lies in the VMA: its own anon_vma will find it. */
+static bool lies_in_vma(const struct fault *fault, const struct folio *folio)
+{
+	struct neighbours n = neighbours_of(fault, folio);
+
+	return n.first_addr >= fault->vma->start &&
+	       n.first_addr + ((u64)n.nr << PAGE_SHIFT) <= fault->vma->end;
+}
+
+static void move_to_own_anon_vma(const struct fault *fault, struct folio *folio)
+{
+	struct vma *vma = fault->vma;
+
+	if (atomic_load(&folio->mapping) == anon_mapping(vma->anon_vma) ||
+	    (folio_is_large(folio) && !lies_in_vma(fault, folio)))
 		return;
 	if (folio_trylock(folio)) {
 		rmap_move_anon(folio, vma);
@@ -88,14 +187,23 @@ static void make_exclusive(struct vma *vma, struct folio *folio, struct frame *f
 	}
 }
 
-static void reuse_entry(struct fault *fault)
+/*
+ * The page is ours alone: says so, for each page of the folio that was proven to
+ * be (decision reuse-scope), and finds it through our own anon_vma.
+ */
+static void reuse_page(struct fault *fault, struct folio *folio)
 {
-	/* More is allowed than before: a TLB that still says less faults and
-	 * looks again, so nothing is flushed. */
-	if (fault->unshare)
-		return;
+	bool was_exclusive = entry_is_exclusive(fault->seen);
+
 	entry_fetch_set(fault->slot,
-			QUIRE_ENTRY_WRITE | QUIRE_ENTRY_DIRTY | QUIRE_ENTRY_ACCESSED);
+			fault->unshare ? ENTRY_EXCLUSIVE :
+					 ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE |
+						 QUIRE_ENTRY_DIRTY | QUIRE_ENTRY_ACCESSED);
+	if (was_exclusive)
+		return;
+	move_to_own_anon_vma(fault, folio);
+	if (folio_is_large(folio) && DECIDED(fault->mm->q, reuse_scope, folio))
+		reuse_neighbours(fault, folio);
 }
 
 /* ---- copy ---------------------------------------------------------------------- */
@@ -116,7 +224,7 @@ static void replace_page(struct fault *fault, struct frame *old, struct folio *c
 	rmap_add_new_anon(copy, fault->vma, fault->addr);
 	entry_store(fault->slot, copy_entry(fault, copy));
 	if (old != NULL)
-		rmap_remove(&fault->mm->q->phys, old, 1, fault->vma);
+		rmap_remove(old, 1, fault->vma);
 }
 
 /*
@@ -184,9 +292,8 @@ static int fault_private(struct fault *fault)
 	}
 	frame = entry_frame(fault->mm, fault->seen);
 	folio = frame_folio(frame);
-	if (folio_is_anon(folio) && may_reuse(fault, folio, frame)) {
-		make_exclusive(fault->vma, folio, frame);
-		reuse_entry(fault);
+	if (folio_is_anon(folio) && may_reuse(fault, folio)) {
+		reuse_page(fault, folio);
 		table_unlock(fault->table);
 		atomic_fetch_add(&fault->mm->cow_reuses, 1);
 		COST_ADD(cow_reuses, 1);
@@ -203,8 +310,10 @@ static bool allow_write(struct fault *fault)
 {
 	bool same = entry_same(entry_load(fault->slot), fault->seen);
 
+	/* More is allowed than before: nothing is flushed. */
 	if (same)
-		reuse_entry(fault);
+		entry_fetch_set(fault->slot, QUIRE_ENTRY_WRITE | QUIRE_ENTRY_DIRTY |
+						     QUIRE_ENTRY_ACCESSED);
 	return same;
 }
 

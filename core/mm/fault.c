@@ -17,59 +17,18 @@
  */
 #include "mm/pages.h"
 
-/* ---- anonymous memory --------------------------------------------------------- */
-
-/* Reading memory never written costs no memory: all share one page of zeros. */
-static void map_zero_page(struct fault *fault)
-{
-	struct quire *q = fault->mm->q;
-	entry_t e = entry_make(folio_pfn(&q->phys, q->zero_folio),
-			       fault->vma->entry_bits | ENTRY_SPECIAL | QUIRE_ENTRY_ACCESSED);
-
-	table_lock(fault->table);
-	if (entry_is_none(entry_load(fault->slot)))
-		entry_store(fault->slot, e);
-	table_unlock(fault->table);
-}
-
-static int fault_anon(struct fault *fault)
-{
-	struct quire *q = fault->mm->q;
-	struct vma *vma = fault->vma;
-	struct folio *folio;
-	entry_t e;
-
-	if (!fault->write) {
-		map_zero_page(fault);
-		return 0;
-	}
-	if (fault_prepare_anon(fault))
-		return -QUIRE_ENOMEM;
-	folio = anon_folio_alloc(q, ALLOC_ZERO);
-	if (folio == NULL)
-		return -QUIRE_ENOMEM;
-	e = anon_entry(vma, q, folio);
-	table_lock(fault->table);
-	if (unlikely(!entry_is_none(entry_load(fault->slot)))) {
-		table_unlock(fault->table);
-		folio_put(&q->phys, folio);
-		return 0;
-	}
-	rmap_add_new_anon(folio, vma, fault->addr);
-	entry_store(fault->slot, e);
-	table_unlock(fault->table);
-	mm_rss_add(fault->mm, RSS_ANON, 1);
-	return 0;
-}
-
 /* ---- files ---------------------------------------------------------------------- */
 
-/* Pre: table lock and folio lock held, slot empty.  Takes over one reference. */
-static void map_file_page(struct vma *vma, entry_t *slot, pfn_t pfn, struct frame *frame,
-			  u64 more_bits)
+/* Pre: table lock and folio lock held, slot empty.  Takes over one reference.
+ * 0 or -EOVERFLOW. */
+static int map_file_page(struct vma *vma, entry_t *slot, pfn_t pfn, struct frame *frame,
+			 u64 more_bits)
 {
-	rmap_add_file(frame, 1, vma);
-	entry_store(slot, entry_make(pfn, vma->entry_bits | more_bits));
+	int err = rmap_add_file(frame, 1, vma);
+
+	if (likely(!err))
+		entry_store(slot, entry_make(pfn, vma->entry_bits | more_bits));
+	return err;
 }
 
 /* Pages that the file has now, the last perhaps in part. */
@@ -101,8 +60,11 @@ static void map_around_folio(struct around *around, struct folio *folio, u64 ind
 		if (!entry_is_none(entry_load(slot)))
 			continue;
 		folio_get(folio);
-		map_file_page(around->fault->vma, slot, frame_pfn(phys, frame), frame,
-			      index == around->fault_index ? QUIRE_ENTRY_ACCESSED : 0);
+		if (map_file_page(around->fault->vma, slot, frame_pfn(phys, frame), frame,
+				  index == around->fault_index ? QUIRE_ENTRY_ACCESSED : 0)) {
+			folio_put(phys, folio);
+			return;
+		}
 		around->nr_mapped++;
 	}
 }
@@ -233,8 +195,9 @@ static int fault_file_shared(struct fault *fault)
 	frame = folio_frame(folio, vma_index(vma, fault->addr) - folio->index);
 	table_lock(fault->table);
 	if (entry_is_none(entry_load(fault->slot))) {
-		map_file_page(vma, fault->slot, frame_pfn(&q->phys, frame), frame, bits);
-		mapped = true;
+		err = map_file_page(vma, fault->slot, frame_pfn(&q->phys, frame), frame,
+				    bits);
+		mapped = !err;
 	}
 	table_unlock(fault->table);
 	folio_unlock(folio);
@@ -242,7 +205,7 @@ static int fault_file_shared(struct fault *fault)
 		mm_rss_add(fault->mm, mapping_rss_kind(vma->mapping), 1);
 	else
 		folio_put(&q->phys, folio);
-	return 0;
+	return err;
 }
 
 /* A write to a private mapping of a page not mapped yet: its copy at once. */
@@ -331,6 +294,7 @@ static int finish(struct fault *fault, int err, enum quire_signal *ret_signal)
 		atomic_fetch_add(fault->major ? &fault->mm->major_faults : &fault->mm->faults, 1);
 		return 0;
 	case -QUIRE_ENOMEM:
+	case -QUIRE_EOVERFLOW: /* a large folio that is mapped too often */
 		*ret_signal = QUIRE_OOM;
 		return err;
 	default: /* beyond the file's end, or it could not be read */

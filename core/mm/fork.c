@@ -4,8 +4,9 @@
  *
  * Guarantees.  0: the child has a copy of every VMA (but those not to be
  * inherited), and parent and child see each other's later writes only in
- * shared mappings.  -ENOMEM: the child is gone with everything that was made
- * for it; the parent differs only in pages that are no longer marked
+ * shared mappings.  -ENOMEM, -EAGAIN (too many address spaces), -EOVERFLOW (a
+ * large folio is mapped too often): the child is gone with everything that was
+ * made for it; the parent differs only in pages that are no longer marked
  * exclusive, which costs it a fault each.
  *
  * How the tree of VMAs is duplicated (decision fork-tree):
@@ -229,10 +230,10 @@ int mm_fork(struct mm *parent, struct mm **ret_child)
 	int err;
 
 	rwsem_write_lock(&parent->mmap_lock);
-	child = mm_alloc(parent->q, &parent->layout);
-	if (child == NULL) {
+	err = mm_alloc(parent->q, &parent->layout, &child);
+	if (err) {
 		rwsem_write_unlock(&parent->mmap_lock);
-		return -QUIRE_ENOMEM;
+		return err;
 	}
 	fork.child = child;
 	fork.copy = (struct copy){

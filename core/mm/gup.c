@@ -40,12 +40,12 @@ u32 pin_object_bytes(void)
 
 enum pin_step { PIN_DONE, PIN_FAULT, PIN_UNSHARE, PIN_TOO_MANY };
 
-static bool must_unshare(const struct vma *vma, entry_t e, struct frame *frame, u32 flags)
+static bool must_unshare(const struct vma *vma, entry_t e, struct folio *folio, u32 flags)
 {
 	if ((flags & (QUIRE_PIN_WRITE | QUIRE_PIN_GET_ONLY)) || vma_is_shared(vma))
 		return false;
-	if (!entry_is_special(e) && folio_is_anon(frame_folio(frame)))
-		return !frame_test(frame, FRAME_ANON_EXCLUSIVE);
+	if (!entry_is_special(e) && folio_is_anon(folio))
+		return !entry_is_exclusive(e);
 	return (flags & QUIRE_PIN_LONGTERM) != 0 && (vma->flags & VMA_MAYWRITE) != 0;
 }
 
@@ -59,12 +59,12 @@ static enum pin_step try_pin(struct vma *vma, entry_t e, u32 flags, struct frame
 	if (!entry_is_present(e) || (write && !entry_is_writable(e)))
 		return PIN_FAULT;
 	frame = entry_frame(vma->mm, e);
-	if (must_unshare(vma, e, frame, flags))
+	folio = frame_folio(frame);
+	if (must_unshare(vma, e, folio, flags))
 		return PIN_UNSHARE;
 	*ret_frame = frame;
 	if (entry_is_special(e))
 		return PIN_DONE; /* the zero page is nobody's to count */
-	folio = frame_folio(frame);
 	if (flags & QUIRE_PIN_GET_ONLY)
 		folio_get(folio);
 	else if (!folio_pin(folio))

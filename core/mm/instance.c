@@ -6,6 +6,7 @@
  * reverse.  What is then still allocated is counted and reported, not freed
  * one by one: physical memory goes back to the machine whole.
  */
+#include "base/bits.h"
 #include "mm/api.h"
 #include "mm/change.h"
 
@@ -30,7 +31,13 @@ void quire_config_default(struct quire_config *config)
 		.map_count_max = 65530,
 		.overcommit = QUIRE_OVERCOMMIT_HEURISTIC,
 		.guard_gap_bytes = DEFAULT_GUARD_GAP_BYTES,
+		.huge_zero_page = true,
+		.max_ptes_none = QUIRE_TABLE_ENTRIES - 1,
+		.max_ptes_shared = QUIRE_TABLE_ENTRIES / 2,
+		.max_ptes_swap = QUIRE_TABLE_ENTRIES / 8,
+		.max_mms = 65535,
 	};
+	config->anon_folios[QUIRE_PMD_ORDER] = QUIRE_FOLIOS_MADVISE;
 	quire_decisions_default(&config->decisions);
 }
 
@@ -67,6 +74,19 @@ static bool decisions_are_valid(const struct quire_decisions *decisions)
 	return true;
 }
 
+static bool folios_are_valid(const struct quire_config *config)
+{
+	for (unsigned order = 0; order <= QUIRE_PMD_ORDER; order++)
+		if (config->anon_folios[order] > QUIRE_FOLIOS_ALWAYS ||
+		    (config->anon_folios[order] != QUIRE_FOLIOS_NEVER &&
+		     !order_is_mappable(order)))
+			return false;
+	return (config->file_order == 0 || order_is_mappable(config->file_order)) &&
+	       config->max_ptes_none < QUIRE_TABLE_ENTRIES &&
+	       config->max_ptes_shared <= QUIRE_TABLE_ENTRIES &&
+	       config->max_ptes_swap <= QUIRE_TABLE_ENTRIES;
+}
+
 static bool config_is_valid(const struct quire_config *config)
 {
 	return config->memory_bytes >> PAGE_SHIFT >= MIN_FRAMES &&
@@ -78,7 +98,36 @@ static bool config_is_valid(const struct quire_config *config)
 	       config->overcommit <= QUIRE_OVERCOMMIT_NEVER &&
 	       is_aligned(config->guard_gap_bytes, PAGE_SIZE) &&
 	       config->guard_gap_bytes < TASK_SIZE &&
+	       config->max_mms >= 1 && folios_are_valid(config) &&
 	       decisions_are_valid(&config->decisions);
+}
+
+/* ---- which folios anonymous memory gets ------------------------------------------ */
+
+static void set_order_bit(u32 *orders, unsigned order, bool set)
+{
+	if (set)
+		atomic_fetch_or(orders, (u32)BIT(order));
+	else
+		atomic_fetch_and(orders, ~(u32)BIT(order));
+}
+
+static void set_anon_folios(struct quire *q, unsigned order, enum quire_folios mode)
+{
+	set_order_bit(&q->always_orders, order, mode == QUIRE_FOLIOS_ALWAYS);
+	set_order_bit(&q->madvise_orders, order, mode != QUIRE_FOLIOS_NEVER);
+}
+
+int quire_set_anon_folios(struct quire *q, unsigned order, enum quire_folios mode)
+{
+	int ret = api_enter(q);
+
+	if (ret)
+		return ret;
+	if (order > QUIRE_PMD_ORDER || !order_is_mappable(order) || mode > QUIRE_FOLIOS_ALWAYS)
+		return -QUIRE_EINVAL;
+	set_anon_folios(q, order, mode);
+	return 0;
 }
 
 /* ---- the rooms of an instance, from the ground up ---------------------------- */
@@ -175,6 +224,36 @@ static void zero_page_fini(struct quire *q)
 	folio_put(&q->phys, q->zero_folio);
 }
 
+/* By the order of the `sharing` row. */
+static const struct sharing_ops *sharing_chosen(const struct quire *q)
+{
+	static const struct sharing_ops *const rivals[] = {
+		[QUIRE_sharing_moments - QUIRE_sharing_moments] = &sharing_moments,
+		[QUIRE_sharing_moments_locked - QUIRE_sharing_moments] = &sharing_moments_locked,
+		[QUIRE_sharing_moments_wide - QUIRE_sharing_moments] = &sharing_moments_wide,
+		[QUIRE_sharing_mm_ids - QUIRE_sharing_moments] = &sharing_mm_ids,
+		[QUIRE_sharing_rmap_ids - QUIRE_sharing_moments] = &sharing_rmap_ids,
+		[QUIRE_sharing_rmap_ids_posted - QUIRE_sharing_moments] = &sharing_rmap_ids_posted,
+		[QUIRE_sharing_owner - QUIRE_sharing_moments] = &sharing_owner,
+		[QUIRE_sharing_total_mapcount - QUIRE_sharing_moments] = &sharing_total_mapcount,
+		[QUIRE_sharing_first_subpage - QUIRE_sharing_moments] = &sharing_first_subpage,
+	};
+
+	return rivals[q->config.decisions.chosen[QUIRE_DECISION_sharing] - QUIRE_sharing_moments];
+}
+
+static int reverse_map_init(struct quire *q)
+{
+	const struct sharing_ops *ops = sharing_chosen(q);
+	const struct rmap_config config = {
+		.ops = ops,
+		.nr_ids = u64_min((u64)q->config.max_mms + 1, ops->max_ids),
+		.per_subpage = DECIDED(q, nr_mapped, per_subpage),
+	};
+
+	return rmap_init(&q->rmap, &q->phys, &config);
+}
+
 static int rooms_init(struct quire *q)
 {
 	int ret = memory_init(q);
@@ -184,7 +263,7 @@ static int rooms_init(struct quire *q)
 	ret = caches_init(q);
 	if (ret)
 		goto no_caches;
-	ret = rmap_init(&q->rmap, &q->phys);
+	ret = reverse_map_init(q);
 	if (ret)
 		goto no_rmap;
 	ret = files_init(&q->files, &q->phys, &q->rmap, &q->tree_nodes);
@@ -227,6 +306,8 @@ int quire_create(const struct quire_config *config, struct quire **ret_q)
 	mach_set_cost(&q->costs[mach_cpu()]);
 	spin_init(&q->mms_lock, LOCK_RANK_instance);
 	list_init(&q->mms);
+	for (unsigned order = 0; order <= QUIRE_PMD_ORDER; order++)
+		set_anon_folios(q, order, config->anon_folios[order]);
 	ret = rooms_init(q);
 	if (ret)
 		goto no_rooms;
@@ -275,25 +356,34 @@ static u32 next_asid(struct quire *q)
 	return asid;
 }
 
-struct mm *mm_alloc(struct quire *q, const struct quire_layout *layout)
+int mm_alloc(struct quire *q, const struct quire_layout *layout, struct mm **ret_mm)
 {
 	struct mm *mm = objcache_alloc(&q->mm_cache);
+	int err = -QUIRE_ENOMEM;
 
 	if (mm == NULL)
-		return NULL;
+		return err;
 	*mm = (struct mm){ .q = q, .layout = *layout, .brk = layout->brk_start };
 	refcount_init(&mm->users, 1);
 	rwsem_init(&mm->mmap_lock, LOCK_RANK_mmap);
 	maple_init(&mm->vmas, &q->tree_nodes, MAPLE_GAPS);
-	if (pgtable_init(&mm->pt, &q->phys, q->mmu, next_asid(q))) {
-		objcache_free(&q->mm_cache, mm);
-		return NULL;
-	}
+	err = rmap_owner_init(&q->rmap, &mm->owner);
+	if (err)
+		goto no_owner;
+	err = pgtable_init(&mm->pt, &q->phys, q->mmu, next_asid(q));
+	if (err)
+		goto no_tables;
 	spin_lock(&q->mms_lock);
 	list_append(&q->mms, &mm->link);
 	q->nr_mms++;
 	spin_unlock(&q->mms_lock);
-	return mm;
+	*ret_mm = mm;
+	return 0;
+no_tables:
+	rmap_owner_fini(&mm->owner);
+no_owner:
+	objcache_free(&q->mm_cache, mm);
+	return err;
 }
 
 void mm_free(struct mm *mm)
@@ -306,6 +396,7 @@ void mm_free(struct mm *mm)
 	spin_unlock(&q->mms_lock);
 	maple_destroy(&mm->vmas);
 	pgtable_fini(&mm->pt);
+	rmap_owner_fini(&mm->owner);
 	objcache_free(&q->mm_cache, mm);
 }
 

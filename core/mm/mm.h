@@ -42,6 +42,7 @@ struct mm {
 	struct rwsem mmap_lock;   /* rank mmap */
 	struct maple_tree vmas;   /* (M) */
 	struct pgtable pt;
+	struct rmap_owner owner;  /* its id among those that map large folios */
 	u32 nr_vmas;              /* (M) */
 	u32 default_lock_flags;   /* (M) VMA_LOCKED... for new VMAs (MCL_FUTURE) */
 	u64 total_pages, locked_pages, data_pages, stack_pages, exec_pages; /* (M) */
@@ -71,6 +72,7 @@ struct quire {
 	struct objcache mm_cache;
 	struct objcache pin_cache;
 	struct folio *zero_folio; /* (C) one page of zeros, mapped special */
+	u32 always_orders, madvise_orders; /* (A) bit n: anonymous folios of order n */
 	struct spinlock mms_lock; /* rank instance */
 	struct list mms;          /* (mms_lock) */
 	u64 nr_mms;               /* (mms_lock) */
@@ -157,8 +159,8 @@ u32 pin_object_bytes(void);
 /* fork.c, exit.c */
 int mm_fork(struct mm *parent, struct mm **ret_child) MUST_CHECK;
 void mm_exit(struct mm *mm); /* last user gone */
-/* instance.c */
-struct mm *mm_alloc(struct quire *q, const struct quire_layout *layout);
+/* instance.c: 0; -ENOMEM; -EAGAIN: too many address spaces */
+int mm_alloc(struct quire *q, const struct quire_layout *layout, struct mm **ret_mm) MUST_CHECK;
 void mm_free(struct mm *mm); /* Pre: no VMAs, no tables but the root */
 
 /* check.c */

@@ -19,8 +19,8 @@ static void fill(struct mm *mm, entry_t e, struct quire_page_info *info)
 	}
 	folio = frame_folio(frame);
 	info->anon = folio_is_anon(folio);
-	info->exclusive = info->anon && frame_test(frame, FRAME_ANON_EXCLUSIVE);
-	info->mapcount = folio_mapcount(folio);
+	info->exclusive = entry_is_exclusive(e);
+	info->mapcount = folio_mapcount(&mm->q->rmap, folio);
 	info->refcount = refcount_read(&folio->refs);
 }
 

@@ -65,21 +65,34 @@ static inline struct frame *entry_frame(const struct mm *mm, entry_t e)
 	return pfn_frame(&mm->q->phys, entry_pfn(e));
 }
 
-/* A new page of anonymous memory, known to nobody yet. */
-static inline struct folio *anon_folio_alloc(struct quire *q, unsigned flags)
+/* A new folio of anonymous memory, known to nobody yet; NULL: no memory, or an
+ * order that the chosen `sharing` cannot count. */
+static inline struct folio *anon_folio_alloc_order(struct quire *q, unsigned order,
+						   unsigned flags)
 {
-	struct folio *folio = folio_alloc(&q->phys, 0, flags);
+	struct folio *folio = folio_alloc(&q->phys, order, flags);
 
-	if (likely(folio != NULL))
+	if (likely(folio != NULL)) {
 		atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_SWAPBACKED));
+		if (unlikely(rmap_folio_init(&q->rmap, folio))) {
+			folio_put(&q->phys, folio);
+			folio = NULL;
+		}
+	}
 	return folio;
 }
 
-/* A page of the VMA's own: writable if the VMA is. */
+static inline struct folio *anon_folio_alloc(struct quire *q, unsigned flags)
+{
+	return anon_folio_alloc_order(q, 0, flags);
+}
+
+/* A page of the VMA's own: exclusive, and writable if the VMA is. */
 static inline entry_t anon_entry(const struct vma *vma, struct quire *q,
 				 const struct folio *folio)
 {
-	u64 bits = vma->entry_bits | QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_DIRTY;
+	u64 bits = vma->entry_bits | ENTRY_EXCLUSIVE | QUIRE_ENTRY_ACCESSED |
+		   QUIRE_ENTRY_DIRTY;
 
 	if (vma->flags & VMA_WRITE)
 		bits |= QUIRE_ENTRY_WRITE;
@@ -99,6 +112,13 @@ static inline void mm_note_peak_rss(struct mm *mm)
 	if (now > atomic_load(&mm->peak_rss))
 		atomic_store(&mm->peak_rss, now);
 }
+
+/* ---- anon.c ------------------------------------------------------------------- */
+
+/* Which orders of folios the VMA's anonymous memory may get: bit n for order n. */
+u32 vma_anon_orders(const struct vma *vma);
+/* A fault where nothing is mapped.  As mm_handle_fault. */
+int fault_anon(struct fault *fault) MUST_CHECK;
 
 /* ---- cow.c ------------------------------------------------------------------- */
 
@@ -120,7 +140,8 @@ struct copy {
 	struct table *table;   /* the child's */
 };
 
-/* Fork's copy of one VMA's entries.  0 or -ENOMEM (child partial). */
+/* Fork's copy of one VMA's entries.  0; -ENOMEM, or -EOVERFLOW: a large folio
+ * is mapped too often (child partial). */
 int copy_page_range(struct copy *copy, struct vma *dst, struct vma *src) MUST_CHECK;
 void copy_end(struct copy *copy);
 

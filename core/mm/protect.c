@@ -12,7 +12,6 @@
 #include "mm/pages.h"
 
 struct protect {
-	struct mm *mm;
 	struct vma *vma;
 	u64 bits;        /* of an entry that writers have to ask for */
 	bool writable;   /* the VMA allows writing */
@@ -29,7 +28,7 @@ static bool may_become_writable(const struct protect *protect, entry_t e)
 {
 	if (vma_is_shared(protect->vma))
 		return !protect->notice || entry_is_dirty(e);
-	return frame_test(entry_frame(protect->mm, e), FRAME_ANON_EXCLUSIVE);
+	return entry_is_exclusive(e);
 }
 
 /* True when the entry allows less than before. */
@@ -60,7 +59,6 @@ static bool protect_entry(const struct protect *protect, entry_t *slot)
 void change_protection(struct vma *vma, u64 start, u64 end)
 {
 	struct protect protect = {
-		.mm = vma->mm,
 		.vma = vma,
 		.bits = vma->entry_bits,
 		.writable = (vma->flags & VMA_WRITE) != 0,

@@ -16,7 +16,7 @@ struct vma *vma_alloc(struct mm *mm)
 
 	if (unlikely(vma == NULL))
 		return NULL;
-	*vma = (struct vma){ .mm = mm, .pt = &mm->pt };
+	*vma = (struct vma){ .mm = mm, .pt = &mm->pt, .owner = &mm->owner };
 	list_init(&vma->anon_chain);
 	return vma;
 }
@@ -31,6 +31,7 @@ struct vma *vma_copy(struct mm *mm, const struct vma *from)
 	vma->end = from->end;
 	vma->mm = mm;
 	vma->pt = &mm->pt;
+	vma->owner = &mm->owner;
 	vma->flags = from->flags;
 	vma->pgoff = from->pgoff;
 	vma->entry_bits = from->entry_bits;

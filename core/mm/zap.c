@@ -16,7 +16,8 @@
 
 void zap_remove_rmap(struct phys *phys, struct frame *frame, u32 nr, void *vma)
 {
-	rmap_remove(phys, frame, nr, vma);
+	(void)phys;
+	rmap_remove(frame, nr, vma);
 }
 
 void zap_account(struct zap *zap, struct mm *mm)
@@ -63,7 +64,7 @@ static NOINLINE bool zap_file_pages(struct zap *zap, struct folio *folio, struct
 	if (entry_is_young(e) && !folio_test(folio, FRAME_REFERENCED))
 		folio_set(folio, FRAME_REFERENCED);
 	if (!dirty)
-		rmap_remove(zap->gather->pt->phys, frame, nr, zap->vma);
+		rmap_remove(frame, nr, zap->vma);
 	return gather_add(zap->gather, frame, nr, dirty);
 }
 
@@ -123,7 +124,7 @@ static u32 zap_slots(struct zap *zap, u32 i)
 		first = at < first ? at : first;
 		if (likely(folio_is_anon(folio))) {
 			zap->rss[RSS_ANON] += run;
-			rmap_remove(phys, frame, run, zap->vma);
+			rmap_remove(frame, run, zap->vma);
 			full = gather_add(zap->gather, frame, run, false);
 		} else {
 			full = zap_file_pages(zap, folio, frame, run, e);
@@ -263,7 +264,7 @@ static bool mark_lazyfree(struct mm *mm, entry_t *slot)
 		return false;
 	frame = entry_frame(mm, e);
 	folio = frame_folio(frame);
-	if (!folio_is_anon(folio) || folio_mapcount(folio) != 1)
+	if (!folio_is_anon(folio) || folio_mapcount(&mm->q->rmap, folio) != 1)
 		return false;
 	folio_set(folio, FRAME_LAZYFREE);
 	if ((e.v & ENTRY_WALKER_BITS) == 0)

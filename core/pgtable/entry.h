@@ -26,6 +26,14 @@ typedef struct entry {
 
 /* Maps a frame that has no reference, no mapcount: the zero page. */
 #define ENTRY_SPECIAL (UINT64_C(1) << 9)
+/*
+ * Of an anonymous page: no other entry maps it, and whoever pinned it through
+ * this one sees what is written here.  It belongs to the entry and not to the
+ * page, as it says something about the entry: fork takes it and the right to
+ * write in one step, moving an entry moves it, and no line of another
+ * descriptor is touched.  An anonymous page is writable only where it is set.
+ */
+#define ENTRY_EXCLUSIVE (UINT64_C(1) << 10)
 
 static inline entry_t entry_make(pfn_t pfn, u64 bits)
 {
@@ -73,6 +81,11 @@ static inline bool entry_is_special(entry_t e)
 	return (e.v & ENTRY_SPECIAL) != 0;
 }
 
+static inline bool entry_is_exclusive(entry_t e)
+{
+	return (e.v & ENTRY_EXCLUSIVE) != 0;
+}
+
 /* At a level above 0: a leaf that maps a large folio, not a table. */
 static inline bool entry_is_leaf(entry_t e)
 {
@@ -87,6 +100,12 @@ static inline entry_t entry_with(entry_t e, u64 bits)
 static inline entry_t entry_without(entry_t e, u64 bits)
 {
 	return (entry_t){ e.v & ~bits };
+}
+
+/* The same for the frame `nr` further on. */
+static inline entry_t entry_plus_pages(entry_t e, u64 nr)
+{
+	return (entry_t){ e.v + (nr << QUIRE_ENTRY_PFN_SHIFT) };
 }
 
 /* ACQUIRE pairs with entry_store's RELEASE: a table is seen initialised. */

@@ -396,7 +396,7 @@ void folio_put_many(struct phys *phys, struct folio **folios, u32 nr)
 
 void folio_split_frames(struct phys *phys, struct folio *folio, unsigned order, u32 refs)
 {
-	u32 flags = atomic_load(&folio->flags) & ~(u32)FRAME_ANON_EXCLUSIVE;
+	u32 flags = atomic_load(&folio->flags);
 	void *mapping = folio->mapping;
 	u64 index = folio->index;
 	unsigned from = folio->order;
@@ -405,19 +405,18 @@ void folio_split_frames(struct phys *phys, struct folio *folio, unsigned order, 
 	check(order <= from && refcount_read(&folio->refs) == 0);
 	for (u64 i = 0; i < BIT(from); i++) {
 		struct frame *frame = folio_frame(folio, i);
-		u32 own = atomic_load(&frame->flags) & FRAME_ANON_EXCLUSIVE;
 		u32 mapcount = atomic_load(&frame->mapcount);
 
 		if (i == 0) {
 			frame->order = (u8)order;
 			frame->private = 0;
 		} else if (is_aligned(i, BIT(order))) {
-			frame_init(frame, flags | own, order);
+			frame_init(frame, flags, order);
 			frame->mapping = mapping;
 			frame->index = index + i;
 			frame->mapcount = mapcount;
 		} else {
-			frame_init(frame, FRAME_TAIL | own, 0);
+			frame_init(frame, FRAME_TAIL, 0);
 			frame->head = (struct folio *)(void *)folio_frame(
 				folio, align_down(i, BIT(order)));
 			frame->mapcount = mapcount;

@@ -31,16 +31,16 @@ enum frame_flag {
 	FRAME_WRITEBACK = 1u << 6,      /* being written to the backing */
 	FRAME_REFERENCED = 1u << 7,     /* used since reclaim last looked */
 	FRAME_SWAPBACKED = 1u << 8,     /* anonymous or shmem */
-	FRAME_ANON_EXCLUSIVE = 1u << 9, /* per page: no other mm may map it */
-	FRAME_LAZYFREE = 1u << 10,      /* MADV_FREE: drop if still clean */
-	FRAME_PERCPU = 1u << 11,        /* on a per-CPU free list */
-	FRAME_ZERO_PAGE = 1u << 12,     /* the shared page of zeros: not counted */
+	FRAME_LAZYFREE = 1u << 9,       /* MADV_FREE: drop if still clean */
+	FRAME_PERCPU = 1u << 10,        /* on a per-CPU free list */
+	FRAME_ZERO_PAGE = 1u << 11,     /* the shared page of zeros: not counted */
 };
 
 struct folio;
 
+/* Aligned for a 16-byte word of a tail: see sharing/sharing.h. */
 #define FRAME_FIELDS                                                          \
-	u32 flags;            /* (A) enum frame_flag */                       \
+	_Alignas(16) u32 flags; /* (A) enum frame_flag */                     \
 	u8 order;             /* (C) of the folio; heads and free blocks */   \
 	u8 spare[3];                                                          \
 	struct list lru;      /* (Z) free list / (O) */                       \
@@ -79,9 +79,9 @@ struct folio_large {
 	u8 spare[4];
 	struct list deferred;    /* deferred split queue */
 	struct folio *head;      /* as struct frame */
-	u32 total_mapcount;      /* (A) sum over pages, a PMD mapping counts once */
-	u32 entire_mapcount;     /* (A) PMD mappings */
-	u32 nr_pages_mapped;     /* (A) pages with a mapping */
+	u32 spare2;
+	u32 entire_mapcount;     /* (A) PMD mappings; with nr-mapped=per-subpage */
+	u32 nr_pages_mapped;     /* (A) pages with a mapping; as above */
 	u32 pincount;            /* (A) long and short term pins */
 	u32 mapcount;            /* as struct frame: this page's */
 };
@@ -182,9 +182,14 @@ static inline struct folio_large *folio_large(struct folio *folio)
 	return (struct folio_large *)(void *)(&folio->frame + 1);
 }
 
+static inline void folio_get_n(struct folio *folio, u32 n)
+{
+	refcount_get(&folio->refs, n);
+}
+
 static inline void folio_get(struct folio *folio)
 {
-	refcount_get(&folio->refs, 1);
+	folio_get_n(folio, 1);
 }
 
 static inline void folio_lock(struct folio *folio) ACQUIRES(folio->lock)

@@ -82,13 +82,20 @@ void folio_free(struct phys *phys, struct folio *folio);
 /*
  * Turns a folio of order n into 2^(n-m) folios of order m, each with
  * `refs` references.  The new ones have the old one's flags, mapping and (by
- * their place in it) index; private is 0; a frame keeps its own
- * FRAME_ANON_EXCLUSIVE and mapcount.  They come unlocked, but for the first,
+ * their place in it) index; private is 0; a frame keeps its own mapcount.
+ * They come unlocked, but for the first,
  * whose lock stays as it was.
  * Pre: the caller has frozen the references and owns all.
  */
 void folio_split_frames(struct phys *phys, struct folio *folio, unsigned order,
 			u32 refs);
+
+/* Folios that page tables can map: what knows who maps one needs the descriptors
+ * of four pages. */
+static inline bool order_is_mappable(unsigned order)
+{
+	return order >= 2 && order <= QUIRE_PMD_ORDER;
+}
 
 /* Returns this CPU's list to the buddy allocator. */
 void phys_drain_cpu(struct phys *phys);

@@ -23,25 +23,49 @@
 
 #include "sync/rcu.h"
 
-int rmap_init(struct rmap *rmap, struct phys *phys)
+int rmap_init(struct rmap *rmap, struct phys *phys, const struct rmap_config *config)
 {
 	int err;
 
 	rmap->phys = phys;
+	rmap->per_subpage = config->per_subpage;
+	err = sharing_init(&rmap->sharing, config->ops, config->nr_ids);
+	if (err)
+		return err;
 	err = objcache_init(&rmap->anon_vmas, phys, "anon_vma", sizeof(struct anon_vma),
 			    _Alignof(struct anon_vma));
 	if (err)
-		return err;
+		goto no_anon_vmas;
 	err = objcache_init(&rmap->links, phys, "anon_vma_link",
 			    sizeof(struct anon_vma_link), _Alignof(struct anon_vma_link));
 	if (err)
-		(void)objcache_fini(&rmap->anon_vmas);
+		goto no_links;
+	return 0;
+no_links:
+	(void)objcache_fini(&rmap->anon_vmas);
+no_anon_vmas:
+	(void)sharing_fini(&rmap->sharing);
 	return err;
 }
 
 u64 rmap_fini(struct rmap *rmap)
 {
-	return objcache_fini(&rmap->links) + objcache_fini(&rmap->anon_vmas);
+	return objcache_fini(&rmap->links) + objcache_fini(&rmap->anon_vmas) +
+	       sharing_fini(&rmap->sharing);
+}
+
+int rmap_owner_init(struct rmap *rmap, struct rmap_owner *owner)
+{
+	owner->rmap = rmap;
+	return sharing_mm_init(&rmap->sharing, &owner->sharing);
+}
+
+void rmap_owner_fini(struct rmap_owner *owner)
+{
+	bool last = sharing_mm_put(&owner->rmap->sharing, &owner->sharing);
+
+	check(last);
+	(void)last;
 }
 
 /* ---- anon_vmas ------------------------------------------------------------- */
@@ -83,7 +107,7 @@ void anon_vma_put(struct rmap *rmap, struct anon_vma *anon_vma)
  * walk finds nothing.  The second look spares that walk, and makes the
  * reference a proof of life where memory is only kept for its type.
  */
-struct anon_vma *folio_hold_anon_vma(struct folio *folio)
+struct anon_vma *folio_hold_anon_vma(const struct rmap *rmap, struct folio *folio)
 {
 	struct anon_vma *anon_vma = NULL;
 	void *mapping;
@@ -92,7 +116,7 @@ struct anon_vma *folio_hold_anon_vma(struct folio *folio)
 	/* ACQUIRE pairs with rmap_add_new_anon and rmap_move_anon, and keeps
 	 * the mapcount from being read first. */
 	mapping = atomic_load_acquire(&folio->mapping);
-	if (((uintptr_t)mapping & 1) == 0 || !folio_is_mapped(folio))
+	if (((uintptr_t)mapping & 1) == 0 || !folio_is_mapped(rmap, folio))
 		goto out;
 	/* What follows is not done before the mapcount was read. */
 	mach_fence(MACH_ACQUIRE);

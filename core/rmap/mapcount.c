@@ -3,101 +3,134 @@
  * Mapcounts of large folios, and pins.  What small folios need is inline in
  * rmap.h.
  *
- * Per batch of pages mapped or unmapped together: one atomic per page, and one
- * each for the folio's sum and (where a page begins or ceases to be mapped)
- * for its number of mapped pages.  The sum falls last and rises last: a folio
- * whose sum is 0 has no page with a mapping that was completed.
+ * A batch of pages mapped or unmapped together is one update of the rival's
+ * state, and where pages count by themselves one atomic per page and one for
+ * the number of mapped pages.  The rival's count falls last and rises last: a
+ * folio whose count is 0 has no page with a mapping that was completed.
  */
 #include "rmap/rmap.h"
 
-#include "base/bits.h"
-#include "base/memory.h"
+/* ---- pages that count by themselves -------------------------------------------- */
 
-/* ---- counting ---------------------------------------------------------------- */
-
-/* All but the head's own count and marks, which rmap_add_new_anon writes. */
-void rmap_add_new_large(struct folio *folio)
+static void pages_add(struct folio *folio, struct frame *frame, u32 nr)
 {
-	struct folio_large *large = folio_large(folio);
-	u32 nr = (u32)folio_nr_pages(folio);
-
-	for (u32 i = 1; i < nr; i++) {
-		struct frame *frame = folio_frame(folio, i);
-
-		atomic_store(&frame->flags,
-			     atomic_load(&frame->flags) | FRAME_ANON_EXCLUSIVE);
-		atomic_store(&frame->mapcount, 1u);
-	}
-	atomic_store(&large->entire_mapcount, 0u);
-	atomic_store(&large->nr_pages_mapped, nr);
-	atomic_store(&large->total_mapcount, nr);
-}
-
-void rmap_add_large(struct folio *folio, struct frame *frame, u32 nr)
-{
-	struct folio_large *large = folio_large(folio);
 	u32 newly_mapped = 0;
 
-	check(frame_folio(frame + nr - 1) == folio);
 	for (u32 i = 0; i < nr; i++)
 		newly_mapped += atomic_fetch_add(&frame[i].mapcount, 1u) == 0;
 	if (newly_mapped)
-		atomic_fetch_add(&large->nr_pages_mapped, newly_mapped);
-	atomic_fetch_add(&large->total_mapcount, nr);
+		atomic_fetch_add(&folio_large(folio)->nr_pages_mapped, newly_mapped);
 }
 
-void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr)
+static void pages_remove(struct folio *folio, struct frame *frame, u32 nr)
 {
-	struct folio_large *large = folio_large(folio);
-	u32 unmapped = 0, old;
+	u32 unmapped = 0;
 
-	check(frame_folio(frame + nr - 1) == folio);
 	for (u32 i = 0; i < nr; i++) {
-		old = atomic_fetch_sub(&frame[i].mapcount, 1u);
+		u32 old = atomic_fetch_sub(&frame[i].mapcount, 1u);
+
 		check(old > 0);
 		unmapped += old == 1;
 	}
 	if (unmapped)
-		atomic_fetch_sub(&large->nr_pages_mapped, unmapped);
-	old = atomic_fetch_sub(&large->total_mapcount, nr);
-	check(old >= nr);
+		atomic_fetch_sub(&folio_large(folio)->nr_pages_mapped, unmapped);
 }
 
-/* A batch lies in one table. */
-#define BATCH_MAX QUIRE_TABLE_ENTRIES
-
-/* Drops the exclusive marks, setting the bits of those that were there; true
- * when there was one. */
-static bool drop_exclusive(struct frame *frame, u32 nr, u64 *dropped)
+static void pages_add_new(struct folio *folio, u32 nr)
 {
-	bool any = false;
-
-	mem_zero(dropped, BITMAP_WORDS(nr) * sizeof(*dropped));
-	for (u32 i = 0; i < nr; i++) {
-		if (!frame_test(frame + i, FRAME_ANON_EXCLUSIVE))
-			continue;
-		frame_clear(frame + i, FRAME_ANON_EXCLUSIVE);
-		bitmap_set(dropped, i);
-		any = true;
-	}
-	return any;
+	for (u32 i = 0; i < nr; i++)
+		atomic_store(&folio_frame(folio, i)->mapcount, 1u);
+	atomic_store(&folio_large(folio)->nr_pages_mapped, nr);
 }
 
-int rmap_dup_anon_large(struct folio *folio, struct frame *frame, u32 nr,
-			bool may_be_pinned)
-{
-	u64 dropped[BITMAP_WORDS(BATCH_MAX)];
+/* ---- counting -------------------------------------------------------------------- */
 
-	check(nr <= BATCH_MAX);
-	if (drop_exclusive(frame, nr, dropped) && may_be_pinned &&
-	    folio_maybe_pinned(folio)) {
-		for (u32 i = 0; i < nr; i++)
-			if (bitmap_test(dropped, i))
-				frame_set(frame + i, FRAME_ANON_EXCLUSIVE);
-		return -QUIRE_EBUSY;
+void rmap_add_new_large(struct folio *folio, struct vma *vma, bool leaf)
+{
+	const struct rmap *rmap = vma->owner->rmap;
+	u32 nr = (u32)folio_nr_pages(folio);
+
+	folio_get_n(folio, nr - 1);
+	if (rmap->per_subpage) {
+		if (leaf)
+			atomic_store(&folio_large(folio)->entire_mapcount, 1u);
+		else
+			pages_add_new(folio, nr);
 	}
-	rmap_add_large(folio, frame, nr);
-	return 0;
+	sharing_map_new(&rmap->sharing, folio_sharing(folio), folio_order(folio),
+			vma_sharer(vma), 0, nr);
+}
+
+static u32 page_in_folio(const struct folio *folio, const struct frame *frame)
+{
+	return (u32)(frame - &folio->frame);
+}
+
+static int count_map(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+{
+	return sharing_map(&vma->owner->rmap->sharing, folio_sharing(folio),
+			   folio_order(folio), vma_sharer(vma), page_in_folio(folio, frame), nr);
+}
+
+static void count_unmap(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+{
+	sharing_unmap(&vma->owner->rmap->sharing, folio_sharing(folio), folio_order(folio),
+		      vma_sharer(vma), page_in_folio(folio, frame), nr);
+}
+
+int rmap_add_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+{
+	int err;
+
+	check(frame_folio(frame + nr - 1) == folio);
+	if (!vma->owner->rmap->per_subpage)
+		return count_map(folio, frame, nr, vma);
+	pages_add(folio, frame, nr);
+	err = count_map(folio, frame, nr, vma);
+	if (err)
+		pages_remove(folio, frame, nr);
+	return err;
+}
+
+void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+{
+	check(frame_folio(frame + nr - 1) == folio);
+	if (vma->owner->rmap->per_subpage)
+		pages_remove(folio, frame, nr);
+	count_unmap(folio, frame, nr, vma);
+}
+
+int rmap_add_leaf(struct folio *folio, struct vma *vma)
+{
+	u32 nr = (u32)folio_nr_pages(folio);
+	int err;
+
+	COST_ADD(rmap_updates, 1);
+	err = count_map(folio, &folio->frame, nr, vma);
+	if (!err && vma->owner->rmap->per_subpage)
+		atomic_fetch_add(&folio_large(folio)->entire_mapcount, 1u);
+	return err;
+}
+
+void rmap_remove_leaf(struct folio *folio, struct vma *vma)
+{
+	COST_ADD(rmap_updates, 1);
+	if (vma->owner->rmap->per_subpage) {
+		u32 old = atomic_fetch_sub(&folio_large(folio)->entire_mapcount, 1u);
+
+		check(old > 0);
+		(void)old;
+	}
+	count_unmap(folio, &folio->frame, (u32)folio_nr_pages(folio), vma);
+}
+
+void rmap_split_leaf(struct folio *folio, struct vma *vma)
+{
+	if (!vma->owner->rmap->per_subpage)
+		return;
+	/* Pages rise before the leaf falls: none looks unmapped in between. */
+	pages_add(folio, &folio->frame, (u32)folio_nr_pages(folio));
+	atomic_fetch_sub(&folio_large(folio)->entire_mapcount, 1u);
 }
 
 /* ---- pins ------------------------------------------------------------------------ */

@@ -35,6 +35,7 @@
 
 #include "phys/objcache.h"
 #include "rmap/vma.h"
+#include "sharing/sharing.h"
 
 /* The VMAs of one file (or shared memory object). */
 struct i_mmap {
@@ -62,16 +63,36 @@ struct anon_vma_link {
 	struct interval_node node; /* (V) */
 };
 
-/* Caches of one instance. */
+/* Of one instance. */
 struct rmap {
 	struct phys *phys;
 	struct objcache anon_vmas;
 	struct objcache links;
+	struct sharing sharing;
+	bool per_subpage;       /* (C) pages of large folios count by themselves */
 };
 
-int rmap_init(struct rmap *rmap, struct phys *phys) MUST_CHECK;
-/* Number of objects leaked. */
+struct rmap_config {
+	const struct sharing_ops *ops; /* who tells how a large folio is mapped */
+	u64 nr_ids;                    /* one more than mms at a time */
+	bool per_subpage;              /* decision nr-mapped */
+};
+
+/* 0; -EINVAL: the rival has not so many ids; -ENOMEM. */
+int rmap_init(struct rmap *rmap, struct phys *phys, const struct rmap_config *config) MUST_CHECK;
+/* Number of objects and ids leaked. */
 u64 rmap_fini(struct rmap *rmap);
+
+/* What an address space is for the reverse map: embedded in struct mm. */
+struct rmap_owner {
+	struct rmap *rmap;         /* (C) */
+	struct sharing_mm sharing;
+};
+
+/* 0, or -EAGAIN: all ids are taken. */
+int rmap_owner_init(struct rmap *rmap, struct rmap_owner *owner) MUST_CHECK;
+/* Pre: it maps nothing any more. */
+void rmap_owner_fini(struct rmap_owner *owner);
 
 /* ---- which VMAs: mmap write lock held unless said otherwise --------------- */
 
@@ -138,22 +159,74 @@ void rmap_vma_change_end(struct vma *vma);
  * breach.  Pre: mmap write lock. */
 void vma_rmap_check(struct vma *vma);
 
+/* ---- pins ------------------------------------------------------------------- */
+/*
+ * Pins are references that others must not copy away from.  A pin adds
+ * FOLIO_PIN_BIAS references to a small folio, and one reference and one pin,
+ * counted apart, to a large one.
+ *
+ * Against fork.  Fork drops the exclusive mark and then asks
+ * folio_maybe_pinned; a pinner pins and then looks whether the page is still
+ * exclusive (and its entry unchanged), and unpins if not.  Each has a full
+ * barrier between its two steps, so at least one sees the other: either fork
+ * copies, or the pinner retries.  Under one table lock both are safe anyway;
+ * the barriers are for a pinner without it.
+ */
+#define FOLIO_PIN_BIAS 1024u
+
+/* False, with nothing done, when the folio has no room for another pin. */
+bool folio_pin(struct folio *folio);
+void folio_unpin(struct phys *phys, struct folio *folio);
+/* True too, falsely, for a small folio with FOLIO_PIN_BIAS references; never
+ * false for a pinned one. */
+bool folio_maybe_pinned(struct folio *folio);
+
 /* ---- mapcounts: table lock held --------------------------------------------- */
 /*
- * Each of these accounts `nr` consecutive pages of one folio, from `frame`.
- * The reference that a mapping holds is the caller's: taken before, dropped
- * after.  So references are never fewer than mappings.
+ * Each of these accounts `nr` consecutive pages of one folio, from `frame`, all
+ * mapped by `vma` in one table: a batch.  The references that the mappings hold
+ * are the caller's, one a page: taken before, dropped after.  So references are
+ * never fewer than mappings.
  *
- * A small folio has one atomic counter.  A large one counts per page, in sum,
- * and how many pages are mapped at all, the latter two once per batch.
+ * A small folio has one atomic counter.  For a large one the rival that the
+ * instance chose counts (sharing/sharing.h), once per batch, and knows who the
+ * mappings are of.  A PMD entry maps each page of its folio and holds a reference for
+ * each, so that splitting it into page entries changes neither.
+ *
+ * With nr-mapped=per-subpage each page of a large folio counts too, and the
+ * folio how many of them are mapped: that is an atomic a page.
  */
 
-void rmap_add_new_large(struct folio *folio);
-void rmap_add_large(struct folio *folio, struct frame *frame, u32 nr);
-void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr);
-int rmap_dup_anon_large(struct folio *folio, struct frame *frame, u32 nr,
-			bool may_be_pinned) MUST_CHECK;
-bool folio_maybe_pinned(struct folio *folio);
+/* What `vma` maps in a large folio is this owner's. */
+static inline const struct sharing_mm *vma_sharer(const struct vma *vma)
+{
+	return &vma->owner->sharing;
+}
+
+static inline struct sharing_state *folio_sharing(struct folio *folio)
+{
+	return (struct sharing_state *)(void *)(&folio->frame + 1);
+}
+
+/*
+ * Of a new folio, known to nobody: 0, or -EINVAL for a large one of an order
+ * that the rival has not.
+ */
+static inline int rmap_folio_init(const struct rmap *rmap, struct folio *folio)
+{
+	if (!folio_is_large(folio))
+		return 0;
+	return sharing_folio_init(&rmap->sharing, folio_sharing(folio), folio_order(folio));
+}
+
+void rmap_add_new_large(struct folio *folio, struct vma *vma, bool leaf);
+int rmap_add_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma) MUST_CHECK;
+void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma);
+/* A PMD entry maps the whole folio, or no longer does.  References as above. */
+int rmap_add_leaf(struct folio *folio, struct vma *vma) MUST_CHECK;
+void rmap_remove_leaf(struct folio *folio, struct vma *vma);
+/* A PMD entry becomes an entry for each page: only where pages are counted. */
+void rmap_split_leaf(struct folio *folio, struct vma *vma);
 
 /* What folio->mapping of an anonymous folio holds, and back. */
 static inline void *anon_mapping(struct anon_vma *anon_vma)
@@ -171,9 +244,7 @@ static inline bool folio_is_anon(const struct folio *folio)
 	return ((uintptr_t)atomic_load(&folio->mapping) & 1) != 0;
 }
 
-/* A new folio, not yet visible: sets mapping, index, all pages mapped once and
- * exclusive.  Pre: vma->anon_vma was prepared. */
-static inline void rmap_add_new_anon(struct folio *folio, struct vma *vma, u64 addr)
+static inline void rmap_set_anon(struct folio *folio, struct vma *vma, u64 addr)
 {
 	u32 flags = atomic_load(&folio->flags);
 
@@ -181,122 +252,116 @@ static inline void rmap_add_new_anon(struct folio *folio, struct vma *vma, u64 a
 	atomic_store(&folio->index, vma_index(vma, addr));
 	/* RELEASE pairs with folio_hold_anon_vma. */
 	atomic_store_release(&folio->mapping, anon_mapping(vma->anon_vma));
-	atomic_store(&folio->flags, flags | FRAME_SWAPBACKED | FRAME_ANON_EXCLUSIVE);
-	atomic_store(&folio->mapcount, 1u);
-	if (folio_is_large(folio))
-		rmap_add_new_large(folio);
-	COST_ADD(rmap_updates, 1);
-}
-
-static inline void rmap_add(struct frame *frame, u32 nr)
-{
-	struct folio *folio = frame_folio(frame);
-
-	COST_ADD(rmap_updates, 1);
-	if (folio_is_large(folio))
-		rmap_add_large(folio, frame, nr);
-	else
-		atomic_fetch_add(&frame->mapcount, 1u);
-}
-
-/* Pages of an anonymous folio that has its mapping already. */
-static inline void rmap_add_anon(struct frame *frame, u32 nr, struct vma *vma,
-				 bool exclusive)
-{
-	check(vma->anon_vma && folio_is_anon(frame_folio(frame)));
-	for (u32 i = 0; exclusive && i < nr; i++)
-		frame_set(frame + i, FRAME_ANON_EXCLUSIVE);
-	rmap_add(frame, nr);
-	(void)vma;
-}
-
-static inline void rmap_add_file(struct frame *frame, u32 nr, struct vma *vma)
-{
-	check(vma->mapping != NULL);
-	rmap_add(frame, nr);
-	(void)vma;
-}
-
-static inline void rmap_dup_file(struct frame *frame, u32 nr)
-{
-	rmap_add(frame, nr);
-}
-
-/* Takes the exclusive mark from a page of a small folio; false, with nothing
- * changed, when it has one and may be pinned. */
-static inline bool rmap_share_small(struct frame *frame, struct folio *folio,
-				    bool may_be_pinned)
-{
-	if (!frame_test(frame, FRAME_ANON_EXCLUSIVE))
-		return true;
-	frame_clear(frame, FRAME_ANON_EXCLUSIVE);
-	if (likely(!may_be_pinned) || !folio_maybe_pinned(folio))
-		return true;
-	frame_set(frame, FRAME_ANON_EXCLUSIVE);
-	return false;
+	atomic_store(&folio->flags, flags | FRAME_SWAPBACKED);
 }
 
 /*
- * Fork: the child maps what the parent (`src`) maps.  For anonymous pages the
- * exclusive mark is dropped; -EBUSY (and nothing changed) when a page is
- * exclusive and its folio may be pinned: the caller copies it instead.
- * `may_be_pinned`: somebody pinned pages of this mm at some time; false spares
- * the question.
+ * A new folio, not yet visible, whose first page lies at `addr`: sets mapping
+ * and index, all pages mapped once.  The caller's entries are exclusive; its
+ * one reference is that of the first, and those of the others are added here.
+ * Pre: vma->anon_vma was prepared; a large folio's order suits the rival.
  */
-static inline int rmap_dup_anon(struct frame *frame, u32 nr, struct vma *src,
-				bool may_be_pinned)
+static inline void rmap_add_new_anon(struct folio *folio, struct vma *vma, u64 addr)
+{
+	COST_ADD(rmap_updates, 1);
+	rmap_set_anon(folio, vma, addr);
+	if (folio_is_large(folio))
+		rmap_add_new_large(folio, vma, false);
+	else
+		atomic_store(&folio->mapcount, 1u);
+}
+
+/* The same for one PMD entry. */
+static inline void rmap_add_new_anon_leaf(struct folio *folio, struct vma *vma, u64 addr)
+{
+	COST_ADD(rmap_updates, 1);
+	rmap_set_anon(folio, vma, addr);
+	rmap_add_new_large(folio, vma, true);
+}
+
+/* 0, or -EOVERFLOW: a large folio cannot count so many; nothing changed. */
+static inline MUST_CHECK int rmap_add(struct frame *frame, u32 nr, struct vma *vma)
 {
 	struct folio *folio = frame_folio(frame);
 
-	check(src->anon_vma && folio_is_anon(folio));
-	(void)src;
 	COST_ADD(rmap_updates, 1);
 	if (folio_is_large(folio))
-		return rmap_dup_anon_large(folio, frame, nr, may_be_pinned);
-	if (!rmap_share_small(frame, folio, may_be_pinned))
-		return -QUIRE_EBUSY;
+		return rmap_add_large(folio, frame, nr, vma);
 	atomic_fetch_add(&frame->mapcount, 1u);
 	return 0;
 }
 
-/* rmap_dup_anon of one page together with the reference of the new mapping,
- * which a small folio counts in the same word. */
-static inline int rmap_dup_anon_get(struct frame *frame, struct vma *src,
+/* Pages of an anonymous folio that has its mapping already. */
+static inline MUST_CHECK int rmap_add_anon(struct frame *frame, u32 nr, struct vma *vma)
+{
+	check(vma->anon_vma && folio_is_anon(frame_folio(frame)));
+	return rmap_add(frame, nr, vma);
+}
+
+static inline MUST_CHECK int rmap_add_file(struct frame *frame, u32 nr, struct vma *vma)
+{
+	check(vma->mapping != NULL);
+	return rmap_add(frame, nr, vma);
+}
+
+/*
+ * Fork takes the exclusive mark and the right to write from the parent's entry
+ * `e` in `slot`.  False, with nothing changed, when the entry is exclusive and
+ * its folio may be pinned: the child gets a copy instead.
+ * `may_be_pinned`: somebody pinned pages of this mm at some time; false spares
+ * the question.
+ */
+static inline bool rmap_share_entry(entry_t *slot, entry_t e, struct folio *folio,
 				    bool may_be_pinned)
+{
+	u64 dropped = e.v & (ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE);
+
+	if (dropped == 0)
+		return true;
+	entry_fetch_clear(slot, dropped);
+	if (likely(!may_be_pinned) || !entry_is_exclusive(e) || !folio_maybe_pinned(folio))
+		return true;
+	entry_fetch_set(slot, dropped);
+	return false;
+}
+
+/*
+ * Fork: `dst`, the child's, maps what the parent maps, whose entries were
+ * shared (rmap_share_entry), or are a file's.  As rmap_add.
+ */
+static inline MUST_CHECK int rmap_dup(struct frame *frame, u32 nr, struct vma *dst)
+{
+	return rmap_add(frame, nr, dst);
+}
+
+/* rmap_dup of one page together with the reference of the new mapping, which a
+ * small folio counts in the same word. */
+static inline MUST_CHECK int rmap_dup_get(struct phys *phys, struct frame *frame,
+					  struct vma *dst)
 {
 	struct folio *folio = frame_folio(frame);
 	int err;
 
-	check(src->anon_vma && folio_is_anon(folio));
-	if (folio_is_large(folio)) {
-		folio_get(folio);
-		err = rmap_dup_anon(frame, 1, src, may_be_pinned);
-		if (err)
-			refcount_put(&folio->refs, 1); /* the caller has one */
-		return err;
+	if (!folio_is_large(folio)) {
+		COST_ADD(rmap_updates, 1);
+		frame_add_counts(frame, 1);
+		return 0;
 	}
-	COST_ADD(rmap_updates, 1);
-	if (!rmap_share_small(frame, folio, may_be_pinned))
-		return -QUIRE_EBUSY;
-	frame_add_counts(frame, 1);
-	return 0;
+	folio_get(folio);
+	err = rmap_dup(frame, 1, dst);
+	if (err)
+		folio_put(phys, folio);
+	return err;
 }
 
-/*
- * The exclusive mark stays with a page that is no longer mapped: it says
- * nothing there, and goes when the page is mapped again or freed.
- */
-static inline void rmap_remove(struct phys *phys, struct frame *frame, u32 nr,
-			       struct vma *vma)
+static inline void rmap_remove(struct frame *frame, u32 nr, struct vma *vma)
 {
 	struct folio *folio = frame_folio(frame);
 
-	(void)phys;
 	check(folio_is_anon(folio) ? vma->anon_vma != NULL : vma->mapping != NULL);
-	(void)vma;
 	COST_ADD(rmap_updates, 1);
 	if (folio_is_large(folio)) {
-		rmap_remove_large(folio, frame, nr);
+		rmap_remove_large(folio, frame, nr, vma);
 	} else {
 		u32 old = atomic_fetch_sub(&frame->mapcount, 1u);
 
@@ -321,8 +386,8 @@ static inline bool rmap_remove_put(struct frame *frame, struct vma *vma)
 
 /*
  * Moves a folio to the VMA's own anon_vma (after COW reuse).
- * Pre: the faulting entry is its only mapping and reference; the caller marks
- * the page exclusive.
+ * Pre: all its mappings and references are the VMA's entries in the table whose
+ * lock is held; the caller marks them exclusive.
  */
 static inline void rmap_move_anon(struct folio *folio, struct vma *vma)
 {
@@ -334,40 +399,39 @@ static inline void rmap_move_anon(struct folio *folio, struct vma *vma)
 		atomic_store_release(&folio->mapping, mapping);
 }
 
-/* Mappings of any of its pages. */
-static inline u32 folio_mapcount(struct folio *folio)
+/* Mappings of all its pages. */
+static inline u32 folio_mapcount(const struct rmap *rmap, struct folio *folio)
 {
 	if (folio_is_large(folio))
-		return atomic_load(&folio_large(folio)->total_mapcount);
+		return sharing_mapcount(&rmap->sharing, folio_sharing(folio));
 	return atomic_load(&folio->mapcount);
 }
 
-static inline bool folio_is_mapped(struct folio *folio)
+static inline bool folio_is_mapped(const struct rmap *rmap, struct folio *folio)
 {
-	return folio_mapcount(folio) != 0;
+	return folio_mapcount(rmap, folio) != 0;
 }
 
-/* ---- pins ------------------------------------------------------------------- */
 /*
- * Pins are references that others must not copy away from.  A pin adds
- * FOLIO_PIN_BIAS references to a small folio, and one reference and one pin,
- * counted apart, to a large one.
- *
- * Against fork.  Fork drops the exclusive mark and then asks
- * folio_maybe_pinned; a pinner pins and then looks whether the page is still
- * exclusive (and its entry unchanged), and unpins if not.  Each has a full
- * barrier between its two steps, so at least one sees the other: either fork
- * copies, or the pinner retries.  Under one table lock both are safe anyway;
- * the barriers are for a pinner without it.
+ * All mappings of the folio are of the VMA's mm, as far as the rival can tell.
+ * Pre: the VMA maps a page of it, which the caller keeps from being unmapped.
  */
-#define FOLIO_PIN_BIAS 1024u
+static inline bool folio_is_exclusive(struct folio *folio, const struct vma *vma)
+{
+	if (!folio_is_large(folio))
+		return atomic_load_acquire(&folio->mapcount) == 1;
+	return sharing_exclusive(&vma->owner->rmap->sharing, folio_sharing(folio),
+				 folio_order(folio), vma_sharer(vma));
+}
 
-/* False, with nothing done, when the folio has no room for another pin. */
-bool folio_pin(struct folio *folio);
-void folio_unpin(struct phys *phys, struct folio *folio);
-/* True too, falsely, for a small folio with FOLIO_PIN_BIAS references; never
- * false for a pinned one. */
-bool folio_maybe_pinned(struct folio *folio);
+/* More than one mm maps it, as far as the rival can tell; a small file folio
+ * mapped twice counts as shared. */
+static inline bool folio_is_shared(const struct rmap *rmap, struct folio *folio)
+{
+	if (!folio_is_large(folio))
+		return atomic_load(&folio->mapcount) > 1;
+	return sharing_shared(&rmap->sharing, folio_sharing(folio), folio_order(folio));
+}
 
 /* ---- walking ------------------------------------------------------------------ */
 
@@ -375,7 +439,7 @@ bool folio_maybe_pinned(struct folio *folio);
  * The anon_vma of an anonymous folio that is mapped, with a reference, or NULL.
  * No lock needed, only a reference to the folio.
  */
-struct anon_vma *folio_hold_anon_vma(struct folio *folio);
+struct anon_vma *folio_hold_anon_vma(const struct rmap *rmap, struct folio *folio);
 void anon_vma_put(struct rmap *rmap, struct anon_vma *anon_vma);
 
 struct rmap_walk {

@@ -18,6 +18,7 @@
 #include "pgtable/pgtable.h"
 
 struct mm;
+struct rmap_owner;
 struct anon_vma;
 struct file;
 struct mapping;
@@ -53,6 +54,7 @@ struct vma {
 	u64 start, end;   /* (M) + rmap locks */
 	struct mm *mm;    /* (C) */
 	struct pgtable *pt; /* (C) the mm's tables */
+	struct rmap_owner *owner; /* (C) who its mappings of large folios count for */
 	u32 flags;        /* (M) enum vma_flag */
 	u64 pgoff;        /* (M) + rmap locks: page index of `start` in the file, or
 	                     start >> PAGE_SHIFT at the time of mapping if anonymous */

@@ -21,7 +21,7 @@ static u64 folio_address(const struct folio *folio, const struct vma *vma)
 
 static void walk_anon(struct rmap *rmap, struct folio *folio, const struct rmap_walk *walk)
 {
-	struct anon_vma *anon_vma = folio_hold_anon_vma(folio);
+	struct anon_vma *anon_vma = folio_hold_anon_vma(rmap, folio);
 	struct interval_node *node;
 	u64 first, last;
 
@@ -138,7 +138,7 @@ u32 rmap_clean(struct rmap *rmap, struct folio *folio, struct i_mmap *i_mmap)
 	struct clean_walk clean = { .phys = rmap->phys };
 	const struct rmap_walk walk = { .visit = clean_visit, .arg = &clean };
 
-	if (!folio_is_mapped(folio)) {
+	if (!folio_is_mapped(rmap, folio)) {
 		/* The stores of who unmapped it are in the folio: pairs with the
 		 * mapcount that fell after the flush (rmap_remove). */
 		mach_fence(MACH_ACQUIRE);

@@ -40,7 +40,47 @@ extern "C" {
 	ALT(cow_reuse, refcount_exclusive, "refcount+exclusive", true,                 \
 	    "when marked exclusive, or when the faulting entry holds the only reference") \
 	ALT(cow_reuse, mapcount, "mapcount", false,                                    \
-	    "when mapped once: leaks to whoever holds another reference (CVE-2020-29374)")
+	    "when mapped once: leaks to whoever holds another reference (CVE-2020-29374)") \
+	ROW(sharing, "sharing", "000_fa4b51931d6963d5.txt",                            \
+	    "how a large folio knows whether one address space maps it or several")    \
+	ALT(sharing, moments, "moments", true,                                         \
+	    "sums of ids and their squares in one 16-byte word: exact, one atomic")    \
+	ALT(sharing, moments_locked, "moments-locked", true,                           \
+	    "the same word under a lock of the folio: no 16-byte atomic needed")       \
+	ALT(sharing, moments_wide, "moments-wide", true,                               \
+	    "the same under a lock, with ids of 32 bits and no limit to what is exact") \
+	ALT(sharing, mm_ids, "mm-ids", true,                                           \
+	    "two slots and a flag under a bit lock: vague once three have met")        \
+	ALT(sharing, rmap_ids, "rmap-ids", true,                                       \
+	    "sums of powers and a sequence counter, repaired: exact, many atomics")    \
+	ALT(sharing, rmap_ids_posted, "rmap-ids-posted", false,                        \
+	    "the same as first posted: its sums overflow, shared looks exclusive")     \
+	ALT(sharing, owner, "owner", true,                                             \
+	    "the first mapper and a count of all others': vague once he left")         \
+	ALT(sharing, total_mapcount, "total-mapcount", false,                          \
+	    "more mappings than pages, or the first page mapped twice: shared; a guess") \
+	ALT(sharing, first_subpage, "first-subpage", false,                            \
+	    "the first page mapped more than once: shared; a guess")                   \
+	ROW(reuse_proof, "reuse-proof", "002_c2ad3a3754927e32.txt",                    \
+	    "what proves that all references to a large folio are mappings of the writer's") \
+	ALT(reuse_proof, count_entries, "count-entries", true,                         \
+	    "as many references as entries in the table whose lock is held")           \
+	ALT(reuse_proof, rival, "rival", true,                                         \
+	    "the sharing alternative, if it can stop its updates: else copy")          \
+	ALT(reuse_proof, double_read, "double-read", false,                            \
+	    "its word, the references, its word again: misses a page that changed place") \
+	ROW(reuse_scope, "reuse-scope", "002_c2ad3a3754927e32.txt",                    \
+	    "what a write fault makes writable when the whole folio is the writer's")  \
+	ALT(reuse_scope, folio, "folio", true,                                         \
+	    "each of its pages: one fault for all of them")                            \
+	ALT(reuse_scope, page, "page", true,                                           \
+	    "the page written: one fault for each")                                    \
+	ROW(nr_mapped, "nr-mapped", "002_c2ad3a3754927e32.txt",                        \
+	    "what a large folio knows of its single pages")                            \
+	ALT(nr_mapped, whole_folio, "whole-folio", true,                               \
+	    "nothing: one update for any number of pages")                             \
+	ALT(nr_mapped, per_subpage, "per-subpage", true,                               \
+	    "a count each and how many are mapped: an atomic a page")
 
 #define QUIRE_DECISION_NOTHING(...)
 

@@ -15,6 +15,7 @@
 
 #include <quire/cost.h>
 #include <quire/decisions.h>
+#include <quire/geometry.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,6 +29,13 @@ enum quire_overcommit {
 	QUIRE_OVERCOMMIT_NEVER, /* commit limit: half of memory */
 };
 
+/* For which VMAs anonymous memory may get folios of an order. */
+enum quire_folios {
+	QUIRE_FOLIOS_NEVER,
+	QUIRE_FOLIOS_MADVISE, /* those with QUIRE_MADV_HUGEPAGE */
+	QUIRE_FOLIOS_ALWAYS,  /* all but those with QUIRE_MADV_NOHUGEPAGE */
+};
+
 struct quire_config {
 	uint64_t memory_bytes; /* rounded down to whole pages */
 	unsigned nr_cpus;      /* 1 .. 64: CPUs that may use the instance */
@@ -36,6 +44,15 @@ struct quire_config {
 	uint32_t map_count_max;      /* VMAs in one address space */
 	enum quire_overcommit overcommit;
 	uint64_t guard_gap_bytes;    /* below a VMA that grows down */
+	/* By order; pages of order 0 are always to be had, so 0 and 1 are NEVER. */
+	enum quire_folios anon_folios[QUIRE_PMD_ORDER + 1];
+	unsigned file_order;         /* largest folios of a file's pages: 0, 2 .. QUIRE_PMD_ORDER */
+	bool huge_zero_page;         /* reads of memory never written share a PMD-sized one */
+	/* What collapse forgives in a PMD range: pages not there, mapped by
+	 * several address spaces, swapped out. */
+	unsigned max_ptes_none, max_ptes_shared, max_ptes_swap;
+	uint32_t max_mms;            /* address spaces at a time: -EAGAIN beyond; less
+	                                if the `sharing` alternative has fewer ids */
 	struct quire_decisions decisions;
 };
 
@@ -48,6 +65,13 @@ void quire_detach(void);
 
 /* 0; -EINVAL for a config that cannot be; -ENOMEM. */
 int quire_create(const struct quire_config *config, struct quire **ret_q);
+
+/*
+ * Changes config.anon_folios of an instance that runs; what is mapped stays.
+ * 0, or -EINVAL: an order that is not to be had (0, 1, above QUIRE_PMD_ORDER),
+ * or no such mode.
+ */
+int quire_set_anon_folios(struct quire *q, unsigned order, enum quire_folios mode);
 
 /* What quire_destroy found still allocated; all zero is a clean end. */
 struct quire_leaks {

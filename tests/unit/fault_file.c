@@ -5,9 +5,8 @@
  *
  * variants: threads_4k threads_64k threads_tiny explore_tiny
  */
+#include "file/file.h" /* before the world, whose `mm` it would shadow */
 #include "mm_world.h"
-
-#include "file/file.h"
 
 enum { FILE_PAGES = 20 };
 

@@ -19,7 +19,7 @@ struct file_world {
 static inline void files_open(struct file_world *f, u64 nr_frames)
 {
 	assert_int_equal(phys_init(&f->phys, nr_frames, 4), 0);
-	assert_int_equal(rmap_init(&f->rmap, &f->phys), 0);
+	assert_int_equal(rmap_init(&f->rmap, &f->phys, &world_rmap), 0);
 	assert_int_equal(objcache_init(&f->tree_nodes, &f->phys, "tree node",
 				       maple_node_bytes(), maple_node_align_bytes()), 0);
 	assert_int_equal(files_init(&f->files, &f->phys, &f->rmap, &f->tree_nodes), 0);

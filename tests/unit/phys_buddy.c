@@ -86,7 +86,7 @@ static void hands_out_clean_descriptors(void **state)
 			for (u64 i = 0; i < PAGE_SIZE << order; i++)
 				assert_int_equal(((u8 *)folio_bytes(&phys, folio))[i], 0);
 			if (order) {
-				assert_int_equal(folio_large(folio)->total_mapcount, 0);
+				assert_int_equal(folio_large(folio)->nr_pages_mapped, 0);
 				assert_int_equal(folio_large(folio)->pincount, 0);
 			}
 			/* Dirty all of it for the next round. */
@@ -201,7 +201,6 @@ static void splits_folios(void **state)
 		folio = folio_alloc(&phys, 4, 0);
 		folio_set(folio, FRAME_SWAPBACKED);
 		folio_set(folio, FRAME_DIRTY);
-		frame_set(folio_frame(folio, 5), FRAME_ANON_EXCLUSIVE);
 		folio->mapping = &mapping;
 		folio->index = 100;
 		folio_lock(folio);
@@ -219,14 +218,12 @@ static void splits_folios(void **state)
 			assert_int_equal(part->index, 100 + first);
 			assert_int_equal(refcount_read(&part->refs), 2);
 			assert_true(folio_test(part, FRAME_DIRTY));
-			assert_int_equal(frame_test(frame, FRAME_ANON_EXCLUSIVE), i == 5);
 		}
 		for (u64 i = 0; i < 16; i += BIT(order)) {
 			struct folio *part = (struct folio *)(void *)folio_frame(folio, i);
 
 			folio_lock(part); /* would hang if the split had left it locked */
 			folio_unlock(part);
-			folio_clear(part, FRAME_ANON_EXCLUSIVE);
 			folio_put_n(&phys, part, 2);
 		}
 		phys_drain_cpu(&phys);

@@ -19,6 +19,7 @@ struct race {
 	struct world w;
 	struct vma vma;
 	struct folio *folio;
+	entry_t slot;      /* maps the folio */
 	u32 done;          /* (A) */
 	u32 nr_found;      /* (A) */
 	u32 nr_pin_losses; /* (A) */
@@ -68,7 +69,7 @@ static void map_or_walk(void *arg, unsigned nth)
 		atomic_store_release(&race->folio, folio);
 		for (unsigned spin = 0; spin < i % 64; spin++)
 			mach_relax();
-		rmap_remove(&race->w.phys, &folio->frame, 1, &race->vma);
+		rmap_remove(&folio->frame, 1, &race->vma);
 		anon_vma_unlink(&race->w.rmap, &race->vma);
 		if (i % 256 == 0)
 			mach_synchronize_rcu(); /* now it is freed, and walkers go on */
@@ -150,20 +151,21 @@ static void fork_or_pin(void *arg, unsigned nth)
 	if (nth > 0) {
 		while (!atomic_load_acquire(&race->done)) {
 			bool got = folio_pin(race->folio) &&
-				   frame_test(frame, FRAME_ANON_EXCLUSIVE);
+				   entry_is_exclusive(entry_load(&race->slot));
 
-			if (got && folio_mapcount(race->folio) != 1)
+			if (got && folio_mapcount(&race->w.rmap, race->folio) != 1)
 				atomic_fetch_add(&race->nr_pin_losses, 1u);
 			folio_unpin(&race->w.phys, race->folio);
 		}
 		return;
 	}
 	for (unsigned i = 0; i < ROUNDS * 4; i++) {
-		if (rmap_dup_anon(frame, 1, &race->vma, true))
+		if (!rmap_share_entry(&race->slot, entry_load(&race->slot), race->folio, true))
 			continue;
+		ensure(!rmap_dup(frame, 1, &race->vma));
 		/* The child goes again, and the parent reuses its page. */
-		rmap_remove(&race->w.phys, frame, 1, &race->vma);
-		frame_set(frame, FRAME_ANON_EXCLUSIVE);
+		rmap_remove(frame, 1, &race->vma);
+		entry_fetch_set(&race->slot, ENTRY_EXCLUSIVE);
 	}
 	atomic_store_release(&race->done, 1u);
 }
@@ -178,10 +180,11 @@ static void a_pin_on_an_exclusive_page_keeps_fork_away(void **state)
 	assert_int_equal(anon_vma_prepare(&race.w.rmap, &race.vma, NULL), 0);
 	race.folio = folio_alloc(&race.w.phys, 0, 0);
 	rmap_add_new_anon(race.folio, &race.vma, 0);
+	race.slot = entry_make(folio_pfn(&race.w.phys, race.folio), ENTRY_EXCLUSIVE);
 	threads_run(2, fork_or_pin, &race);
 	assert_int_equal(race.nr_pin_losses, 0);
 	assert_int_equal(refcount_read(&race.folio->refs), 1);
-	rmap_remove(&race.w.phys, &race.folio->frame, 1, &race.vma);
+	rmap_remove(&race.folio->frame, 1, &race.vma);
 	anon_vma_unlink(&race.w.rmap, &race.vma);
 	folio_put(&race.w.phys, race.folio);
 	world_close(&race.w);

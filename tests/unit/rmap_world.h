@@ -22,13 +22,17 @@
 struct world {
 	struct phys phys;
 	struct rmap rmap;
+	struct rmap_owner owner; /* of what vma_setup makes, unless told otherwise */
 	struct pgtable pt;
 };
+
+static const struct rmap_config world_rmap = { .ops = &sharing_moments, .nr_ids = 16 };
 
 static inline void world_open(struct world *w, u64 nr_frames)
 {
 	assert_int_equal(phys_init(&w->phys, nr_frames, 4), 0);
-	assert_int_equal(rmap_init(&w->rmap, &w->phys), 0);
+	assert_int_equal(rmap_init(&w->rmap, &w->phys, &world_rmap), 0);
+	assert_int_equal(rmap_owner_init(&w->rmap, &w->owner), 0);
 	/* No CPU loads these tables, so no flush reaches a machine's MMU. */
 	assert_int_equal(pgtable_init(&w->pt, &w->phys, NULL, 1), 0);
 }
@@ -36,6 +40,7 @@ static inline void world_open(struct world *w, u64 nr_frames)
 static inline void world_close(struct world *w)
 {
 	pgtable_fini(&w->pt);
+	rmap_owner_fini(&w->owner);
 	assert_int_equal(rmap_fini(&w->rmap), 0);
 	assert_int_equal(phys_fini(&w->phys), 0);
 }
@@ -47,6 +52,7 @@ static inline void vma_setup(struct vma *vma, struct pgtable *pt, u64 first, u64
 		.start = first << PAGE_SHIFT,
 		.end = (first + nr) << PAGE_SHIFT,
 		.pt = pt,
+		.owner = &container_of(pt, struct world, pt)->owner,
 		.pgoff = first,
 		.flags = VMA_READ | VMA_WRITE,
 	};
