@@ -38,31 +38,53 @@ static u64 folio_len_bytes(const struct folio *folio)
 	return folio_nr_pages(folio) << PAGE_SHIFT;
 }
 
-/* How many bytes of the folio, from its start, are to be had from the backing. */
-static u64 backed_part(struct mapping *mapping, const struct folio *folio)
+/* Where the bytes of the folio come from: [offset, there) from the backing, but
+ * for [hole, hole_end); what is left is zeros. */
+struct sources {
+	u64 there, hole, hole_end;
+};
+
+static struct sources folio_sources(struct mapping *mapping, const struct folio *folio)
 {
-	u64 offset = folio_offset(folio), backed;
-	bool in_hole;
+	u64 offset = folio_offset(folio), end = offset + folio_len_bytes(folio);
+	struct sources from;
 
 	spin_lock(&mapping->index_lock);
-	backed = mapping->backed_bytes;
-	in_hole = folio->index >= mapping->hole_first && folio->index < mapping->hole_end;
+	from.there = u64_max(u64_min(mapping->backed_bytes, end), offset);
+	from.hole = mapping->hole_first << PAGE_SHIFT;
+	from.hole_end = mapping->hole_end << PAGE_SHIFT;
 	spin_unlock(&mapping->index_lock);
-	if (in_hole || backed <= offset)
+	from.hole = u64_min(u64_max(from.hole, offset), from.there);
+	from.hole_end = u64_max(u64_min(from.hole_end, from.there), from.hole);
+	return from;
+}
+
+/* Fills [from, end) of the file, at `bytes`, from the backing. */
+static int read_backing(struct mapping *mapping, u64 from, u64 end, char *bytes)
+{
+	const struct quire_backing *backing = &mapping->backing;
+
+	if (from == end)
 		return 0;
-	return u64_min(backed - offset, folio_len_bytes(folio));
+	return backing->read(backing->context, from, bytes, end - from) ? -QUIRE_EIO : 0;
 }
 
 int backing_read_folio(struct mapping *mapping, struct folio *folio)
 {
-	u64 offset = folio_offset(folio), len_bytes = folio_len_bytes(folio);
-	u64 there = backed_part(mapping, folio);
+	u64 offset = folio_offset(folio);
+	struct sources from = folio_sources(mapping, folio);
 	char *bytes = folio_bytes(mapping->files->phys, folio);
+	int err;
 
 	check(mapping->kind == QUIRE_FILE_HOST);
-	if (there && mapping->backing.read(mapping->backing.context, offset, bytes, there))
-		return -QUIRE_EIO;
-	mem_zero(bytes + there, len_bytes - there);
+	err = read_backing(mapping, offset, from.hole, bytes);
+	if (err)
+		return err;
+	mem_zero(bytes + (from.hole - offset), from.hole_end - from.hole);
+	err = read_backing(mapping, from.hole_end, from.there, bytes + (from.hole_end - offset));
+	if (err)
+		return err;
+	mem_zero(bytes + (from.there - offset), offset + folio_len_bytes(folio) - from.there);
 	return 0;
 }
 

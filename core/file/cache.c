@@ -15,16 +15,21 @@
  * put, so that is harmless.
  *
  * To take an entry out of a tree can need nodes.  So removal first overwrites
- * entries in place by GONE, which a lookup takes for a hole, and then makes the
- * range a hole if there is memory for that; else the marks stay until somebody
- * stores over them, and the tree is the larger for it, nothing else.
+ * entries in place by CACHE_GONE, which a lookup takes for a hole, and then makes
+ * the range a hole if there is memory for that; else the marks stay until
+ * somebody stores over them, and the tree is the larger for it, nothing else.
+ *
+ * A split (split.c) changes what the index says of a range, and what it finds
+ * there has no reference for a moment.  So a reader that could not get hold of
+ * what it found asks again under the index lock, where neither can happen: a
+ * page that is in the cache is never taken for a hole.
  */
 #include "file/cache.h"
 
+#include "base/bits.h"
 #include "sync/rcu.h"
 
-static const u64 gone_mark;
-#define GONE ((void *)(uintptr_t)&gone_mark)
+const u64 cache_gone_mark;
 
 /* ---- lookups ----------------------------------------------------------------- */
 
@@ -40,16 +45,33 @@ static bool hold_found(struct mapping *mapping, struct folio *folio, u64 index)
 	return false;
 }
 
-struct folio *mapping_find_folio(struct mapping *mapping, u64 index)
+/* The answer that cannot be wrong. */
+static NOINLINE struct folio *find_folio_locked(struct mapping *mapping, u64 index)
 {
 	struct folio *folio;
 
+	spin_lock(&mapping->index_lock);
+	folio = maple_load(&mapping->folios, index);
+	if (folio == CACHE_GONE)
+		folio = NULL;
+	if (folio)
+		folio_get(folio);
+	spin_unlock(&mapping->index_lock);
+	return folio;
+}
+
+struct folio *mapping_find_folio(struct mapping *mapping, u64 index)
+{
+	struct folio *folio;
+	bool moved;
+
 	rcu_read_lock();
 	folio = maple_load(&mapping->folios, index);
-	if (folio == GONE || (folio && !hold_found(mapping, folio, index)))
+	if (folio == CACHE_GONE)
 		folio = NULL;
+	moved = folio && !hold_found(mapping, folio, index);
 	rcu_read_unlock();
-	return folio;
+	return unlikely(moved) ? find_folio_locked(mapping, index) : folio;
 }
 
 void mapping_for_each_cached(struct mapping *mapping, u64 first, u64 last,
@@ -65,7 +87,7 @@ void mapping_for_each_cached(struct mapping *mapping, u64 first, u64 last,
 	last = u64_min(last, size_pages - 1);
 	rcu_read_lock();
 	maple_for_each(&cur, folio, last) {
-		if (folio == GONE || !folio_is_uptodate(folio))
+		if (folio == CACHE_GONE || !folio_is_uptodate(folio))
 			continue;
 		if (!visit(folio, u64_max(first, cur.first), arg))
 			break;
@@ -73,53 +95,133 @@ void mapping_for_each_cached(struct mapping *mapping, u64 first, u64 last,
 	rcu_read_unlock();
 }
 
-u32 cache_find_batch(struct mapping *mapping, u64 *index, u64 last, u32 flags,
-		     struct folio **ret_folios)
+/* Entries looked at in one hold of the index lock. */
+#define SCAN_MAX 256
+
+/*
+ * Part of cache_find_batch: adds to the batch; true when more entries may
+ * follow.  Under the index lock, so that nothing is overlooked that moves.
+ */
+static bool scan_batch(struct mapping *mapping, u64 *index, u64 last, u32 flags,
+		       struct folio **ret_folios, u32 *nr)
 {
 	struct maple_cursor cur = maple_cursor(&mapping->folios, *index, *index);
 	struct folio *folio;
+	u32 nr_seen = 0;
+
+	maple_for_each(&cur, folio, last) {
+		if (*nr == CACHE_BATCH || nr_seen++ == SCAN_MAX)
+			return true;
+		*index = cur.last + 1;
+		if (folio == CACHE_GONE || (atomic_load(&folio->flags) & flags) != flags)
+			continue;
+		if (*nr && ret_folios[*nr - 1] == folio)
+			continue; /* another range of the same: see split.c */
+		folio_get(folio);
+		ret_folios[(*nr)++] = folio;
+	}
+	return false;
+}
+
+u32 cache_find_batch(struct mapping *mapping, u64 *index, u64 last, u32 flags,
+		     struct folio **ret_folios)
+{
+	bool more = *index <= last;
 	u32 nr = 0;
 
-	if (*index > last)
-		return 0;
-	rcu_read_lock();
-	maple_for_each(&cur, folio, last) {
-		*index = cur.last + 1;
-		if (folio == GONE || (atomic_load(&folio->flags) & flags) != flags ||
-		    !hold_found(mapping, folio, cur.first))
-			continue;
-		ret_folios[nr++] = folio;
-		if (nr == CACHE_BATCH)
-			break;
+	while (more && nr == 0) {
+		spin_lock(&mapping->index_lock);
+		more = scan_batch(mapping, index, last, flags, ret_folios, &nr);
+		spin_unlock(&mapping->index_lock);
 	}
-	rcu_read_unlock();
 	return nr;
 }
 
 /* ---- insertion ------------------------------------------------------------------ */
 
-/* 0; -EEXIST when a folio is there; -ERANGE; -ENOMEM. */
+/* May a folio of these pages be inserted?  A large one has to lie inside the
+ * size, so that truncation cuts it once.  Index lock held. */
+static bool range_fits(struct mapping *mapping, u64 first, u64 last)
+{
+	struct maple_cursor cur = maple_cursor(&mapping->folios, first, first);
+	void *there;
+
+	maple_for_each(&cur, there, last) {
+		if (there != CACHE_GONE)
+			return false;
+	}
+	return first == last || last < mapping_size_pages(mapping);
+}
+
+/* The largest order up to `max_order` that page `index` can have. */
+static unsigned choose_order(struct mapping *mapping, u64 index, unsigned max_order)
+{
+	unsigned chosen = 0;
+
+	if (likely(max_order < FILE_MIN_LARGE_ORDER))
+		return 0;
+	spin_lock(&mapping->index_lock);
+	for (unsigned order = FILE_MIN_LARGE_ORDER; order <= max_order; order++) {
+		u64 first = align_down(index, BIT(order));
+
+		if (!range_fits(mapping, first, first + BIT(order) - 1))
+			break;
+		chosen = order;
+	}
+	spin_unlock(&mapping->index_lock);
+	return chosen;
+}
+
+/* NULL: no memory, or an order for which the reverse map has no count. */
+static struct folio *alloc_order(struct files *files, unsigned order, unsigned flags)
+{
+	struct folio *folio = folio_alloc(files->phys, order, flags);
+
+	if (folio && rmap_folio_init(files->rmap, folio)) {
+		folio_put(files->phys, folio);
+		return NULL;
+	}
+	return folio;
+}
+
+/* A folio for page `index`, as large as fits and as there is memory for. */
+static struct folio *alloc_folio(struct mapping *mapping, u64 index, unsigned max_order)
+{
+	unsigned order = choose_order(mapping, index, max_order);
+	bool memory = mapping->kind == QUIRE_FILE_MEMORY;
+	struct folio *folio;
+
+	for (;;) {
+		folio = alloc_order(mapping->files, order, memory ? ALLOC_ZERO : 0);
+		if (folio || order == 0)
+			break;
+		order = order > FILE_MIN_LARGE_ORDER ? order - 1 : 0;
+	}
+	if (folio && memory)
+		atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_SWAPBACKED));
+	return folio;
+}
+
+/* 0; -EAGAIN when it does not fit (any more); -ERANGE; -ENOMEM. */
 static int index_insert(struct mapping *mapping, struct folio *folio, u64 index,
 			enum cache_limit limit)
 {
-	struct maple_cursor cur = maple_cursor(&mapping->folios, index, index);
-	void *there;
-	int err = 0;
+	u64 nr_pages = folio_nr_pages(folio);
+	u64 first = align_down(index, nr_pages), last = first + nr_pages - 1;
+	struct maple_cursor cur = maple_cursor(&mapping->folios, first, last);
+	int err;
 
 	spin_lock(&mapping->index_lock);
-	there = maple_walk(&cur);
-	if (there && there != GONE)
-		err = -QUIRE_EEXIST;
-	else if (limit == CACHE_INSIDE_SIZE && index >= mapping_size_pages(mapping))
+	if (limit == CACHE_INSIDE_SIZE && index >= mapping_size_pages(mapping))
 		err = -QUIRE_ERANGE;
+	else if (!range_fits(mapping, first, last))
+		err = -QUIRE_EAGAIN;
+	else
+		err = maple_store(&cur, folio);
 	if (err)
 		goto out;
-	atomic_store(&folio->index, index);
-	maple_set_range(&cur, index, index);
-	err = maple_store(&cur, folio);
-	if (err)
-		goto out;
-	atomic_store(&mapping->nr_pages, mapping->nr_pages + 1);
+	atomic_store(&folio->index, first);
+	atomic_store(&mapping->nr_pages, mapping->nr_pages + nr_pages);
 	/* RELEASE pairs with folio_is_at. */
 	atomic_store_release(&folio->mapping, (void *)mapping);
 out:
@@ -127,34 +229,34 @@ out:
 	return err;
 }
 
-/* A folio at `index`, with a reference, if there is none.  Of a memory-backed
- * file it is uptodate.  Errors as index_insert. */
+/* A folio for page `index`, with a reference, if there is none.  Of a
+ * memory-backed file it is uptodate.  Errors as index_insert. */
 static int create_folio(struct mapping *mapping, u64 index, enum cache_limit limit,
-			struct folio **ret_folio)
+			unsigned max_order, struct folio **ret_folio)
 {
-	struct phys *phys = mapping->files->phys;
-	bool memory = mapping->kind == QUIRE_FILE_MEMORY;
-	struct folio *folio = folio_alloc(phys, 0, memory ? ALLOC_ZERO : 0);
+	struct folio *folio = alloc_folio(mapping, index, max_order);
 	int err;
 
 	if (!folio)
 		return -QUIRE_ENOMEM;
-	if (memory)
-		atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_SWAPBACKED));
 	folio_get(folio); /* the index's */
 	err = index_insert(mapping, folio, index, limit);
 	if (err) {
-		folio_put_n(phys, folio, 2);
+		folio_put_n(mapping->files->phys, folio, 2);
 		return err;
 	}
-	atomic_fetch_add(&mapping->files->nr_cached, 1);
+	atomic_fetch_add(&mapping->files->nr_cached, folio_nr_pages(folio));
 	*ret_folio = folio;
 	return 0;
 }
 
 /* ---- reading in ------------------------------------------------------------------- */
 
-/* Folio lock held.  -EAGAIN: it was truncated, look again. */
+/*
+ * Folio lock held.  -EAGAIN: it was truncated or split, look again.  An error
+ * of the backing strikes single pages: a large folio makes way for small ones,
+ * so that each page is told its own.
+ */
 static int make_uptodate_locked(struct mapping *mapping, struct folio *folio)
 {
 	int err;
@@ -166,6 +268,8 @@ static int make_uptodate_locked(struct mapping *mapping, struct folio *folio)
 	err = backing_read_folio(mapping, folio);
 	if (!err)
 		folio_set_uptodate(folio);
+	else if (folio_is_large(folio) && !mapping_split_folio(mapping, folio, 0))
+		return -QUIRE_EAGAIN;
 	return err;
 }
 
@@ -182,8 +286,9 @@ static int make_uptodate(struct mapping *mapping, struct folio *folio)
 }
 
 /* A backing is asked for this many pages at a time, the aligned window around
- * the one that was missing. */
-#define READ_AROUND_PAGES 16
+ * the one that was missing; or for what a larger folio has. */
+#define READ_AROUND_ORDER 4
+#define READ_AROUND_PAGES BIT(READ_AROUND_ORDER)
 
 /* Reads in what is missing of the window around `index`; best effort, and no
  * trace of an error: who needs the page tries again. */
@@ -191,6 +296,7 @@ static void read_around(struct mapping *mapping, u64 index)
 {
 	u64 first = align_down(index, READ_AROUND_PAGES);
 	u64 end = u64_min(first + READ_AROUND_PAGES, mapping_size_pages(mapping));
+	unsigned max_order = (unsigned)u64_min(mapping->files->file_order, READ_AROUND_ORDER);
 
 	for (u64 i = first; i < end; i++) {
 		struct folio *folio;
@@ -198,8 +304,8 @@ static void read_around(struct mapping *mapping, u64 index)
 
 		if (i == index)
 			continue;
-		err = create_folio(mapping, i, CACHE_INSIDE_SIZE, &folio);
-		if (err == -QUIRE_EEXIST)
+		err = create_folio(mapping, i, CACHE_INSIDE_SIZE, max_order, &folio);
+		if (err == -QUIRE_EAGAIN)
 			continue;
 		if (err)
 			return;
@@ -223,8 +329,8 @@ static int find_or_create(struct mapping *mapping, u64 index, enum cache_limit l
 		*ret_folio = mapping_find_folio(mapping, index);
 		if (*ret_folio)
 			return 0;
-		err = create_folio(mapping, index, limit, ret_folio);
-		if (err == -QUIRE_EEXIST)
+		err = create_folio(mapping, index, limit, mapping->files->file_order, ret_folio);
+		if (err == -QUIRE_EAGAIN)
 			continue;
 		*ret_created = !err;
 		return err;
@@ -321,8 +427,7 @@ bool cache_clear_dirty(struct mapping *mapping, struct folio *folio)
  */
 static void index_remove(struct mapping *mapping, struct folio **folios, u32 nr)
 {
-	u64 first = folios[0]->index;
-	u64 last = folios[nr - 1]->index + folio_nr_pages(folios[nr - 1]) - 1;
+	u64 first = folios[0]->index, last = folio_last_index(folios[nr - 1]);
 	struct maple_cursor cur = maple_cursor(&mapping->folios, first, first);
 	bool others = false;
 	void *entry;
@@ -330,9 +435,10 @@ static void index_remove(struct mapping *mapping, struct folio **folios, u32 nr)
 
 	maple_for_each(&cur, entry, last) {
 		if (done < nr && entry == folios[done]) {
-			maple_replace(&cur, GONE);
-			done++;
-		} else if (entry != GONE) {
+			maple_replace(&cur, CACHE_GONE);
+			if (cur.last == folio_last_index(folios[done]))
+				done++;
+		} else if (entry != CACHE_GONE) {
 			others = true;
 		}
 	}
@@ -367,6 +473,21 @@ static void remove_batch(struct mapping *mapping, struct folio **folios, u32 nr)
 	}
 }
 
+/* Keeps those that lie in [first, last] and gives the others back. */
+static u32 drop_straddling(struct mapping *mapping, struct folio **folios, u32 nr, u64 first,
+			   u64 last)
+{
+	u32 nr_kept = 0;
+
+	for (u32 i = 0; i < nr; i++) {
+		if (folios[i]->index >= first && folio_last_index(folios[i]) <= last)
+			folios[nr_kept++] = folios[i];
+		else
+			folio_put(mapping->files->phys, folios[i]);
+	}
+	return nr_kept;
+}
+
 void cache_remove_range(struct mapping *mapping, u64 first, u64 last)
 	NO_LOCK_ANALYSIS /* locks of an array */
 {
@@ -375,8 +496,9 @@ void cache_remove_range(struct mapping *mapping, u64 first, u64 last)
 	u32 nr;
 
 	while ((nr = cache_find_batch(mapping, &index, last, 0, folios)) != 0) {
-		/* Folios of files have one page so far, so none is cut in two. */
-		check(folios[0]->index >= first);
+		nr = drop_straddling(mapping, folios, nr, first, last);
+		if (nr == 0)
+			continue;
 		for (u32 i = 0; i < nr; i++)
 			folio_lock(folios[i]);
 		remove_batch(mapping, folios, nr);
@@ -385,26 +507,40 @@ void cache_remove_range(struct mapping *mapping, u64 first, u64 last)
 
 /* ---- check ------------------------------------------------------------------------------ */
 
+/* True when it is dirty. */
+static bool check_folio(const struct mapping *mapping, const struct folio *folio)
+{
+	unsigned order = folio_order(folio);
+
+	ensure(order == 0 || order_is_mappable(order));
+	ensure(is_aligned(folio->index, folio_nr_pages(folio)));
+	ensure(refcount_read(&folio->refs) > 0);
+	ensure(folio->index < mapping_size_pages(mapping));
+	ensure(mapping->kind == QUIRE_FILE_HOST || folio_test(folio, FRAME_UPTODATE));
+	return folio_test(folio, FRAME_DIRTY);
+}
+
 void mapping_check(struct mapping *mapping)
 {
 	struct maple_cursor cur = maple_cursor(&mapping->folios, 0, 0);
-	u64 nr_pages = 0, nr_dirty = 0;
+	u64 nr_pages = 0, nr_dirty = 0, expected = 0;
 	struct folio *folio;
 
 	spin_lock(&mapping->index_lock);
 	maple_check(&mapping->folios);
 	maple_for_each(&cur, folio, UINT64_MAX) {
-		if (folio == GONE)
+		if (folio == CACHE_GONE)
 			continue;
-		ensure(folio->mapping == (void *)mapping);
-		ensure(folio->index == cur.first);
-		ensure(cur.last - cur.first + 1 == folio_nr_pages(folio));
-		ensure(refcount_read(&folio->refs) > 0);
-		ensure(cur.first < mapping_size_pages(mapping));
-		ensure(mapping->kind == QUIRE_FILE_HOST || folio_test(folio, FRAME_UPTODATE));
-		nr_pages += folio_nr_pages(folio);
-		nr_dirty += folio_test(folio, FRAME_DIRTY);
+		/* The ranges of one folio follow one another. */
+		ensure(cur.first == (expected ? expected : folio->index));
+		ensure(folio_is_at(folio, mapping, cur.first));
+		ensure(folio_is_at(folio, mapping, cur.last));
+		expected = cur.last == folio_last_index(folio) ? 0 : cur.last + 1;
+		nr_pages += cur.last - cur.first + 1;
+		if (cur.first == folio->index)
+			nr_dirty += check_folio(mapping, folio);
 	}
+	ensure(expected == 0);
 	ensure(nr_pages == mapping->nr_pages && nr_dirty == mapping->nr_dirty);
 	spin_unlock(&mapping->index_lock);
 	interval_check(&mapping->i_mmap.vmas);

@@ -7,6 +7,19 @@
 
 /* ---- cache.c: the index --------------------------------------------------- */
 
+/* What a removal without memory leaves in the index: not a folio. */
+extern const u64 cache_gone_mark;
+#define CACHE_GONE ((void *)(uintptr_t)&cache_gone_mark)
+
+/* The smallest order above 0 that can be mapped: see order_is_mappable(). */
+#define FILE_MIN_LARGE_ORDER 2u
+
+/* The last page of a folio that is in a file. */
+static inline u64 folio_last_index(const struct folio *folio)
+{
+	return folio->index + folio_nr_pages(folio) - 1;
+}
+
 enum cache_limit {
 	CACHE_INSIDE_SIZE, /* -ERANGE beyond it */
 	CACHE_ANYWHERE,    /* a plain write is about to extend the file */
@@ -29,8 +42,9 @@ void cache_unlock_folio(struct mapping *mapping, struct folio *folio);
 u32 cache_find_batch(struct mapping *mapping, u64 *index, u64 last, u32 flags,
 		     struct folio **ret_folios);
 /*
- * Takes what lies in [first, last] out of the index and drops the index's
- * references.  Cannot fail.  Size lock held, or nobody else is there.
+ * Takes the folios that lie in [first, last] out of the index and drops the
+ * index's references; a large one that reaches beyond stays.  Cannot fail.
+ * Size lock held, or nobody else is there.
  */
 void cache_remove_range(struct mapping *mapping, u64 first, u64 last);
 /* Takes the dirty mark off; false when there was none.  Folio lock held. */

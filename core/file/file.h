@@ -15,11 +15,14 @@
  *   1. folio->mapping is a mapping exactly while the mapping's index holds the
  *      folio at folio->index; both change in one hold of the index lock, the
  *      folio lock held too when it ends.  The index owns one reference.
- *   2. Beyond the size the index holds nothing, but during mapping_write (which
- *      creates a folio before it raises the size): lookups for a fault ask the
- *      size.
- *   3. FRAME_DIRTY of a folio of the index changes under (X); nr_dirty counts.
- *   4. Of a host-backed file no entry is writable unless its folio is marked
+ *   2. A folio of the index begins inside the size, but during mapping_write
+ *      (which creates a folio before it raises the size).  Where a large one
+ *      goes on beyond, it was cut off by a truncation while somebody pinned it.
+ *      Lookups for a fault ask the size.
+ *   3. A folio has order 0 or 2 .. QUIRE_PMD_ORDER and begins at a multiple of
+ *      its length; so an aligned range of virtual memory can map it whole.
+ *   4. FRAME_DIRTY of a folio of the index changes under (X); nr_dirty counts.
+ *   5. Of a host-backed file no entry is writable unless its folio is marked
  *      dirty; the mark is set before the entry becomes writable, in the same
  *      hold of the table lock or the folio lock.
  *
@@ -28,6 +31,13 @@
  * a folio (or a private copy of it) looks at folio->mapping under the folio
  * lock or the table lock and writes its entry before it lets go of that lock:
  * either it sees the folio gone, or the unmapping that follows sees its entry.
+ *
+ * A large folio that is cut in the middle is unmapped first, under its folio
+ * lock, and split to single pages: some go, the others stay with contents and
+ * dirty mark.  When somebody else has a reference (a pin, or a lookup under
+ * way) or there is no memory for the index's ranges, it is zeroed from the cut
+ * on and stays whole.  A fault on the part that was cut off sees the size, that
+ * is lower since before the folio lock was taken.
  */
 #ifndef FILE_FILE_H
 #define FILE_FILE_H
@@ -76,6 +86,8 @@ struct files {
 	struct objcache handles;
 	u64 next_id; /* (A) */
 	u64 nr_cached; /* (A) pages in all caches */
+	unsigned file_order; /* (C) largest order of a folio; 0: no large ones.  Set
+	                        by mm/ before there is a file */
 	u64 *committed_pages; /* (C) the instance's; mm/ charges, the last put uncharges */
 };
 
@@ -133,9 +145,20 @@ struct folio *mapping_find_folio(struct mapping *mapping, u64 index);
  */
 int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_folio) MUST_CHECK;
 /*
+ * Turns a large folio into folios of a smaller order: cached at their own
+ * places, with contents, dirty mark and one reference each (the index's).
+ * What begins beyond the size goes.
+ * Pre: folio lock and one reference, which become the first part's; in the
+ * mapping.  0; -EBUSY when anybody else has a reference, an entry that maps it
+ * included; -ENOMEM; -EINVAL for an order that is not smaller or that no folio
+ * has.  Nothing changed on failure.
+ */
+int mapping_split_folio(struct mapping *mapping, struct folio *folio, unsigned order) MUST_CHECK;
+/*
  * Calls `visit` for each uptodate folio present in [first, last] and inside the
- * size, with no reference taken, under RCU: fault-around.  `index` is the
- * folio's first page in the range.  A visitor that wants the folio takes a
+ * size, with no reference taken, under RCU: fault-around.  `index` is a page of
+ * the folio in the range, the first one or, for a folio that somebody tried to
+ * split, again a later one.  A visitor that wants the folio takes a
  * reference unless there is none any more, and then asks folio_is_at().
  * A false return ends it.
  */
@@ -152,7 +175,8 @@ void mapping_dirty_folio(struct mapping *mapping, struct folio *folio);
 
 /*
  * Sets the size; what lies beyond is removed, unmapped everywhere (through
- * `unmap`, which mm/ fills in), and the tail of the last page zeroed.
+ * `unmap`, which mm/ fills in; folio lock held when a large folio is cut), and
+ * the tail of the last page zeroed.
  * 0, or -EINVAL for a size above FILE_SIZE_MAX: needs no memory.
  */
 typedef void mapping_unmap_fn(struct mapping *mapping, u64 first_index, u64 last_index,

@@ -3,11 +3,15 @@
  * Changing what a file covers: truncation, holes, plain reads and writes.
  *
  * Truncation cannot fail for want of memory, and punching cannot either: see
- * cache.c.  Their order (size, index, unmapping) is explained in file.h.
+ * cache.c; a large folio that cannot be split is zeroed in part.  Their order
+ * (size, index, unmapping) is explained in file.h.
  */
 #include "file/cache.h"
 
 #include "base/memory.h"
+
+/* No file has a page from here on. */
+#define FILE_END_PAGE (FILE_SIZE_MAX >> PAGE_SHIFT)
 
 /* ---- size ---------------------------------------------------------------------- */
 
@@ -20,25 +24,32 @@ static void set_size(struct mapping *mapping, u64 size_bytes)
 	spin_unlock(&mapping->index_lock);
 }
 
+/* Folio lock held, but for a folio that nobody else can see. */
+static void zero_bytes(struct mapping *mapping, struct folio *folio, u64 from, u64 end)
+{
+	u64 offset = folio->index << PAGE_SHIFT;
+	char *bytes = folio_bytes(mapping->files->phys, folio);
+
+	end = u64_min(end, offset + (folio_nr_pages(folio) << PAGE_SHIFT));
+	mem_zero(bytes + (from - offset), end - from);
+}
+
 /* Clears what the folio that holds byte `offset` has from there on, if it is
- * in the cache: bytes beyond the end that a mapping may have written. */
+ * in the cache and begins before: bytes beyond the end that a mapping (or who
+ * pins a folio that was cut off) may have written. */
 static void zero_tail(struct mapping *mapping, u64 offset)
 {
 	struct folio *folio;
 	u64 index = offset >> PAGE_SHIFT;
 
-	if (is_aligned(offset, PAGE_SIZE))
-		return;
 	folio = mapping_find_folio(mapping, index);
 	if (!folio)
 		return;
 	folio_lock(folio);
-	if (folio_is_at(folio, mapping, index) && folio_is_uptodate(folio)) {
-		u64 from = offset - (folio->index << PAGE_SHIFT);
-		char *bytes = folio_bytes(mapping->files->phys, folio);
-
+	if (folio_is_at(folio, mapping, index) && folio_is_uptodate(folio) &&
+	    folio->index << PAGE_SHIFT < offset) {
 		mapping_dirty_folio(mapping, folio);
-		mem_zero(bytes + from, (folio_nr_pages(folio) << PAGE_SHIFT) - from);
+		zero_bytes(mapping, folio, offset, UINT64_MAX);
 	}
 	folio_unlock(folio);
 	folio_put(mapping->files->phys, folio);
@@ -55,6 +66,38 @@ static void zero_old_tail(struct mapping *mapping)
 		zero_tail(mapping, mapping->size_bytes);
 }
 
+/* ---- cutting -------------------------------------------------------------------- */
+
+/* The folio lock keeps faults from mapping it anew; private copies have nothing
+ * to do with the folio. */
+static int unmap_and_split(struct mapping *mapping, struct folio *folio,
+			   mapping_unmap_fn *unmap)
+{
+	unmap(mapping, folio->index, folio_last_index(folio), false);
+	return mapping_split_folio(mapping, folio, 0);
+}
+
+/*
+ * Before pages [first, end) are removed: if a folio lies across `edge`, which is
+ * one of the two, it is split, or else zeroed as far as the range goes.
+ * Size lock held.
+ */
+static void cut_folio(struct mapping *mapping, u64 edge, u64 first, u64 end,
+		      mapping_unmap_fn *unmap)
+{
+	struct folio *folio = mapping_find_folio(mapping, edge);
+
+	if (!folio)
+		return;
+	folio_lock(folio);
+	if (folio_is_at(folio, mapping, edge) && folio->index < edge &&
+	    unmap_and_split(mapping, folio, unmap))
+		zero_bytes(mapping, folio, u64_max(first, folio->index) << PAGE_SHIFT,
+			   end << PAGE_SHIFT);
+	folio_unlock(folio);
+	folio_put(mapping->files->phys, folio);
+}
+
 int mapping_truncate(struct mapping *mapping, u64 size_bytes, mapping_unmap_fn *unmap)
 {
 	u64 first_gone = page_align_up(size_bytes) >> PAGE_SHIFT;
@@ -67,6 +110,7 @@ int mapping_truncate(struct mapping *mapping, u64 size_bytes, mapping_unmap_fn *
 		set_size(mapping, size_bytes);
 	} else {
 		set_size(mapping, size_bytes);
+		cut_folio(mapping, first_gone, first_gone, FILE_END_PAGE, unmap);
 		zero_tail(mapping, size_bytes);
 		cache_remove_range(mapping, first_gone, UINT64_MAX);
 		unmap(mapping, first_gone, UINT64_MAX, true);
@@ -87,14 +131,15 @@ static void set_hole(struct mapping *mapping, u64 first, u64 end)
 int mapping_punch(struct mapping *mapping, u64 first_index, u64 last_index,
 		  mapping_unmap_fn *unmap)
 {
-	u64 last_page = (FILE_SIZE_MAX >> PAGE_SHIFT) - 1;
 	int err = 0;
 
-	last_index = u64_min(last_index, last_page);
+	last_index = u64_min(last_index, FILE_END_PAGE - 1);
 	if (first_index > last_index)
 		return 0;
 	mutex_lock(&mapping->size_lock);
 	set_hole(mapping, first_index, last_index + 1);
+	cut_folio(mapping, first_index, first_index, last_index + 1, unmap);
+	cut_folio(mapping, last_index + 1, first_index, last_index + 1, unmap);
 	cache_remove_range(mapping, first_index, last_index);
 	unmap(mapping, first_index, last_index, false);
 	if (mapping->kind == QUIRE_FILE_HOST)
@@ -107,25 +152,39 @@ int mapping_punch(struct mapping *mapping, u64 first_index, u64 last_index,
 
 /* ---- plain read and write ----------------------------------------------------------- */
 
-/* The bytes of one page at `offset`. */
-static char *page_bytes(struct mapping *mapping, struct folio *folio, u64 offset)
-{
-	char *bytes = folio_bytes(mapping->files->phys, folio);
+/* A part of a read or write: the bytes of one folio. */
+struct part {
+	struct mapping *mapping;
+	u64 offset;
+	u64 len_bytes; /* in: what is left; out: what was done */
+};
 
-	return bytes + (offset - (folio->index << PAGE_SHIFT));
+/* As many bytes as the folio has from the offset on; *ret_bytes says where. */
+static void part_cut(struct part *part, struct folio *folio, char **ret_bytes)
+{
+	u64 start = folio->index << PAGE_SHIFT;
+	u64 end = start + (folio_nr_pages(folio) << PAGE_SHIFT);
+
+	part->len_bytes = u64_min(part->len_bytes, end - part->offset);
+	*ret_bytes = (char *)folio_bytes(part->mapping->files->phys, folio) +
+		     (part->offset - start);
 }
 
-static int read_page(struct mapping *mapping, u64 offset, void *buf, u64 len_bytes)
+static int read_part(struct part *part, void *buf)
 {
-	u64 index = offset >> PAGE_SHIFT;
+	struct mapping *mapping = part->mapping;
+	u64 index = part->offset >> PAGE_SHIFT;
 	struct folio *folio;
+	char *bytes;
 	int err;
 
 	if (mapping->kind == QUIRE_FILE_MEMORY) {
 		folio = mapping_find_folio(mapping, index);
 		if (!folio) {
 			/* A hole stays one. */
-			mem_zero(buf, len_bytes);
+			part->len_bytes = u64_min(part->len_bytes,
+						  PAGE_SIZE - (part->offset & ~PAGE_MASK));
+			mem_zero(buf, part->len_bytes);
 			return 0;
 		}
 		folio_put(mapping->files->phys, folio);
@@ -133,7 +192,8 @@ static int read_page(struct mapping *mapping, u64 offset, void *buf, u64 len_byt
 	err = cache_lock_folio(mapping, index, CACHE_INSIDE_SIZE, &folio);
 	if (err)
 		return err;
-	mem_copy(buf, page_bytes(mapping, folio, offset), len_bytes);
+	part_cut(part, folio, &bytes);
+	mem_copy(buf, bytes, part->len_bytes);
 	cache_unlock_folio(mapping, folio);
 	return 0;
 }
@@ -146,30 +206,33 @@ int mapping_read(struct mapping *mapping, u64 offset, void *buf, u64 len_bytes)
 	if (offset > size_bytes || len_bytes > size_bytes - offset)
 		return -QUIRE_ERANGE;
 	while (len_bytes) {
-		u64 n = u64_min(PAGE_SIZE - (offset & ~PAGE_MASK), len_bytes);
-		int err = read_page(mapping, offset, to, n);
+		struct part part = { mapping, offset, len_bytes };
+		int err = read_part(&part, to);
 
 		if (err)
 			return err;
-		offset += n;
-		to += n;
-		len_bytes -= n;
+		offset += part.len_bytes;
+		to += part.len_bytes;
+		len_bytes -= part.len_bytes;
 	}
 	return 0;
 }
 
 /* Size lock held.  The page may lie beyond the size, which then grows. */
-static int write_page(struct mapping *mapping, u64 offset, const void *buf, u64 len_bytes)
+static int write_part(struct part *part, const void *buf)
 {
+	struct mapping *mapping = part->mapping;
 	struct folio *folio;
-	int err = cache_lock_folio(mapping, offset >> PAGE_SHIFT, CACHE_ANYWHERE, &folio);
+	char *bytes;
+	int err = cache_lock_folio(mapping, part->offset >> PAGE_SHIFT, CACHE_ANYWHERE, &folio);
 
 	if (err)
 		return err;
-	mem_copy(page_bytes(mapping, folio, offset), buf, len_bytes);
+	part_cut(part, folio, &bytes);
+	mem_copy(bytes, buf, part->len_bytes);
 	mapping_dirty_folio(mapping, folio);
-	if (offset + len_bytes > mapping->size_bytes)
-		set_size(mapping, offset + len_bytes);
+	if (part->offset + part->len_bytes > mapping->size_bytes)
+		set_size(mapping, part->offset + part->len_bytes);
 	cache_unlock_folio(mapping, folio);
 	return 0;
 }
@@ -186,13 +249,15 @@ int mapping_write(struct mapping *mapping, u64 offset, const void *buf, u64 len_
 	mutex_lock(&mapping->size_lock);
 	if (offset + len_bytes > mapping->size_bytes)
 		zero_old_tail(mapping);
-	while (len_bytes && !err) {
-		u64 n = u64_min(PAGE_SIZE - (offset & ~PAGE_MASK), len_bytes);
+	while (len_bytes) {
+		struct part part = { mapping, offset, len_bytes };
 
-		err = write_page(mapping, offset, from, n);
-		offset += n;
-		from += n;
-		len_bytes -= n;
+		err = write_part(&part, from);
+		if (err)
+			break;
+		offset += part.len_bytes;
+		from += part.len_bytes;
+		len_bytes -= part.len_bytes;
 	}
 	mutex_unlock(&mapping->size_lock);
 	return err;

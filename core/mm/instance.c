@@ -270,6 +270,7 @@ static int rooms_init(struct quire *q)
 	if (ret)
 		goto no_files;
 	q->files.committed_pages = &q->committed_pages;
+	q->files.file_order = q->config.file_order;
 	ret = zero_page_init(q);
 	if (ret)
 		goto no_zero_page;

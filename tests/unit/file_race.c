@@ -3,6 +3,7 @@
  * Races of the page cache on real threads: lookups, faults, plain reads and
  * writes and writeback against truncation and holes.  A page's first word says
  * which file and index wrote it, so a folio found at the wrong place shows.
+ * All with folios of one page, and with large ones.
  *
  * variants: threads_4k threads_tiny
  */
@@ -40,9 +41,15 @@ static u64 tag_of(const struct file *file, u64 index)
 	return file->mapping->id << 32 | (index + 1);
 }
 
-static u64 *words(struct race *race, struct folio *folio)
+static u64 *words(struct race *race, struct folio *folio, u64 index)
 {
-	return folio_bytes(&race->f.phys, folio);
+	return (u64 *)(void *)folio_page(&race->f, folio, index);
+}
+
+/* What a fault asks under the folio lock. */
+static bool is_page_of(struct folio *folio, struct mapping *mapping, u64 index)
+{
+	return folio_is_at(folio, mapping, index) && index < mapping_size_pages(mapping);
 }
 
 static void check_tag(const struct file *file, u64 index, u64 word)
@@ -68,10 +75,10 @@ static void fault(struct race *race)
 		return;
 	}
 	folio_lock(folio);
-	if (folio_is_at(folio, file->mapping, index)) {
-		check_tag(file, index, words(race, folio)[0]);
+	if (is_page_of(folio, file->mapping, index)) {
+		check_tag(file, index, words(race, folio, index)[0]);
 		mapping_dirty_folio(file->mapping, folio);
-		words(race, folio)[0] = tag_of(file, index);
+		words(race, folio, index)[0] = tag_of(file, index);
 	}
 	folio_unlock(folio);
 	folio_put(&race->f.phys, folio);
@@ -90,7 +97,7 @@ static bool visit_around(struct folio *folio, u64 index, void *arg)
 		return true;
 	if (folio_trylock(folio)) {
 		if (folio_is_at(folio, around->file->mapping, index))
-			check_tag(around->file, index, words(around->race, folio)[0]);
+			check_tag(around->file, index, words(around->race, folio, index)[0]);
 		folio_unlock(folio);
 	}
 	folio_put(&around->race->f.phys, folio);
@@ -149,12 +156,12 @@ static void use_files(void *arg, unsigned nth)
 	}
 }
 
-static void truncation_races_with_everything(void **state)
+static void races_with_everything(unsigned file_order)
 {
 	struct race *race = calloc(1, sizeof(*race));
 
-	(void)state;
 	files_open(&race->f, NR_FRAMES);
+	race->f.files.file_order = file_order;
 	race->store = store_create();
 	memset(race->store->bytes, 0, sizeof(race->store->bytes));
 	race->files[0] = host_file(&race->f, race->store, NR_PAGES << PAGE_SHIFT);
@@ -167,6 +174,19 @@ static void truncation_races_with_everything(void **state)
 	files_close(&race->f);
 	free(race->store);
 	free(race);
+}
+
+static void truncation_races_with_everything(void **state)
+{
+	(void)state;
+	races_with_everything(0);
+}
+
+static void cutting_large_folios_races_with_everything(void **state)
+{
+	(void)state;
+	races_with_everything(2);
+	races_with_everything(QUIRE_PMD_ORDER < 4 ? QUIRE_PMD_ORDER : 4);
 }
 
 /*
@@ -267,12 +287,197 @@ static void nothing_comes_back_beyond_the_size(void **state)
 	free(race);
 }
 
+/*
+ * Truncation cuts folios in the middle while others write to them and look them
+ * up.  A word says in which round it was written: once a truncation is done,
+ * what it cut off is gone for good, whether its folio was split or zeroed.
+ */
+#define CUT_ROUNDS 3000
+#define CUT_PAGES 8
+
+struct cut_race {
+	struct file_world f;
+	struct file *file;
+	u64 round;             /* (A) from 1 */
+	u64 oldest[CUT_PAGES]; /* the cutter's: round that may show there */
+	u32 done;              /* (A) */
+};
+
+static void write_round(struct cut_race *race)
+{
+	struct mapping *mapping = race->file->mapping;
+	u64 index = mach_random() % CUT_PAGES;
+	struct folio *folio;
+
+	if (mapping_get_folio(mapping, index, &folio))
+		return;
+	folio_lock(folio);
+	if (is_page_of(folio, mapping, index)) {
+		u64 *word = (u64 *)(void *)folio_page(&race->f, folio, index);
+
+		*word = atomic_load(&race->round);
+	}
+	folio_unlock(folio);
+	folio_put(&race->f.phys, folio);
+}
+
+static void look_at_rounds(struct cut_race *race)
+{
+	for (u64 index = 0; index < CUT_PAGES; index++) {
+		u64 word;
+
+		ensure(!mapping_read(race->file->mapping, index << PAGE_SHIFT, &word,
+				     sizeof(word)));
+		ensure(word == 0 || word >= race->oldest[index]);
+	}
+}
+
+static void cut_once(struct cut_race *race)
+{
+	struct mapping *mapping = race->file->mapping;
+	u64 cut = 1 + mach_random() % (CUT_PAGES - 1);
+
+	/* A hole makes folios of different lengths; what is written after it may
+	 * well be of an old round. */
+	if (mach_random() % 4 == 0)
+		ensure(!mapping_punch(mapping, cut, cut + 1, nothing_to_unmap));
+	ensure(!mapping_truncate(mapping, cut << PAGE_SHIFT, nothing_to_unmap));
+	atomic_fetch_add(&race->round, 1);
+	for (u64 index = cut; index < CUT_PAGES; index++)
+		race->oldest[index] = atomic_load(&race->round);
+	ensure(!mapping_truncate(mapping, CUT_PAGES << PAGE_SHIFT, nothing_to_unmap));
+	look_at_rounds(race);
+	/* Now and then everything goes, so that there are large folios again. */
+	if (mach_random() % 4 == 0)
+		ensure(!mapping_punch(mapping, 0, CUT_PAGES - 1, nothing_to_unmap));
+}
+
+static void cut_or_write(void *arg, unsigned nth)
+{
+	struct cut_race *race = arg;
+
+	if (nth > 0) {
+		while (!atomic_load_acquire(&race->done))
+			write_round(race);
+		return;
+	}
+	for (unsigned i = 0; i < CUT_ROUNDS; i++)
+		cut_once(race);
+	atomic_store_release(&race->done, 1u);
+}
+
+static void what_was_cut_off_is_gone(void **state)
+{
+	struct cut_race *race = calloc(1, sizeof(*race));
+
+	(void)state;
+	files_open(&race->f, NR_FRAMES);
+	race->f.files.file_order = 2;
+	race->file = memory_file(&race->f, CUT_PAGES << PAGE_SHIFT);
+	race->round = 1;
+	threads_run(3, cut_or_write, race);
+	mapping_check(race->file->mapping);
+	file_put(race->file);
+	files_close(&race->f);
+	free(race);
+}
+
+/*
+ * A page that is in the file is found, and its contents are read, while its
+ * folio is split.  Every round has a new file.
+ */
+#define SPLIT_FILES 2000
+
+struct split_race {
+	struct file_world f;
+	struct file *files[SPLIT_FILES]; /* each published by `nr` */
+	u32 nr;                          /* (A) */
+	u32 done;                        /* (A) */
+	u32 nr_split;                    /* the splitter's */
+};
+
+static void look_at_newest(struct split_race *race)
+{
+	u32 nr = atomic_load_acquire(&race->nr);
+	struct mapping *mapping = race->files[nr - 1]->mapping;
+	u64 index = mach_random() % 4, word;
+	struct folio *folio = mapping_find_folio(mapping, index);
+
+	ensure(folio && folio_is_at(folio, mapping, index));
+	folio_put(&race->f.phys, folio);
+	ensure(!mapping_read(mapping, index << PAGE_SHIFT, &word, sizeof(word)));
+	ensure(word == tag_of(race->files[nr - 1], index));
+}
+
+static void publish_file(struct split_race *race)
+{
+	struct file *file = memory_file(&race->f, 4 << PAGE_SHIFT);
+
+	for (u64 index = 0; index < 4; index++) {
+		u64 tag = tag_of(file, index);
+
+		ensure(!mapping_write(file->mapping, index << PAGE_SHIFT, &tag, sizeof(tag)));
+	}
+	race->files[race->nr] = file;
+	/* RELEASE pairs with look_at_newest. */
+	atomic_store_release(&race->nr, race->nr + 1);
+}
+
+static void split_newest(struct split_race *race)
+{
+	struct mapping *mapping = race->files[race->nr - 1]->mapping;
+	struct folio *folio = mapping_find_folio(mapping, 0);
+
+	folio_lock(folio);
+	ensure(folio_order(folio) == 2);
+	race->nr_split += mapping_split_folio(mapping, folio, 0) == 0;
+	folio_unlock(folio);
+	folio_put(&race->f.phys, folio);
+}
+
+static void split_or_look(void *arg, unsigned nth)
+{
+	struct split_race *race = arg;
+
+	while (nth > 0 && !atomic_load_acquire(&race->done))
+		look_at_newest(race);
+	for (unsigned i = 1; nth == 0 && i < SPLIT_FILES; i++) {
+		for (unsigned spin = 0; spin < i % 64; spin++)
+			mach_relax();
+		split_newest(race);
+		publish_file(race);
+	}
+	if (nth == 0)
+		atomic_store_release(&race->done, 1u);
+}
+
+static void a_page_is_found_while_its_folio_is_split(void **state)
+{
+	struct split_race *race = calloc(1, sizeof(*race));
+
+	(void)state;
+	files_open(&race->f, 2 * NR_FRAMES);
+	race->f.files.file_order = 2;
+	publish_file(race);
+	threads_run(3, split_or_look, race);
+	assert_true(race->nr_split > 0);
+	for (u32 i = 0; i < race->nr; i++) {
+		mapping_check(race->files[i]->mapping);
+		file_put(race->files[i]);
+	}
+	files_close(&race->f);
+	free(race);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lookup_races_with_a_frames_next_life),
 		cmocka_unit_test(nothing_comes_back_beyond_the_size),
 		cmocka_unit_test(truncation_races_with_everything),
+		cmocka_unit_test(cutting_large_folios_races_with_everything),
+		cmocka_unit_test(what_was_cut_off_is_gone),
+		cmocka_unit_test(a_page_is_found_while_its_folio_is_split),
 	};
 
 	return cmocka_run_group_tests(tests, attach_thread, detach_thread);
