@@ -4,6 +4,7 @@
  * suspects something.  A breach stops the machine.
  */
 #include "mm/api.h"
+#include "mm/pages.h"
 
 struct sums {
 	u64 total, locked, data, stack, exec, committed;
@@ -52,7 +53,7 @@ static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, u32 *mapco
 	ensure(vma != NULL);
 	ensure(!entry_is_writable(e) || (vma->flags & VMA_WRITE));
 	ensure(((e.v & QUIRE_ENTRY_PROTNONE) != 0) == ((vma->flags & VMA_ACCESS) == 0));
-	ensure(entry_is_special(e) == frame_test(frame, FRAME_ZERO_PAGE));
+	ensure(entry_is_special(e) == folio_test(frame_folio(frame), FRAME_ZERO_PAGE));
 	if (entry_is_special(e)) {
 		ensure(!entry_is_writable(e));
 		return;
@@ -73,25 +74,67 @@ static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, u32 *mapco
 	}
 }
 
+static void check_span(struct mm *mm, const struct span *span, u64 *rss, u32 *mapcounts)
+{
+	u64 nr = (span->end - span->addr) >> PAGE_SHIFT;
+
+	for (u64 i = 0; i < nr; i++) {
+		entry_t e = entry_load(&span->slots[i]);
+
+		if (entry_is_present(e))
+			check_entry(mm, span->addr + (i << PAGE_SHIFT), e, rss, mapcounts);
+		else
+			ensure(entry_is_none(e));
+	}
+}
+
+/* A leaf says the same of each of its pages; and invariant 5. */
+static void check_leaf(struct mm *mm, const struct span *span, u64 *rss, u32 *mapcounts)
+{
+	struct vma *vma = vma_at(mm, span->addr);
+	entry_t leaf = entry_load(span->slots);
+	struct folio *folio;
+
+	ensure(span_is_whole_leaf(span) && span->table->level == 1);
+	ensure(vma != NULL && vma->start <= span->addr && span->end <= vma->end);
+	ensure(atomic_load(&mm->has_leaves) && entry_is_present(leaf));
+	folio = (struct folio *)(void *)pfn_frame(&mm->q->phys, entry_pfn(leaf));
+	ensure(folio_order(folio) == QUIRE_PMD_ORDER);
+	ensure(!folio_test(folio, FRAME_TAIL));
+	for (u32 i = 0; i < QUIRE_TABLE_ENTRIES; i++)
+		check_entry(mm, span->addr + ((u64)i << PAGE_SHIFT), leaf_page_entry(leaf, i),
+			    rss, mapcounts);
+}
+
+/* Invariant 5: deposits. */
+static void check_deposits(struct mm *mm, const struct table *pmd_table)
+{
+	const entry_t *slots = table_slots(&mm->pt, pmd_table);
+	u32 nr = 0;
+
+	for (u32 i = 0; i < QUIRE_TABLE_ENTRIES; i++) {
+		entry_t e = entry_load(&slots[i]);
+
+		nr += entry_is_leaf(e) &&
+		      (entry_is_special(e) || folio_is_anon(frame_folio(entry_frame(mm, e))));
+	}
+	ensure(nr == pgtable_nr_deposited(pmd_table));
+}
+
 static void check_tables(struct mm *mm, u32 *mapcounts)
 {
-	u64 rss[NR_RSS] = { 0 };
+	u64 rss[NR_RSS] = { 0 }, addr = 0;
 	struct span span = { 0 };
+	struct table *table;
 
 	for (u64 at = 0; pgtable_next_span(&mm->pt, at, TASK_SIZE, &span); at = span.end) {
-		u64 nr = (span.end - span.addr) >> PAGE_SHIFT;
-
-		ensure(span.level == 0);
-		for (u64 i = 0; i < nr; i++) {
-			entry_t e = entry_load(&span.slots[i]);
-
-			if (entry_is_present(e))
-				check_entry(mm, span.addr + (i << PAGE_SHIFT), e, rss,
-					    mapcounts);
-			else
-				ensure(entry_is_none(e));
-		}
+		if (span.level == 0)
+			check_span(mm, &span, rss, mapcounts);
+		else
+			check_leaf(mm, &span, rss, mapcounts);
 	}
+	while ((table = pgtable_next_pmd_table(&mm->pt, &addr)) != NULL)
+		check_deposits(mm, table);
 	for (unsigned kind = 0; kind < NR_RSS; kind++)
 		ensure(rss[kind] == atomic_load(&mm->rss[kind]));
 }
@@ -127,10 +170,14 @@ void mm_check(struct mm *mm)
 /* A large folio counts its mappings in sum, and perhaps page by page. */
 static void check_large_mapcount(struct quire *q, struct folio *folio, const u32 *mapcounts)
 {
-	u64 nr = folio_nr_pages(folio), sum = 0;
+	u64 nr = folio_nr_pages(folio), first = folio_pfn(&q->phys, folio).v, sum = 0;
 
-	for (u64 i = 0; i < nr; i++)
-		sum += mapcounts[folio_pfn(&q->phys, folio).v + i];
+	for (u64 i = 0; i < nr; i++) {
+		sum += mapcounts[first + i];
+		ensure(!q->rmap.per_subpage ||
+		       mapcounts[first + i] == folio_frame(folio, i)->mapcount +
+						       folio_large(folio)->entire_mapcount);
+	}
 	ensure(sum == folio_mapcount(&q->rmap, folio));
 	ensure(sum <= refcount_read(&folio->refs));
 }

@@ -119,16 +119,85 @@ static int copy_span(struct copy *copy)
 	return err;
 }
 
+/* ---- leaves -------------------------------------------------------------------- */
+
+enum leaf_copied {
+	LEAF_COPIED,
+	LEAF_SKIPPED,     /* the child has no use for it now */
+	LEAF_GONE,        /* it is, or had to be, split */
+	LEAF_NOT_COUNTED, /* the folio is mapped too often */
+};
+
+/* The parent's leaf, locked; so is the child's table. */
+static enum leaf_copied share_leaf(struct copy *copy, entry_t *dst_slot, entry_t e)
+{
+	const struct span *span = &copy->span;
+	struct folio *folio;
+
+	if (!entry_is_special(e)) {
+		folio = frame_folio(entry_frame(copy->parent, e));
+		/* A file's pages can be faulted in again. */
+		if (unlikely(!folio_is_anon(folio)))
+			return LEAF_SKIPPED;
+		if (unlikely(!rmap_share_entry(span->slots, e, folio, copy->has_pinned))) {
+			huge_split_locked(copy->src, span->table, span->slots);
+			return LEAF_GONE;
+		}
+		folio_get_n(folio, PMD_PAGES);
+		if (unlikely(rmap_add_leaf(folio, copy->dst))) {
+			folio_put_n(&copy->child->q->phys, folio, PMD_PAGES);
+			return LEAF_NOT_COUNTED;
+		}
+		copy->rss[RSS_ANON] += PMD_PAGES;
+	}
+	entry_store(dst_slot, entry_without(e, ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE |
+						       QUIRE_ENTRY_ACCESSED));
+	return LEAF_COPIED;
+}
+
+/* 0 or an error; *ret_next: where to go on, the same place if there is no leaf any
+ * more. */
+static int copy_leaf(struct copy *copy, u64 *ret_next)
+{
+	const struct span *span = &copy->span;
+	struct pgtable *pt = &copy->child->pt;
+	enum leaf_copied copied = LEAF_GONE;
+	struct table *table, *deposit;
+	entry_t *slot, e;
+	int err = pgtable_ensure(pt, span->addr, 1, &slot, &table);
+
+	if (err)
+		return err;
+	check(span_is_whole_leaf(span) && entry_is_none(entry_load(slot)));
+	deposit = pgtable_alloc_deposit(pt);
+	if (deposit == NULL)
+		return -QUIRE_ENOMEM;
+	copy->child->has_leaves = true;
+	table_lock(table);
+	if (span_lock_leaf(span, &e)) {
+		copied = share_leaf(copy, slot, e);
+		if (copied == LEAF_COPIED)
+			pgtable_deposit(table, deposit);
+		table_unlock(span->table);
+	}
+	table_unlock(table);
+	if (copied != LEAF_COPIED)
+		table_free(pt, deposit);
+	*ret_next = copied == LEAF_GONE ? span->addr : span->end;
+	return copied == LEAF_NOT_COUNTED ? -QUIRE_EOVERFLOW : 0;
+}
+
 int copy_page_range(struct copy *copy, struct vma *dst, struct vma *src)
 {
+	u64 at = src->start;
 	int err = 0;
 
 	copy->dst = dst;
 	copy->src = src;
-	for (u64 at = src->start;
-	     !err && pgtable_next_span(&copy->parent->pt, at, src->end, &copy->span);
-	     at = copy->span.end)
-		err = copy_span(copy);
+	while (!err && pgtable_next_span(&copy->parent->pt, at, src->end, &copy->span)) {
+		at = copy->span.end;
+		err = likely(copy->span.level == 0) ? copy_span(copy) : copy_leaf(copy, &at);
+	}
 	return err;
 }
 

@@ -268,8 +268,15 @@ static bool access_allowed(const struct vma *vma, enum mach_access_kind kind)
 
 static int handle(struct fault *fault)
 {
-	int err = pgtable_ensure(&fault->mm->pt, fault->addr, 0, &fault->slot, &fault->table);
+	struct pgtable *pt = &fault->mm->pt;
+	int err;
 
+	if (unlikely(fault_may_map_leaf(fault)) && fault_huge(fault))
+		return 0;
+	while ((err = pgtable_ensure(pt, fault->addr, 0, &fault->slot, &fault->table)) ==
+	       -QUIRE_EEXIST)
+		if (fault_huge(fault))
+			return 0;
 	if (err)
 		return err;
 	fault->seen = entry_load(fault->slot);

@@ -75,13 +75,12 @@ static enum pin_step try_pin(struct vma *vma, entry_t e, u32 flags, struct frame
 static enum pin_step try_pin_at(struct vma *vma, u64 addr, u32 flags, struct frame **ret_frame)
 {
 	struct table *table;
-	entry_t *slot = pgtable_find(&vma->mm->pt, addr, 0, &table);
 	enum pin_step step;
+	entry_t e;
 
-	if (slot == NULL)
+	if (!lock_page_entry(vma->mm, addr, &e, &table))
 		return PIN_FAULT;
-	table_lock(table);
-	step = try_pin(vma, entry_load(slot), flags, ret_frame);
+	step = try_pin(vma, e, flags, ret_frame);
 	table_unlock(table);
 	return step;
 }
@@ -119,7 +118,7 @@ static void unpin_page(struct quire *q, struct frame *frame, u32 flags)
 {
 	struct folio *folio = frame_folio(frame);
 
-	if (folio == q->zero_folio)
+	if (folio_test(folio, FRAME_ZERO_PAGE))
 		return;
 	if ((flags & QUIRE_PIN_WRITE) && !folio_is_anon(folio)) {
 		folio_lock(folio);

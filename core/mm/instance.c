@@ -220,6 +220,10 @@ static int zero_page_init(struct quire *q)
 
 static void zero_page_fini(struct quire *q)
 {
+	if (q->huge_zero_folio != NULL) {
+		folio_clear(q->huge_zero_folio, FRAME_ZERO_PAGE);
+		folio_put(&q->phys, q->huge_zero_folio);
+	}
 	folio_clear(q->zero_folio, FRAME_ZERO_PAGE);
 	folio_put(&q->phys, q->zero_folio);
 }

@@ -32,8 +32,7 @@ static void look_at_range(const struct vma *vma, u64 start, u64 end, uint8_t *ve
 		if (at >= span.end && !pgtable_next_span(&vma->mm->pt, at, end, &span))
 			span = (struct span){ .addr = end, .end = end };
 		if (at >= span.addr)
-			there = entry_is_present(
-				entry_load(&span.slots[(at - span.addr) >> PAGE_SHIFT]));
+			there = entry_is_present(entry_load(span_slot(&span, at)));
 		*vec = there || is_cached(vma, at);
 	}
 }

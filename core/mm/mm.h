@@ -15,7 +15,10 @@
  *   2. nr_vmas counts them; total_pages etc. are the sums over them.
  *   3. Every present entry lies in a VMA, maps a frame whose mapcount counts
  *      it (special entries aside), and is writable only if its VMA is.
- *   4. rss counters are the numbers of such entries by kind.
+ *   4. rss counters are the numbers of such entries by kind; a PMD leaf is one
+ *      for each of its pages, in all of these.
+ *   5. A leaf lies in one VMA.  A level 1 table has as many tables deposited as
+ *      anonymous leaves, those of zeros included.
  * And one that no check can assert, because what keeps two VMAs apart may end
  * later (a fork's chain, a stack that grows): where a call changes a range, it
  * merges it with the neighbours it can be merged with, as Linux does (merge.c).
@@ -52,6 +55,7 @@ struct mm {
 	u64 peak_rss;             /* (A) */
 	u64 faults, major_faults, cow_copies, cow_reuses; /* (A) */
 	bool has_pinned;          /* (A) pages of it were pinned at some time */
+	bool has_leaves;          /* (A) PMD leaves were mapped at some time */
 };
 
 /* What one CPU does in an instance; touched by that CPU, and by the exit of the
@@ -72,6 +76,7 @@ struct quire {
 	struct objcache mm_cache;
 	struct objcache pin_cache;
 	struct folio *zero_folio; /* (C) one page of zeros, mapped special */
+	struct folio *huge_zero_folio; /* (A) PMD-sized, once it was needed */
 	u32 always_orders, madvise_orders; /* (A) bit n: anonymous folios of order n */
 	struct spinlock mms_lock; /* rank instance */
 	struct list mms;          /* (mms_lock) */
@@ -152,6 +157,19 @@ void change_protection(struct vma *vma, u64 start, u64 end);
 /* move.c: moves entries; both VMAs exist.  0 or -ENOMEM with all moved back. */
 int move_page_tables(struct vma *from, u64 from_addr, struct vma *to, u64 to_addr,
 		     u64 len_bytes) MUST_CHECK;
+
+/*
+ * huge.c.  The PMD leaf that maps `addr`, if there is one, becomes a table (a
+ * file's: nothing, to be faulted in again).  mmap lock in any mode, or one of the
+ * VMA's rmap locks.
+ */
+void huge_split_pmd(struct vma *vma, u64 addr);
+/* An end of a VMA will be at `addr`: no leaf may lie across it. */
+static inline void huge_cut(struct vma *vma, u64 addr)
+{
+	if (!is_aligned(addr, PMD_SIZE) && unlikely(atomic_load(&vma->mm->has_leaves)))
+		huge_split_pmd(vma, addr);
+}
 
 /* gup.c: size of the objects of quire.pin_cache */
 u32 pin_object_bytes(void);

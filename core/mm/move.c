@@ -8,7 +8,9 @@
  * lock of the new table is dropped, or somebody could unmap the page there,
  * flush only the new address, and free it under a CPU that still reaches it by
  * the old one (CVE-2018-18281).  When a table cannot be had, everything moved
- * so far is moved back, which needs none.
+ * so far is moved back, which needs none: what was moved as a whole, leaf or
+ * table, goes back as a whole, to a slot that is still empty; and where pages
+ * were moved one by one their table is still there.
  */
 #include "mm/pages.h"
 
@@ -54,30 +56,100 @@ static void move_span(struct vma *vma, const struct span *span, entry_t *to,
 	unlock_rmap(vma);
 }
 
+/* A run of pages to `dest`, as far as the table there reaches; 0 or -ENOMEM. */
+static int move_pages(struct vma *vma, struct span *span, u64 dest)
+{
+	struct table *to_table;
+	entry_t *slots;
+	int err = pgtable_ensure(vma->pt, dest, 0, &slots, &to_table);
+
+	if (err)
+		return -QUIRE_ENOMEM;
+	span->end = u64_min(span->end,
+			    span->addr + (align_down(dest, PMD_SIZE) + PMD_SIZE - dest));
+	move_span(vma, span, slots, to_table);
+	return 0;
+}
+
+/* ---- a whole PMD range ------------------------------------------------------------ */
+
+/* The span is all that its entry of level 1 maps, and so is its destination, where
+ * nothing is. */
+static bool moves_whole(const struct span *span, u64 dest, const struct pgtable *pt)
+{
+	struct table *table;
+	entry_t *slot;
+
+	if (span->end - span->addr != PMD_SIZE || !is_aligned(dest, PMD_SIZE))
+		return false;
+	slot = pgtable_find(pt, dest, 1, &table);
+	return slot == NULL || entry_is_none(entry_load(slot));
+}
+
+/* What a level 1 table holds for an entry of its own goes with it. */
+static void move_belongings(const struct pgtable *pt, entry_t e, struct table *from,
+			    struct table *to, u64 dest)
+{
+	if (!entry_is_leaf(e))
+		entry_table(pt, e)->va = dest;
+	else if (from != to && (entry_is_special(e) ||
+				folio_is_anon(frame_folio(pfn_frame(pt->phys, entry_pfn(e))))))
+		pgtable_deposit(to, pgtable_withdraw(from));
+}
+
+/* Moves a leaf with its deposit, or a table with all that is in it: one entry.
+ * 0 or -ENOMEM. */
+static int move_pmd(struct vma *vma, const struct span *span, u64 dest)
+	NO_LOCK_ANALYSIS /* one table or two */
+{
+	struct pgtable *pt = vma->pt;
+	struct table *from_table, *to_table;
+	entry_t *from = pgtable_find(pt, span->addr, 1, &from_table), *to, e;
+
+	if (pgtable_ensure(pt, dest, 1, &to, &to_table))
+		return -QUIRE_ENOMEM;
+	lock_rmap(vma);
+	table_lock(to_table);
+	if (to_table != from_table)
+		table_lock(from_table);
+	e = entry_take(from);
+	if (likely(!entry_is_none(e))) {
+		move_belongings(pt, e, from_table, to_table, dest);
+		tlb_flush_range(pt, span->addr, span->end);
+		entry_store(to, e);
+	}
+	if (to_table != from_table)
+		table_unlock(from_table);
+	table_unlock(to_table);
+	unlock_rmap(vma);
+	return 0;
+}
+
 /* Moves what it can; *ret_done tells how far it came. */
 static int move_range(struct vma *vma, u64 from, u64 to, u64 len_bytes, u64 *ret_done)
 {
 	struct pgtable *pt = &vma->mm->pt;
 	struct span span = { 0 };
 	u64 at = from;
+	int err = 0;
 
-	while (pgtable_next_span(pt, at, from + len_bytes, &span)) {
+	while (!err && pgtable_next_span(pt, at, from + len_bytes, &span)) {
 		u64 dest = to + (span.addr - from);
-		struct table *to_table;
-		entry_t *slots;
 
-		/* As far as the table at the destination reaches. */
-		span.end = u64_min(span.end,
-				   span.addr + (align_down(dest, PMD_SIZE) + PMD_SIZE - dest));
-		if (pgtable_ensure(pt, dest, 0, &slots, &to_table)) {
-			*ret_done = span.addr - from;
-			return -QUIRE_ENOMEM;
+		at = span.addr;
+		if (moves_whole(&span, dest, pt)) {
+			err = move_pmd(vma, &span, dest);
+		} else if (span.level == 1) {
+			huge_split_pmd(vma, span.addr);
+			continue;
+		} else {
+			err = move_pages(vma, &span, dest);
 		}
-		move_span(vma, &span, slots, to_table);
-		at = span.end;
+		if (!err)
+			at = span.end;
 	}
-	*ret_done = len_bytes;
-	return 0;
+	*ret_done = err ? at - from : len_bytes;
+	return err;
 }
 
 int move_page_tables(struct vma *from, u64 from_addr, struct vma *to, u64 to_addr,

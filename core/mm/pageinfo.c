@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the entry of one page says: for tests and pictures. */
 #include "mm/api.h"
+#include "mm/pages.h"
 
-static void fill(struct mm *mm, entry_t e, struct quire_page_info *info)
+static void fill(struct mm *mm, entry_t e, bool leaf, struct quire_page_info *info)
 {
 	struct frame *frame;
 	struct folio *folio;
 
 	info->present = true;
+	info->leaf = leaf;
 	info->writable = entry_is_writable(e);
 	info->accessed = entry_is_young(e);
 	info->dirty = entry_is_dirty(e);
@@ -18,6 +20,7 @@ static void fill(struct mm *mm, entry_t e, struct quire_page_info *info)
 		return;
 	}
 	folio = frame_folio(frame);
+	info->order = folio_order(folio);
 	info->anon = folio_is_anon(folio);
 	info->exclusive = entry_is_exclusive(e);
 	info->mapcount = folio_mapcount(&mm->q->rmap, folio);
@@ -28,8 +31,8 @@ int quire_page_info(struct quire_mm *handle, uint64_t addr, struct quire_page_in
 {
 	struct quire_page_info info = { 0 };
 	struct table *table;
-	entry_t *slot;
 	struct mm *mm;
+	entry_t e;
 	int err = api_enter_mm(handle, &mm);
 
 	if (err)
@@ -39,14 +42,9 @@ int quire_page_info(struct quire_mm *handle, uint64_t addr, struct quire_page_in
 	if (addr >= TASK_SIZE)
 		return -QUIRE_EFAULT;
 	rwsem_read_lock(&mm->mmap_lock);
-	slot = pgtable_find(&mm->pt, addr, 0, &table);
-	if (slot != NULL) {
-		entry_t e;
-
-		table_lock(table);
-		e = entry_load(slot);
+	if (lock_page_entry(mm, addr, &e, &table)) {
 		if (entry_is_present(e))
-			fill(mm, e, &info);
+			fill(mm, e, table->level == 1, &info);
 		table_unlock(table);
 	}
 	rwsem_read_unlock(&mm->mmap_lock);

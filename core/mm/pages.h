@@ -65,6 +65,21 @@ static inline struct frame *entry_frame(const struct mm *mm, entry_t e)
 	return pfn_frame(&mm->q->phys, entry_pfn(e));
 }
 
+/* How many entries from slots[0] on, which holds the present `e` and so `frame`, map
+ * the pages of one folio in order; at most `max`. */
+static inline u32 entry_run(const entry_t *slots, u32 max, entry_t e, struct frame *frame)
+{
+	const struct folio *folio = frame_folio(frame);
+	u64 left = folio_nr_pages(folio) - (u64)(frame - &folio->frame);
+	u32 nr = 1;
+
+	while (nr < max && nr < left &&
+	       ((entry_load(&slots[nr]).v ^ (e.v + ((u64)nr << QUIRE_ENTRY_PFN_SHIFT))) &
+		(QUIRE_ENTRY_PFN_MASK | QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_PROTNONE)) == 0)
+		nr++;
+	return nr;
+}
+
 /* A new folio of anonymous memory, known to nobody yet; NULL: no memory, or an
  * order that the chosen `sharing` cannot count. */
 static inline struct folio *anon_folio_alloc_order(struct quire *q, unsigned order,
@@ -119,6 +134,30 @@ static inline void mm_note_peak_rss(struct mm *mm)
 u32 vma_anon_orders(const struct vma *vma);
 /* A fault where nothing is mapped.  As mm_handle_fault. */
 int fault_anon(struct fault *fault) MUST_CHECK;
+
+/* ---- huge.c ------------------------------------------------------------------- */
+
+#define PMD_PAGES (UINT32_C(1) << QUIRE_PMD_ORDER)
+
+/* A leaf could be mapped where the fault is, if nothing is there yet. */
+bool fault_may_map_leaf(const struct fault *fault);
+/*
+ * A fault where a leaf is or may be.  True: dealt with, the access can be tried
+ * again.  False: go on with pages (or once more: another leaf may have come).
+ */
+bool fault_huge(struct fault *fault);
+/*
+ * The leaf in `slot` becomes a table, or nothing if it is a file's.  Lock of
+ * `pmd_table` held, and the mmap lock in any mode or one of the VMA's rmap
+ * locks.  Nothing has to be flushed.
+ */
+void huge_split_locked(struct vma *vma, struct table *pmd_table, entry_t *slot);
+/*
+ * What is mapped at `addr`, its table locked: an entry of level 0, or what it
+ * would be were a leaf split (see leaf_page_entry).  False: no table is there.
+ */
+bool lock_page_entry(const struct mm *mm, u64 addr, entry_t *ret_entry,
+		     struct table **ret_table) TRY_ACQUIRES(true, (*ret_table)->lock);
 
 /* ---- cow.c ------------------------------------------------------------------- */
 

@@ -56,6 +56,35 @@ static bool protect_entry(const struct protect *protect, entry_t *slot)
 	return allows_less(from, to);
 }
 
+/* All entries of a span of level 0. */
+static bool protect_span(const struct protect *protect, const struct span *span)
+{
+	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
+	bool flush = false;
+
+	table_lock(span->table);
+	for (u32 i = 0; i < nr; i++)
+		flush |= protect_entry(protect, &span->slots[i]);
+	table_unlock(span->table);
+	return flush;
+}
+
+/* False: no leaf is there any more, walk again. */
+static bool protect_leaf(const struct protect *protect, const struct span *span, bool *flush)
+{
+	bool whole = span_is_whole_leaf(span);
+	entry_t e;
+
+	if (!span_lock_leaf(span, &e))
+		return false;
+	if (whole)
+		*flush = protect_entry(protect, span->slots);
+	else
+		huge_split_locked(protect->vma, span->table, span->slots);
+	table_unlock(span->table);
+	return whole;
+}
+
 void change_protection(struct vma *vma, u64 start, u64 end)
 {
 	struct protect protect = {
@@ -67,15 +96,13 @@ void change_protection(struct vma *vma, u64 start, u64 end)
 	u64 flush_start = UINT64_MAX, flush_end = 0;
 	struct span span = { 0 };
 
-	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &span); at = span.end) {
-		u32 nr = (u32)((span.end - span.addr) >> PAGE_SHIFT);
+	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &span);) {
 		bool flush = false;
 
-		check(span.level == 0);
-		table_lock(span.table);
-		for (u32 i = 0; i < nr; i++)
-			flush |= protect_entry(&protect, &span.slots[i]);
-		table_unlock(span.table);
+		if (span.level == 0)
+			flush = protect_span(&protect, &span);
+		at = span.level == 0 || protect_leaf(&protect, &span, &flush) ? span.end :
+										span.addr;
 		if (flush) {
 			flush_start = u64_min(flush_start, span.addr);
 			flush_end = span.end;

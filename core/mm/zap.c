@@ -27,20 +27,6 @@ void zap_account(struct zap *zap, struct mm *mm)
 			mm_rss_add(mm, (enum rss_kind)kind, -zap->rss[kind]);
 }
 
-/* How many entries from slots[0] map the pages of one folio in order. */
-static u32 run_length(const entry_t *slots, u32 max, entry_t e, const struct folio *folio,
-		      const struct frame *frame)
-{
-	u64 left = folio_nr_pages(folio) - (u64)(frame - &folio->frame);
-	u32 nr = 1;
-
-	while (nr < max && nr < left &&
-	       ((entry_load(&slots[nr]).v ^ (e.v + ((u64)nr << QUIRE_ENTRY_PFN_SHIFT))) &
-		(QUIRE_ENTRY_PFN_MASK | QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_PROTNONE)) == 0)
-		nr++;
-	return nr;
-}
-
 /* Takes `nr` entries; the union of what they said. */
 static entry_t take_entries(entry_t *slots, u32 nr)
 {
@@ -114,7 +100,7 @@ static u32 zap_slots(struct zap *zap, u32 i)
 		if (zap->keep_anon && folio_is_anon(folio))
 			continue;
 		if (folio_is_large(folio)) {
-			run = run_length(&slots[at], nr - at, e, folio, frame);
+			run = entry_run(&slots[at], nr - at, e, frame);
 		} else if (zap->gather->full_mm && folio_is_anon(folio)) {
 			zap_at_exit(zap, &slots[at], frame, folio);
 			continue;
@@ -136,12 +122,54 @@ static u32 zap_slots(struct zap *zap, u32 i)
 	return i;
 }
 
+/* The whole of an anonymous leaf, or the leaf of zeros (`folio` NULL), with its
+ * deposit; true when the gather is full.  Lock held. */
+static bool take_leaf(struct zap *zap, struct folio *folio)
+{
+	const struct span *span = &zap->span;
+
+	entry_take(span->slots);
+	gather_add_table(zap->gather, pgtable_withdraw(span->table));
+	gather_note_range(zap->gather, span->addr, span->end);
+	if (folio == NULL)
+		return false;
+	zap->rss[RSS_ANON] += PMD_PAGES;
+	rmap_remove_leaf(folio, zap->vma);
+	return gather_add(zap->gather, &folio->frame, PMD_PAGES, false);
+}
+
+/* False: no leaf is there any more, or only a part of it is to go: walk again. */
+static bool zap_leaf(struct zap *zap)
+{
+	const struct span *span = &zap->span;
+	bool done = true, full = false;
+	struct folio *folio;
+	entry_t e;
+
+	if (!span_lock_leaf(span, &e))
+		return false;
+	folio = entry_is_special(e) ? NULL : frame_folio(entry_frame(zap->vma->mm, e));
+	if (folio != NULL && !folio_is_anon(folio)) {
+		/* All of it, whatever the part: it is in the cache. */
+		huge_split_locked(zap->vma, span->table, span->slots);
+	} else if (folio == NULL || !zap->keep_anon) {
+		done = span_is_whole_leaf(span);
+		if (done)
+			full = take_leaf(zap, folio);
+		else
+			huge_split_locked(zap->vma, span->table, span->slots);
+	}
+	table_unlock(span->table);
+	if (unlikely(full))
+		gather_flush(zap->gather);
+	return done;
+}
+
 static void zap_span(struct zap *zap)
 {
 	struct span *span = &zap->span;
 	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
 
-	check(span->level == 0);
 	for (u32 i = 0; i < nr;) {
 		table_lock(span->table);
 		i = zap_slots(zap, i);
@@ -156,9 +184,15 @@ static void zap_span(struct zap *zap)
 static void zap_range(struct zap *zap, struct vma *vma, u64 start, u64 end)
 {
 	zap->vma = vma;
-	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &zap->span);
-	     at = zap->span.end)
-		zap_span(zap);
+	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &zap->span);) {
+		bool done = true;
+
+		if (likely(zap->span.level == 0))
+			zap_span(zap);
+		else
+			done = zap_leaf(zap);
+		at = done ? zap->span.end : zap->span.addr;
+	}
 }
 
 /* A gather and a pass of their own for one range of one VMA. */
@@ -253,40 +287,85 @@ void mm_unmap_mapping(struct mapping *mapping, u64 first_index, u64 last_index,
 
 /* ---- MADV_FREE ---------------------------------------------------------------------- */
 
-/* Clean and lazy: reclaim may drop it; a write makes it dirty and so keeps it. */
-static bool mark_lazyfree(struct mm *mm, entry_t *slot)
+/* Clean and lazy: reclaim may drop it; a write makes it dirty and so keeps it.
+ * True when a TLB may remember it as dirty. */
+static bool mark_lazyfree(struct folio *folio, entry_t *slots, u32 nr_slots)
 {
-	entry_t e = entry_load(slot);
-	struct frame *frame;
+	bool flush = false;
+
+	folio_set(folio, FRAME_LAZYFREE);
+	for (u32 i = 0; i < nr_slots; i++) {
+		if ((entry_load(&slots[i]).v & ENTRY_WALKER_BITS) == 0)
+			continue;
+		entry_fetch_clear(&slots[i], ENTRY_WALKER_BITS);
+		flush = true;
+	}
+	return flush;
+}
+
+/* The anonymous folio of an entry if its `nr_pages` pages that are mapped there are
+ * all of it, mapped nowhere else. */
+static struct folio *whole_folio(const struct mm *mm, entry_t e, u64 nr_pages)
+{
+	struct folio *folio = frame_folio(entry_frame(mm, e));
+
+	if (!folio_is_anon(folio) || folio_nr_pages(folio) != nr_pages ||
+	    folio_mapcount(&mm->q->rmap, folio) != nr_pages)
+		return NULL;
+	return folio;
+}
+
+/* The entries of one folio from slots[0] on; how many they are. */
+static u32 mark_lazyfree_run(const struct mm *mm, entry_t *slots, u32 max, bool *flush)
+{
+	entry_t e = entry_load(slots);
 	struct folio *folio;
+	struct frame *frame;
+	u32 nr;
 
 	if (!entry_is_present(e) || entry_is_special(e))
-		return false;
+		return 1;
 	frame = entry_frame(mm, e);
-	folio = frame_folio(frame);
-	if (!folio_is_anon(folio) || folio_mapcount(&mm->q->rmap, folio) != 1)
-		return false;
-	folio_set(folio, FRAME_LAZYFREE);
-	if ((e.v & ENTRY_WALKER_BITS) == 0)
-		return false;
-	entry_fetch_clear(slot, ENTRY_WALKER_BITS);
-	return true;
+	nr = entry_run(slots, max, e, frame);
+	folio = whole_folio(mm, e, nr);
+	if (folio != NULL)
+		*flush |= mark_lazyfree(folio, slots, nr);
+	return nr;
+}
+
+/* Of a part of a leaf nothing can be said: reclaim drops whole folios. */
+static void mark_lazyfree_leaf(const struct mm *mm, const struct span *span, bool *flush)
+{
+	struct folio *folio;
+	entry_t e;
+
+	if (!span_is_whole_leaf(span) || !span_lock_leaf(span, &e))
+		return;
+	folio = entry_is_special(e) ? NULL : whole_folio(mm, e, PMD_PAGES);
+	if (folio != NULL)
+		*flush |= mark_lazyfree(folio, span->slots, 1);
+	table_unlock(span->table);
 }
 
 void mark_lazyfree_range(struct vma *vma, u64 start, u64 end)
 {
+	struct mm *mm = vma->mm;
 	struct span span = { 0 };
 	bool flush = false;
 
-	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &span); at = span.end) {
+	for (u64 at = start; pgtable_next_span(&mm->pt, at, end, &span); at = span.end) {
 		u32 nr = (u32)((span.end - span.addr) >> PAGE_SHIFT);
 
+		if (unlikely(span.level == 1)) {
+			mark_lazyfree_leaf(mm, &span, &flush);
+			continue;
+		}
 		table_lock(span.table);
-		for (u32 i = 0; i < nr; i++)
-			flush |= mark_lazyfree(vma->mm, &span.slots[i]);
+		for (u32 i = 0; i < nr;)
+			i += mark_lazyfree_run(mm, &span.slots[i], nr - i, &flush);
 		table_unlock(span.table);
 	}
 	/* A TLB that remembers the dirty bit would not set it again. */
 	if (flush)
-		tlb_flush_range(&vma->mm->pt, start, end);
+		tlb_flush_range(&mm->pt, start, end);
 }

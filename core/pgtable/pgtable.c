@@ -322,6 +322,24 @@ u32 pgtable_nr_deposited(const struct table *pmd_table)
 	return nr;
 }
 
+struct table *pgtable_next_pmd_table(const struct pgtable *pt, u64 *addr)
+{
+	struct table *table = pt->root;
+	u64 end = UINT64_C(1) << QUIRE_VA_BITS;
+	entry_t e;
+
+	while (table->level > 1) {
+		if (*addr >= end)
+			return NULL;
+		if (skip_empty(pt, table, table->level, addr, end, &e))
+			table = entry_table(pt, e);
+		else
+			table = pt->root;
+	}
+	*addr = next_boundary(*addr, 2);
+	return table;
+}
+
 /* One entry per page, saying what the leaf says. */
 static void fill_from_leaf(entry_t *slots, entry_t leaf, pfn_t first, u32 step)
 {

@@ -39,7 +39,8 @@ struct table {
 	u8 spare[2];
 	struct list link;  /* (O) while on its way to be freed */
 	void *spare_mapping;
-	u64 va;            /* (C) first address its entries cover */
+	u64 va;            /* first address its entries cover: (C), but for a move,
+	                      which keeps all walks away */
 	struct table *deposited; /* (T) of a level 1 table: the first one deposited in
 	                            it; of that one: the next */
 	u32 spare_mapcount;
@@ -110,6 +111,12 @@ struct span {
 	u64 none_from, none_until; /* seen to have no table */
 };
 
+/* What maps `addr`, which is in the span. */
+static inline entry_t *span_slot(const struct span *span, u64 addr)
+{
+	return span->slots + ((addr - span->addr) >> QUIRE_LEVEL_SHIFT(span->level));
+}
+
 /* By walking down from the root. */
 bool pgtable_walk_span(const struct pgtable *pt, u64 addr, u64 end, struct span *span);
 
@@ -152,6 +159,27 @@ static inline void table_lock(struct table *table) ACQUIRES(table->lock)
 static inline void table_unlock(struct table *table) RELEASES(table->lock)
 {
 	spin_unlock(&table->lock);
+}
+
+/*
+ * For a span that is a leaf: locks its table and reads the slot.  False, with
+ * nothing locked: it is no leaf any more, walk again from span->addr.
+ */
+static inline bool span_lock_leaf(const struct span *span, entry_t *ret_entry)
+	TRY_ACQUIRES(true, span->table->lock) NO_LOCK_ANALYSIS
+{
+	table_lock(span->table);
+	*ret_entry = entry_load(span->slots);
+	if (likely(entry_is_leaf(*ret_entry)))
+		return true;
+	table_unlock(span->table);
+	return false;
+}
+
+/* All of a leaf, not only a part. */
+static inline bool span_is_whole_leaf(const struct span *span)
+{
+	return span->level == 1 && span->end - span->addr == PMD_SIZE;
 }
 
 /*
@@ -202,8 +230,17 @@ static inline struct table *pgtable_withdraw(struct table *pmd_table)
 	return table;
 }
 
-/* For checks: how many there are. */
+/* For checks: how many there are, and the first level 1 table that covers an address
+ * from *addr on, *addr then being its end; NULL: none. */
 u32 pgtable_nr_deposited(const struct table *pmd_table);
+struct table *pgtable_next_pmd_table(const struct pgtable *pt, u64 *addr);
+
+/* What the entry of page `index` would say, were the leaf split; it keeps the
+ * LEAF bit, by which it can be told. */
+static inline entry_t leaf_page_entry(entry_t leaf, u64 index)
+{
+	return (entry_t){ leaf.v + (index << QUIRE_ENTRY_PFN_SHIFT) };
+}
 
 /*
  * The leaf in `slot` of `pmd_table` becomes the table that is withdrawn: page i

@@ -104,19 +104,23 @@ static u32 clean_span(const struct clean_walk *clean, const struct folio *folio,
 /*
  * The flush is done with the table lock held: who takes the lock next, and
  * finds the entry clean, knows that no CPU still writes through it.
+ * False: a leaf was there and is no more, walk again.
  */
-static void clean_span_locked(struct clean_walk *clean, const struct folio *folio,
+static bool clean_span_locked(struct clean_walk *clean, const struct folio *folio,
 			      const struct vma *vma, const struct span *span)
 {
-	struct spinlock *lock = span->level == 0 ? &span->table->lock : &vma->pt->lock;
-	u32 nr;
+	bool same;
+	u32 nr = 0;
 
-	spin_lock(lock);
-	nr = clean_span(clean, folio, span);
+	table_lock(span->table);
+	same = span->level == 0 || entry_is_leaf(entry_load(span->slots));
+	if (likely(same))
+		nr = clean_span(clean, folio, span);
 	if (nr)
 		tlb_flush_range(vma->pt, span->addr, span->end);
-	spin_unlock(lock);
+	table_unlock(span->table);
 	clean->nr_cleaned += nr;
+	return same;
 }
 
 static bool clean_visit(struct folio *folio, struct vma *vma, u64 addr, void *arg)
@@ -128,8 +132,8 @@ static bool clean_visit(struct folio *folio, struct vma *vma, u64 addr, void *ar
 	/* A private mapping has no entry that could write to the file's folio. */
 	if (!(vma->flags & VMA_SHARED))
 		return true;
-	for (u64 a = addr; pgtable_next_span(vma->pt, a, end, &span); a = span.end)
-		clean_span_locked(arg, folio, vma, &span);
+	for (u64 a = addr; pgtable_next_span(vma->pt, a, end, &span);)
+		a = clean_span_locked(arg, folio, vma, &span) ? span.end : span.addr;
 	return true;
 }
 

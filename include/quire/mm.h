@@ -216,6 +216,8 @@ void quire_mm_maps(struct quire_mm *mm,
 /* What one page's entry says; for tests and pictures. */
 struct quire_page_info {
 	bool present, writable, accessed, dirty, zero_page, anon, exclusive;
+	bool leaf;       /* a PMD entry maps it, with its neighbours */
+	unsigned order;  /* of its folio, which has 2^order pages */
 	uint64_t pfn;
 	uint32_t mapcount, refcount;
 };

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * PMD leaves of an address space: one entry that maps a whole PMD-sized folio.
+ *
+ * States of a PMD range in anonymous memory, and who moves it:
+ *
+ *     none --read-- leaf of zeros --write--+
+ *     none --write-------------------------+-> own, writable, exclusive
+ *     own --fork--> shared, read-only                       copy.c
+ *     shared --write, nobody else--> exclusive again
+ *     shared --write, others hold it--> table: cow.c copies a page
+ *     any --a part of it changes--> table                   huge_split_locked
+ *     any --zap of the whole--> none                        zap.c
+ *
+ * Guarantees.  Invariant 5 of mm.h: a leaf lies in one VMA, and an anonymous one
+ * has a table deposited beside it; so it can become a table wherever a walk finds
+ * that it must treat its pages differently, and that cannot fail.  A leaf holds a
+ * reference and counts a mapping for each of its pages: splitting it changes
+ * neither, and no page is touched.
+ *
+ * Nothing here fails either: what a leaf cannot be had for (memory, an order
+ * that the `sharing` alternative has not), pages are had for.
+ *
+ * A leaf of a file needs no deposit: it is dropped where it would be split, and
+ * the pages are in the cache for the next fault.
+ */
+#include "mm/pages.h"
+
+/* ---- the folio of zeros ------------------------------------------------------- */
+
+/*
+ * Made when it is first needed and kept until the instance ends.  Counting its
+ * users would cost two atomics on a line that all CPUs share for each leaf that
+ * comes and goes, to be able to give back one folio an instance.
+ */
+static struct folio *huge_zero_folio(struct quire *q)
+{
+	/* ACQUIRE pairs with the compare-and-swap: the zeros are seen. */
+	struct folio *folio = atomic_load_acquire(&q->huge_zero_folio), *winner = NULL;
+
+	if (likely(folio != NULL))
+		return folio;
+	folio = folio_alloc(&q->phys, QUIRE_PMD_ORDER, ALLOC_ZERO);
+	if (folio == NULL)
+		return NULL;
+	atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_ZERO_PAGE));
+	if (atomic_cas(&q->huge_zero_folio, &winner, folio))
+		return folio;
+	folio_put(&q->phys, folio);
+	return winner;
+}
+
+/* ---- splitting ------------------------------------------------------------------ */
+
+/* As zapping it, but that the flush is not put off: one for so many pages. */
+static void drop_file_leaf(struct vma *vma, entry_t *slot, u64 addr)
+{
+	struct mm *mm = vma->mm;
+	struct mapping *mapping = vma->mapping;
+	entry_t e = entry_take(slot);
+	struct folio *folio = frame_folio(entry_frame(mm, e));
+
+	mm_note_peak_rss(mm);
+	if (entry_is_dirty(e) && vma_is_shared(vma))
+		mapping_dirty_folio(mapping, folio);
+	if (entry_is_young(e))
+		folio_set(folio, FRAME_REFERENCED);
+	addr = align_down(addr, PMD_SIZE);
+	tlb_flush_range(&mm->pt, addr, addr + PMD_SIZE);
+	rmap_remove_leaf(folio, vma);
+	mm_rss_add(mm, mapping_rss_kind(mapping), -(s64)PMD_PAGES);
+	folio_put_n(&mm->q->phys, folio, PMD_PAGES);
+}
+
+void huge_split_locked(struct vma *vma, struct table *pmd_table, entry_t *slot)
+{
+	struct quire *q = vma->mm->q;
+	entry_t leaf = entry_load(slot);
+	struct folio *folio;
+
+	if (entry_is_special(leaf)) {
+		pgtable_split_leaf(vma->pt, pmd_table, slot, folio_pfn(&q->phys, q->zero_folio),
+				   0);
+		return;
+	}
+	folio = frame_folio(entry_frame(vma->mm, leaf));
+	if (unlikely(!folio_is_anon(folio))) {
+		drop_file_leaf(vma, slot, pmd_table->va + PMD_SIZE *
+				      (u64)(slot - table_slots(vma->pt, pmd_table)));
+		return;
+	}
+	/* Before the pages' entries can be found and taken. */
+	rmap_split_leaf(folio, vma);
+	pgtable_split_leaf(vma->pt, pmd_table, slot, entry_pfn(leaf), 1);
+}
+
+void huge_split_pmd(struct vma *vma, u64 addr)
+{
+	struct table *table;
+	entry_t *slot = pgtable_find(vma->pt, addr, 1, &table);
+
+	if (slot == NULL || !entry_is_leaf(entry_load(slot)))
+		return;
+	table_lock(table);
+	if (entry_is_leaf(entry_load(slot)))
+		huge_split_locked(vma, table, slot);
+	table_unlock(table);
+}
+
+/* ---- faults ------------------------------------------------------------------------ */
+
+static u64 leaf_start(const struct fault *fault)
+{
+	return align_down(fault->addr, PMD_SIZE);
+}
+
+bool fault_may_map_leaf(const struct fault *fault)
+{
+	const struct vma *vma = fault->vma;
+	u64 start = leaf_start(fault);
+
+	return (vma_anon_orders(vma) & BIT(QUIRE_PMD_ORDER)) != 0 && vma_is_anonymous(vma) &&
+	       start >= vma->start && start + PMD_SIZE <= vma->end;
+}
+
+/* From now on whoever cuts a VMA has to look for leaves. */
+static void note_leaf(struct mm *mm)
+{
+	if (!atomic_load(&mm->has_leaves))
+		atomic_store(&mm->has_leaves, true);
+}
+
+static bool map_zero_leaf(struct fault *fault)
+{
+	struct mm *mm = fault->mm;
+	struct folio *zeros = huge_zero_folio(mm->q);
+	struct table *deposit;
+	entry_t e;
+
+	if (zeros == NULL)
+		return false;
+	deposit = pgtable_alloc_deposit(&mm->pt);
+	if (deposit == NULL)
+		return false;
+	e = entry_make(folio_pfn(&mm->q->phys, zeros),
+		       fault->vma->entry_bits | ENTRY_SPECIAL | QUIRE_ENTRY_LEAF |
+			       QUIRE_ENTRY_ACCESSED);
+	note_leaf(mm);
+	table_lock(fault->table);
+	if (entry_is_none(entry_load(fault->slot))) {
+		pgtable_deposit(fault->table, deposit);
+		entry_store(fault->slot, e);
+		deposit = NULL;
+	}
+	table_unlock(fault->table);
+	if (deposit != NULL)
+		table_free(&mm->pt, deposit);
+	return true;
+}
+
+/* Puts the new folio where nothing is, or the leaf of zeros, whose deposit it
+ * takes over.  Lock held. */
+static void put_own_leaf(struct fault *fault, struct folio *folio, struct table *deposit)
+{
+	u64 start = leaf_start(fault);
+
+	if (deposit != NULL) {
+		pgtable_deposit(fault->table, deposit);
+	} else {
+		entry_take(fault->slot);
+		tlb_flush_range(&fault->mm->pt, start, start + PMD_SIZE);
+	}
+	rmap_add_new_anon_leaf(folio, fault->vma, start);
+	entry_store(fault->slot, entry_with(anon_entry(fault->vma, fault->mm->q, folio),
+					    QUIRE_ENTRY_LEAF));
+}
+
+/* `seen` is none or the leaf of zeros. */
+static bool map_own_leaf(struct fault *fault)
+{
+	struct mm *mm = fault->mm;
+	struct table *deposit = NULL;
+	struct folio *folio;
+	bool same;
+
+	if (fault_prepare_anon(fault))
+		return false;
+	folio = anon_folio_alloc_order(mm->q, QUIRE_PMD_ORDER, ALLOC_ZERO);
+	if (folio == NULL)
+		return false;
+	if (entry_is_none(fault->seen)) {
+		deposit = pgtable_alloc_deposit(&mm->pt);
+		if (deposit == NULL) {
+			folio_put(&mm->q->phys, folio);
+			return false;
+		}
+	}
+	note_leaf(mm);
+	table_lock(fault->table);
+	same = entry_same(entry_load(fault->slot), fault->seen);
+	if (likely(same))
+		put_own_leaf(fault, folio, deposit);
+	table_unlock(fault->table);
+	if (likely(same)) {
+		mm_rss_add(mm, RSS_ANON, PMD_PAGES);
+		return true;
+	}
+	if (deposit != NULL)
+		table_free(&mm->pt, deposit);
+	folio_put(&mm->q->phys, folio);
+	return true;
+}
+
+/*
+ * Nobody else sees the folio.  Its references are as many as its pages: all are
+ * our leaf's, and no other can come while the leaf is behind the lock that we
+ * hold (see proven_exclusive in cow.c).
+ */
+static bool may_reuse_leaf(const struct fault *fault, struct folio *folio)
+{
+	if (entry_is_exclusive(fault->seen))
+		return true;
+	if (DECIDED(fault->mm->q, cow_reuse, mapcount))
+		return folio_is_exclusive(folio, fault->vma);
+	/* ACQUIRE pairs with the put of whoever copied a page before us. */
+	return atomic_load_acquire(&folio->refs.value) == PMD_PAGES;
+}
+
+static void reuse_leaf(struct fault *fault, struct folio *folio)
+{
+	/* More is allowed than before: nothing is flushed. */
+	entry_fetch_set(fault->slot,
+			fault->unshare ? ENTRY_EXCLUSIVE :
+					 ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE |
+						 QUIRE_ENTRY_DIRTY | QUIRE_ENTRY_ACCESSED);
+	if (!entry_is_exclusive(fault->seen) && folio_trylock(folio)) {
+		rmap_move_anon(folio, fault->vma);
+		folio_unlock(folio);
+	}
+	atomic_fetch_add(&fault->mm->cow_reuses, 1);
+	COST_ADD(cow_reuses, 1);
+}
+
+/* A leaf that does not allow the write: as fault_huge. */
+static bool fault_protected_leaf(struct fault *fault)
+{
+	struct folio *folio;
+	bool done = true;
+
+	if (entry_is_special(fault->seen) && fault_may_map_leaf(fault) && !fault->unshare &&
+	    map_own_leaf(fault))
+		return true;
+	table_lock(fault->table);
+	if (likely(entry_same(entry_load(fault->slot), fault->seen))) {
+		folio = frame_folio(entry_frame(fault->mm, fault->seen));
+		done = folio_is_anon(folio) && may_reuse_leaf(fault, folio);
+		if (done)
+			reuse_leaf(fault, folio);
+		else
+			huge_split_locked(fault->vma, fault->table, fault->slot);
+	}
+	table_unlock(fault->table);
+	return done;
+}
+
+bool fault_huge(struct fault *fault)
+{
+	const struct quire_config *config = &fault->mm->q->config;
+
+	/* Should there be no memory, the pages' fault will tell. */
+	if (pgtable_ensure(&fault->mm->pt, fault->addr, 1, &fault->slot, &fault->table))
+		return false;
+	fault->seen = entry_load(fault->slot);
+	if (entry_is_none(fault->seen)) {
+		if (!fault_may_map_leaf(fault) || fault->unshare)
+			return false;
+		return fault->write || !config->huge_zero_page ? map_own_leaf(fault) :
+								 map_zero_leaf(fault);
+	}
+	if (!entry_is_leaf(fault->seen))
+		return false;
+	if ((fault->write && !entry_is_writable(fault->seen)) ||
+	    (fault->unshare && !vma_is_shared(fault->vma)))
+		return fault_protected_leaf(fault);
+	/* Somebody else did it first. */
+	return true;
+}
+
+/* ---- looking at one page -------------------------------------------------------------- */
+
+bool lock_page_entry(const struct mm *mm, u64 addr, entry_t *ret_entry,
+		     struct table **ret_table) NO_LOCK_ANALYSIS /* locked only if true */
+{
+	for (;;) {
+		struct table *table;
+		const entry_t *slot = pgtable_find(&mm->pt, addr, 1, &table);
+		entry_t e;
+
+		if (slot == NULL)
+			return false;
+		e = entry_load(slot);
+		if (entry_is_none(e))
+			return false;
+		if (!entry_is_leaf(e)) {
+			/* A table that was found stays. */
+			table = entry_table(&mm->pt, e);
+			slot = table_slots(&mm->pt, table) + pgtable_index(addr, 0);
+		}
+		*ret_table = table;
+		table_lock(table);
+		*ret_entry = entry_load(slot);
+		if (table->level == 0)
+			return true;
+		if (entry_is_leaf(*ret_entry)) {
+			*ret_entry = leaf_page_entry(*ret_entry, pgtable_index(addr, 0));
+			return true;
+		}
+		table_unlock(table);
+	}
+}
