@@ -46,26 +46,52 @@ struct around {
 	s64 nr_mapped;
 };
 
+static u32 empty_run(const entry_t *slots, u32 max)
+{
+	u32 nr = 0;
+
+	while (nr < max && entry_is_none(entry_load(&slots[nr])))
+		nr++;
+	return nr;
+}
+
+/* Pages of one folio from `index` on into as many empty slots: references and
+ * mapcount at one stroke each.  False: its count is full. */
+static bool map_around_run(struct around *around, struct folio *folio, u64 index, u32 nr)
+{
+	struct vma *vma = around->fault->vma;
+	struct phys *phys = &around->fault->mm->q->phys;
+	entry_t *slots = &around->slots[index - around->first_index];
+	struct frame *frame = folio_frame(folio, index - folio->index);
+	entry_t e = entry_make(frame_pfn(phys, frame), vma->entry_bits);
+
+	if (rmap_add_file_get(phys, frame, nr, vma))
+		return false;
+	for (u32 i = 0; i < nr; i++) {
+		entry_t page = entry_plus_pages(e, i);
+
+		if (index + i == around->fault_index)
+			page.v |= QUIRE_ENTRY_ACCESSED;
+		entry_store(&slots[i], page);
+	}
+	around->nr_mapped += nr;
+	return true;
+}
+
 /* Maps what of `folio` lies in the window.  Folio lock and table lock held. */
 static void map_around_folio(struct around *around, struct folio *folio, u64 index)
 {
-	struct phys *phys = &around->fault->mm->q->phys;
-	u64 last = u64_min(folio->index + folio_nr_pages(folio) - 1, around->last_index);
 	u64 size_pages = mapping_nr_pages(around->fault->vma->mapping);
+	u64 end = u64_min(u64_min(folio->index + folio_nr_pages(folio), size_pages),
+			  around->last_index + 1);
 
-	for (; index <= last && index < size_pages; index++) {
-		entry_t *slot = &around->slots[index - around->first_index];
-		struct frame *frame = folio_frame(folio, index - folio->index);
+	while (index < end) {
+		u32 nr = empty_run(&around->slots[index - around->first_index],
+				   (u32)(end - index));
 
-		if (!entry_is_none(entry_load(slot)))
-			continue;
-		folio_get(folio);
-		if (map_file_page(around->fault->vma, slot, frame_pfn(phys, frame), frame,
-				  index == around->fault_index ? QUIRE_ENTRY_ACCESSED : 0)) {
-			folio_put(phys, folio);
+		if (nr != 0 && !map_around_run(around, folio, index, nr))
 			return;
-		}
-		around->nr_mapped++;
+		index += nr + 1; /* what ended the run is mapped, or beyond the end */
 	}
 }
 

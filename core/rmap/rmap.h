@@ -304,6 +304,27 @@ static inline MUST_CHECK int rmap_add_file(struct frame *frame, u32 nr, struct v
 	return rmap_add(frame, nr, vma);
 }
 
+/* rmap_add_file together with the references of the new mappings.  Pre: the
+ * caller has one. */
+static inline MUST_CHECK int rmap_add_file_get(struct phys *phys, struct frame *frame, u32 nr,
+					       struct vma *vma)
+{
+	struct folio *folio = frame_folio(frame);
+	int err;
+
+	check(vma->mapping != NULL);
+	if (!folio_is_large(folio)) {
+		COST_ADD(rmap_updates, 1);
+		frame_add_counts(frame, 1);
+		return 0;
+	}
+	folio_get_n(folio, nr);
+	err = rmap_add_file(frame, nr, vma);
+	if (err)
+		folio_put_n(phys, folio, nr);
+	return err;
+}
+
 /*
  * Fork takes the exclusive mark and the right to write from the parent's entry
  * `e` in `slot`.  False, with nothing changed, when the entry is exclusive and
