@@ -78,6 +78,7 @@ static void check_span(struct mm *mm, const struct span *span, u64 *rss, u32 *ma
 {
 	u64 nr = (span->end - span->addr) >> PAGE_SHIFT;
 
+	ensure(span->table->va == align_down(span->addr, PMD_SIZE));
 	for (u64 i = 0; i < nr; i++) {
 		entry_t e = entry_load(&span->slots[i]);
 

@@ -164,7 +164,7 @@ int move_page_tables(struct vma *from, u64 from_addr, struct vma *to, u64 to_add
  * VMA's rmap locks.
  */
 void huge_split_pmd(struct vma *vma, u64 addr);
-/* An end of a VMA will be at `addr`: no leaf may lie across it. */
+/* A VMA is to begin at `addr`, cut off from what lies below: no leaf may lie across. */
 static inline void huge_cut(struct vma *vma, u64 addr)
 {
 	if (!is_aligned(addr, PMD_SIZE) && unlikely(atomic_load(&vma->mm->has_leaves)))

@@ -113,7 +113,6 @@ void vma_set_range(struct vma *vma, u64 start, u64 end)
 	bool linked = vma_is_linked(vma);
 
 	huge_cut(vma, start);
-	huge_cut(vma, end);
 	if (linked)
 		rmap_vma_change_begin(vma);
 	if (start < vma->start)
@@ -139,7 +138,6 @@ struct vma *vma_clone_part(struct vma *vma, u64 start, u64 end)
 	if (unlikely(part == NULL))
 		return NULL;
 	huge_cut(vma, start);
-	huge_cut(vma, end);
 	part->pgoff = vma_index(vma, start);
 	part->start = start;
 	part->end = end;
