@@ -18,7 +18,8 @@ endforeach()
 
 # quire_core(<variant> MACHINE threads|explore GEOMETRY 4k|64k|tiny [COUNT])
 # makes the static library quire_<variant>: every room and the machine.  COUNT:
-# with cost counters whatever the preset says.
+# with cost counters whatever the preset says.  It and the explore machine's can
+# judge the `sharing` decision (rmap/score.c).
 function(quire_core variant)
   cmake_parse_arguments(A "COUNT" "MACHINE;GEOMETRY" "" ${ARGN})
   add_library(quire_config_${variant} INTERFACE)
@@ -27,6 +28,9 @@ function(quire_core variant)
     ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/machine/${A_MACHINE}/include)
   if(A_COUNT AND NOT QUIRE_COUNT_COSTS)
     target_compile_definitions(quire_config_${variant} INTERFACE QUIRE_COUNT_COSTS=1)
+  endif()
+  if(A_COUNT OR A_MACHINE STREQUAL "explore")
+    target_compile_definitions(quire_config_${variant} INTERFACE QUIRE_SCORE_SHARING=1)
   endif()
   if(A_MACHINE STREQUAL "explore")
     # Its reports say where the core called it: the return address.

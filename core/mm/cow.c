@@ -116,12 +116,14 @@ static u32 count_entries(const struct neighbours *n)
 static bool proven_exclusive(const struct fault *fault, struct folio *folio,
 			     const struct neighbours *n)
 {
+	u32 refs;
+
+	if (!folio_is_exclusive(folio, fault->vma))
+		return false;
 	/* ACQUIRE pairs with the put of whoever copied a page before us: it has
 	 * read what we are about to overwrite. */
-	u32 refs = atomic_load_acquire(&folio->refs.value);
-
-	return refs <= n->nr && folio_is_exclusive(folio, fault->vma) &&
-	       count_entries(n) == refs;
+	refs = atomic_load_acquire(&folio->refs.value);
+	return refs <= n->nr && count_entries(n) == refs;
 }
 
 /* Nobody else sees the page.  Table lock held. */
@@ -149,20 +151,25 @@ static u64 reuse_bits(const struct fault *fault)
 	return ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE;
 }
 
-/* The pages around it are as much ours as the one written. */
-static void reuse_neighbours(const struct fault *fault, const struct folio *folio)
+/* The pages around it are as much ours as the one written.  Returns how many
+ * changed. */
+static u32 reuse_neighbours(const struct fault *fault, const struct folio *folio)
 {
 	struct neighbours n = neighbours_of(fault, folio);
 	u64 bits = reuse_bits(fault);
+	u32 nr = 0;
 
 	for (u32 i = 0; i < n.nr; i++) {
 		u64 addr = n.first_addr + ((u64)i << PAGE_SHIFT);
 		entry_t e = entry_load(&n.slots[i]);
 
 		if (addr >= fault->vma->start && addr < fault->vma->end &&
-		    maps_pfn(e, n.first_pfn + i) && (e.v & bits) != bits)
+		    maps_pfn(e, n.first_pfn + i) && (e.v & bits) != bits) {
 			entry_fetch_set(&n.slots[i], bits);
+			nr++;
+		}
 	}
+	return nr;
 }
 
 /* All that maps the folio lies in the VMA: its own anon_vma will find it. */
@@ -194,6 +201,7 @@ static void move_to_own_anon_vma(const struct fault *fault, struct folio *folio)
 static void reuse_page(struct fault *fault, struct folio *folio)
 {
 	bool was_exclusive = entry_is_exclusive(fault->seen);
+	u32 nr = 1;
 
 	entry_fetch_set(fault->slot,
 			fault->unshare ? ENTRY_EXCLUSIVE :
@@ -202,8 +210,12 @@ static void reuse_page(struct fault *fault, struct folio *folio)
 	if (was_exclusive)
 		return;
 	move_to_own_anon_vma(fault, folio);
-	if (folio_is_large(folio) && DECIDED(fault->mm->q, reuse_scope, folio))
-		reuse_neighbours(fault, folio);
+	if (!folio_is_large(folio))
+		return;
+	if (DECIDED(fault->mm->q, reuse_scope, folio))
+		nr += reuse_neighbours(fault, folio);
+	if (rmap_scores(&fault->mm->q->rmap))
+		score_reused(&fault->mm->q->rmap, nr);
 }
 
 /* ---- copy ---------------------------------------------------------------------- */

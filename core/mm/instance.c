@@ -99,6 +99,7 @@ static bool config_is_valid(const struct quire_config *config)
 	       is_aligned(config->guard_gap_bytes, PAGE_SIZE) &&
 	       config->guard_gap_bytes < TASK_SIZE &&
 	       config->max_mms >= 1 && folios_are_valid(config) &&
+	       (!config->score_sharing || quire_scores_sharing()) &&
 	       decisions_are_valid(&config->decisions);
 }
 
@@ -253,6 +254,7 @@ static int reverse_map_init(struct quire *q)
 		.ops = ops,
 		.nr_ids = u64_min((u64)q->config.max_mms + 1, ops->max_ids),
 		.per_subpage = DECIDED(q, nr_mapped, per_subpage),
+		.score = q->config.score_sharing,
 	};
 
 	return rmap_init(&q->rmap, &q->phys, &config);
@@ -441,4 +443,21 @@ bool quire_counts_costs(void)
 #else
 	return false;
 #endif
+}
+
+bool quire_scores_sharing(void)
+{
+	return RMAP_SCORES;
+}
+
+int quire_sharing_score(struct quire *q, struct quire_sharing_score *ret_score)
+{
+	int ret = api_enter(q);
+
+	if (ret)
+		return ret;
+	if (ret_score == NULL || !rmap_scores(&q->rmap))
+		return -QUIRE_EINVAL;
+	score_read(&q->rmap, ret_score);
+	return 0;
 }

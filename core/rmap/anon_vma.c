@@ -29,6 +29,7 @@ int rmap_init(struct rmap *rmap, struct phys *phys, const struct rmap_config *co
 
 	rmap->phys = phys;
 	rmap->per_subpage = config->per_subpage;
+	rmap->score = NULL;
 	err = sharing_init(&rmap->sharing, config->ops, config->nr_ids);
 	if (err)
 		return err;
@@ -40,7 +41,12 @@ int rmap_init(struct rmap *rmap, struct phys *phys, const struct rmap_config *co
 			    sizeof(struct anon_vma_link), _Alignof(struct anon_vma_link));
 	if (err)
 		goto no_links;
+	err = config->score ? score_init(rmap) : 0;
+	if (err)
+		goto no_score;
 	return 0;
+no_score:
+	(void)objcache_fini(&rmap->links);
 no_links:
 	(void)objcache_fini(&rmap->anon_vmas);
 no_anon_vmas:
@@ -50,6 +56,7 @@ no_anon_vmas:
 
 u64 rmap_fini(struct rmap *rmap)
 {
+	score_fini(rmap);
 	return objcache_fini(&rmap->links) + objcache_fini(&rmap->anon_vmas) +
 	       sharing_fini(&rmap->sharing);
 }

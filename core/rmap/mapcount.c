@@ -57,8 +57,11 @@ void rmap_add_new_large(struct folio *folio, struct vma *vma, bool leaf)
 		else
 			pages_add_new(folio, nr);
 	}
-	sharing_map_new(&rmap->sharing, folio_sharing(folio), folio_order(folio),
-			vma_sharer(vma), 0, nr);
+	if (rmap_scores(rmap))
+		score_map_new(folio, vma, nr);
+	else
+		sharing_map_new(&rmap->sharing, folio_sharing(folio), folio_order(folio),
+				vma_sharer(vma), 0, nr);
 }
 
 static u32 page_in_folio(const struct folio *folio, const struct frame *frame)
@@ -68,14 +71,20 @@ static u32 page_in_folio(const struct folio *folio, const struct frame *frame)
 
 static int count_map(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
 {
+	if (rmap_scores(vma->owner->rmap))
+		return score_map(folio, vma, page_in_folio(folio, frame), nr);
 	return sharing_map(&vma->owner->rmap->sharing, folio_sharing(folio),
 			   folio_order(folio), vma_sharer(vma), page_in_folio(folio, frame), nr);
 }
 
 static void count_unmap(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
 {
-	sharing_unmap(&vma->owner->rmap->sharing, folio_sharing(folio), folio_order(folio),
-		      vma_sharer(vma), page_in_folio(folio, frame), nr);
+	if (rmap_scores(vma->owner->rmap))
+		score_unmap(folio, vma, page_in_folio(folio, frame), nr);
+	else
+		sharing_unmap(&vma->owner->rmap->sharing, folio_sharing(folio),
+			      folio_order(folio), vma_sharer(vma),
+			      page_in_folio(folio, frame), nr);
 }
 
 int rmap_add_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)

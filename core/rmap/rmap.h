@@ -34,6 +34,7 @@
 #define RMAP_RMAP_H
 
 #include "phys/objcache.h"
+#include "rmap/score.h"
 #include "rmap/vma.h"
 #include "sharing/sharing.h"
 
@@ -70,18 +71,26 @@ struct rmap {
 	struct objcache links;
 	struct sharing sharing;
 	bool per_subpage;       /* (C) pages of large folios count by themselves */
+	struct rmap_score *score; /* (C) NULL: nobody judges the rival */
 };
 
 struct rmap_config {
 	const struct sharing_ops *ops; /* who tells how a large folio is mapped */
 	u64 nr_ids;                    /* one more than mms at a time */
 	bool per_subpage;              /* decision nr-mapped */
+	bool score;                    /* judge the rival (score.h); only if RMAP_SCORES */
 };
 
 /* 0; -EINVAL: the rival has not so many ids; -ENOMEM. */
 int rmap_init(struct rmap *rmap, struct phys *phys, const struct rmap_config *config) MUST_CHECK;
 /* Number of objects and ids leaked. */
 u64 rmap_fini(struct rmap *rmap);
+
+/* The chosen rival is judged: see score.h. */
+static inline bool rmap_scores(const struct rmap *rmap)
+{
+	return RMAP_SCORES && rmap->score != NULL;
+}
 
 /* What an address space is for the reverse map: embedded in struct mm. */
 struct rmap_owner {
@@ -216,6 +225,8 @@ static inline int rmap_folio_init(const struct rmap *rmap, struct folio *folio)
 {
 	if (!folio_is_large(folio))
 		return 0;
+	if (rmap_scores(rmap))
+		score_folio_born(rmap, folio);
 	return sharing_folio_init(&rmap->sharing, folio_sharing(folio), folio_order(folio));
 }
 
@@ -441,6 +452,8 @@ static inline bool folio_is_exclusive(struct folio *folio, const struct vma *vma
 {
 	if (!folio_is_large(folio))
 		return atomic_load_acquire(&folio->mapcount) == 1;
+	if (rmap_scores(vma->owner->rmap))
+		return score_exclusive(folio, vma);
 	return sharing_exclusive(&vma->owner->rmap->sharing, folio_sharing(folio),
 				 folio_order(folio), vma_sharer(vma));
 }

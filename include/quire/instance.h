@@ -53,6 +53,10 @@ struct quire_config {
 	unsigned max_ptes_none, max_ptes_shared, max_ptes_swap;
 	uint32_t max_mms;            /* address spaces at a time: -EAGAIN beyond; less
 	                                if the `sharing` alternative has fewer ids */
+	/* Judges the `sharing` alternative (quire/sharing.h); only where
+	 * quire_scores_sharing().  One CPU at a time may then use the instance,
+	 * but on the explore machine. */
+	bool score_sharing;
 	struct quire_decisions decisions;
 };
 

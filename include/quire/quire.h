@@ -10,5 +10,6 @@
 #include <quire/geometry.h>
 #include <quire/instance.h>
 #include <quire/mm.h>
+#include <quire/sharing.h>
 
 #endif

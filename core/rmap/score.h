@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Judging the rival (include/quire/sharing.h): whoever maps, unmaps or asks
+ * about a large folio comes through here instead of going to sharing/ directly
+ * when the instance scores.  Declared apart from rmap.h, which uses it.
+ */
+#ifndef RMAP_SCORE_H
+#define RMAP_SCORE_H
+
+#include <quire/sharing.h>
+
+#include "base/types.h"
+
+struct folio;
+struct rmap;
+struct rmap_score;
+struct vma;
+
+#ifdef QUIRE_SCORE_SHARING
+#define RMAP_SCORES 1
+#else
+#define RMAP_SCORES 0 /* the calls below vanish */
+#endif
+
+/* 0 or -ENOMEM. */
+int score_init(struct rmap *rmap) MUST_CHECK;
+void score_fini(struct rmap *rmap);
+/* Pre: the instance scores. */
+void score_read(const struct rmap *rmap, struct quire_sharing_score *ret_score);
+
+/* A new large folio: nobody has met on it. */
+void score_folio_born(const struct rmap *rmap, const struct folio *folio);
+/* sharing_map_new, sharing_map, sharing_unmap, sharing_exclusive; pages by
+ * their first index in the folio. */
+void score_map_new(struct folio *folio, struct vma *vma, u32 nr);
+int score_map(struct folio *folio, struct vma *vma, u32 first, u32 nr) MUST_CHECK;
+void score_unmap(struct folio *folio, struct vma *vma, u32 first, u32 nr);
+bool score_exclusive(struct folio *folio, const struct vma *vma);
+/* A write fault kept its page of a large folio, and made `nr_pages` exclusive. */
+void score_reused(const struct rmap *rmap, u32 nr_pages);
+
+#endif
