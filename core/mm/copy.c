@@ -14,71 +14,115 @@
  */
 #include "mm/pages.h"
 
-enum copied { COPIED, NEEDS_PAGE, COUNT_FULL };
+/*
+ * What copies entries returns how many it copied; 0: it stopped, for want of a page
+ * (copy->spare), or as copy->err says.
+ */
 
 /* The child's own copy of a page that stays with the parent. */
-static enum copied copy_pinned(struct copy *copy, entry_t *dst_slot, struct frame *frame,
+static NOINLINE u32 copy_pinned(struct copy *copy, entry_t *dst_slot, struct frame *frame,
 			       u64 addr)
 {
 	struct quire *q = copy->child->q;
 	struct folio *folio = copy->spare;
 
 	if (folio == NULL)
-		return NEEDS_PAGE;
+		return 0;
 	copy->spare = NULL;
 	mem_copy(folio_bytes(&q->phys, folio), frame_bytes(&q->phys, frame), PAGE_SIZE);
 	COST_ADD(bytes_copied, PAGE_SIZE);
 	rmap_add_new_anon(folio, copy->dst, addr);
 	entry_store(dst_slot, anon_entry(copy->dst, q, folio));
 	copy->rss[RSS_ANON]++;
-	return COPIED;
+	return 1;
 }
 
-/* One present entry.  Both table locks held. */
-static enum copied copy_entry(struct copy *copy, entry_t *dst_slot, entry_t *src_slot,
-			      entry_t e, u64 addr)
+/* What the child's entry says where the parent's says `e`. */
+static entry_t child_entry(entry_t e)
+{
+	return entry_without(e, ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_ACCESSED);
+}
+
+static void count_copied(struct copy *copy, const struct folio *folio, u32 nr)
+{
+	if (likely(folio_is_anon(folio)))
+		copy->rss[RSS_ANON] += nr;
+	else
+		copy->rss[mapping_rss_kind(copy->src->mapping)] += nr;
+}
+
+/* As many entries as lie side by side of one large folio: its counts are updated
+ * once.  Pre: the parent pinned nothing. */
+static NOINLINE u32 copy_run(struct copy *copy, entry_t *dst_slots, entry_t *src_slots, u32 nr,
+			     struct frame *frame)
+{
+	struct folio *folio = frame_folio(frame);
+
+	folio_get_n(folio, nr);
+	if (unlikely(rmap_dup(frame, nr, copy->dst))) {
+		folio_put_n(&copy->child->q->phys, folio, nr);
+		copy->err = -QUIRE_EOVERFLOW;
+		return 0;
+	}
+	for (u32 i = 0; i < nr; i++) {
+		entry_t e = entry_load(&src_slots[i]);
+		bool shared = rmap_share_entry(&src_slots[i], e, folio, false);
+
+		check(shared);
+		(void)shared;
+		entry_store(&dst_slots[i], child_entry(e));
+	}
+	count_copied(copy, folio, nr);
+	return nr;
+}
+
+/* The present `e` in src_slots[0], and what of the next `max` goes with it.  Both
+ * table locks held. */
+static inline u32 copy_entries(struct copy *copy, entry_t *dst_slots, entry_t *src_slots,
+			       entry_t e, u32 max, u64 addr)
 {
 	struct frame *frame;
 	struct folio *folio;
 
 	if (entry_is_special(e)) {
-		entry_store(dst_slot, entry_without(e, QUIRE_ENTRY_ACCESSED));
-		return COPIED;
+		entry_store(dst_slots, entry_without(e, QUIRE_ENTRY_ACCESSED));
+		return 1;
 	}
 	frame = entry_frame(copy->parent, e);
 	folio = frame_folio(frame);
-	if (unlikely(!rmap_share_entry(src_slot, e, folio, copy->has_pinned)))
-		return copy_pinned(copy, dst_slot, frame, addr);
-	if (unlikely(rmap_dup_get(&copy->child->q->phys, frame, copy->dst)))
-		return COUNT_FULL;
-	if (likely(folio_is_anon(folio)))
-		copy->rss[RSS_ANON]++;
-	else
-		copy->rss[mapping_rss_kind(copy->src->mapping)]++;
-	entry_store(dst_slot, entry_without(e, ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE |
-						       QUIRE_ENTRY_ACCESSED));
-	return COPIED;
+	if (folio_is_large(folio) && !copy->has_pinned)
+		return copy_run(copy, dst_slots, src_slots,
+				entry_run(src_slots, max, e, frame), frame);
+	if (unlikely(!rmap_share_entry(src_slots, e, folio, copy->has_pinned)))
+		return copy_pinned(copy, dst_slots, frame, addr);
+	if (unlikely(rmap_dup_get(&copy->child->q->phys, frame, copy->dst))) {
+		copy->err = -QUIRE_EOVERFLOW;
+		return 0;
+	}
+	count_copied(copy, folio, 1);
+	entry_store(dst_slots, child_entry(e));
+	return 1;
 }
 
-/* Copies the slots from index *i on, which tells where it stopped, if not at the end. */
-static enum copied copy_slots(struct copy *copy, entry_t *dst_slots, u32 *i)
+/* Copies the slots from index i on; where it stopped, or the end. */
+static u32 copy_slots(struct copy *copy, entry_t *dst_slots, u32 i)
 {
 	const struct span *span = &copy->span;
 	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
+	entry_t *slots = span->slots;
 
-	for (; *i < nr; ++*i) {
-		entry_t *slot = &span->slots[*i];
-		entry_t e = entry_load(slot);
-		enum copied copied;
+	while (i < nr) {
+		entry_t e = entry_load(&slots[i]);
+		u32 run = 1;
 
-		if (!entry_is_present(e))
-			continue;
-		copied = copy_entry(copy, &dst_slots[*i], slot, e,
-				    span->addr + ((u64)*i << PAGE_SHIFT));
-		if (unlikely(copied != COPIED))
-			return copied;
+		if (entry_is_present(e))
+			run = copy_entries(copy, &dst_slots[i], &slots[i], e, nr - i,
+					   span->addr + ((u64)i << PAGE_SHIFT));
+		if (unlikely(run == 0))
+			break;
+		i += run;
 	}
-	return COPIED;
+	return i;
 }
 
 /* The child's slots for the span: neighbouring VMAs share a table. */
@@ -96,22 +140,18 @@ static int ensure_dst(struct copy *copy, entry_t **ret_slots)
 
 static int copy_span(struct copy *copy)
 {
+	u32 nr = (u32)((copy->span.end - copy->span.addr) >> PAGE_SHIFT), i = 0;
 	entry_t *dst_slots;
-	u32 i = 0;
 	int err = ensure_dst(copy, &dst_slots);
 
 	while (!err) {
-		enum copied copied;
-
 		table_lock(copy->table);
 		table_lock(copy->span.table);
-		copied = copy_slots(copy, dst_slots, &i);
+		i = copy_slots(copy, dst_slots, i);
 		table_unlock(copy->span.table);
 		table_unlock(copy->table);
-		if (copied == COPIED)
-			break;
-		if (copied == COUNT_FULL)
-			return -QUIRE_EOVERFLOW;
+		if (i == nr || copy->err)
+			return copy->err;
 		copy->spare = anon_folio_alloc(copy->child->q, 0);
 		if (copy->spare == NULL)
 			err = -QUIRE_ENOMEM;
@@ -150,8 +190,7 @@ static enum leaf_copied share_leaf(struct copy *copy, entry_t *dst_slot, entry_t
 		}
 		copy->rss[RSS_ANON] += PMD_PAGES;
 	}
-	entry_store(dst_slot, entry_without(e, ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE |
-						       QUIRE_ENTRY_ACCESSED));
+	entry_store(dst_slot, child_entry(e));
 	return LEAF_COPIED;
 }
 

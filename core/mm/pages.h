@@ -175,6 +175,7 @@ struct copy {
 	struct vma *dst, *src;
 	struct folio *spare;   /* for the child's copy of a pinned page */
 	s64 rss[NR_RSS];       /* pages the child maps now */
+	int err;               /* what stopped it, or 0 */
 	struct span span;      /* the parent's slots */
 	struct table *table;   /* the child's */
 };
