@@ -197,13 +197,69 @@ static int get_locked_folio(struct fault *fault, struct folio **ret_folio)
 	return err;
 }
 
+/* What an entry made by this fault says of the access. */
+static u64 access_bits(const struct fault *fault)
+{
+	return fault->write ? QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_DIRTY :
+			      QUIRE_ENTRY_ACCESSED;
+}
+
+/* Folio lock held; the reference becomes that of one of the pages.  False, with
+ * nothing changed: the folio is no leaf's, or something is mapped there now. */
+static bool map_file_leaf(struct fault *fault, struct folio *folio)
+{
+	struct vma *vma = fault->vma;
+	struct phys *phys = &fault->mm->q->phys;
+	bool mapped;
+
+	if (folio_order(folio) != QUIRE_PMD_ORDER ||
+	    folio->index + PMD_PAGES > mapping_nr_pages(vma->mapping))
+		return false;
+	mm_note_leaf(fault->mm);
+	folio_get_n(folio, PMD_PAGES - 1);
+	table_lock(fault->table);
+	mapped = entry_is_none(entry_load(fault->slot)) && !rmap_add_leaf(folio, vma);
+	if (mapped)
+		entry_store(fault->slot,
+			    entry_make(folio_pfn(phys, folio), vma->entry_bits |
+					       QUIRE_ENTRY_LEAF | access_bits(fault)));
+	table_unlock(fault->table);
+	if (!mapped)
+		folio_put_n(phys, folio, PMD_PAGES - 1);
+	return mapped;
+}
+
+bool fault_file_leaf(struct fault *fault)
+	NO_LOCK_ANALYSIS /* get_locked_folio */
+{
+	struct mapping *mapping = fault->vma->mapping;
+	struct folio *folio;
+	bool mapped;
+
+	if (fault->write && !vma_is_shared(fault->vma))
+		return false;
+	/* An error is the page's, and found again there. */
+	if (get_locked_folio(fault, &folio))
+		return false;
+	if (folio == NULL)
+		return true;
+	if (fault->write)
+		mapping_dirty_folio(mapping, folio);
+	mapped = map_file_leaf(fault, folio);
+	folio_unlock(folio);
+	if (mapped)
+		mm_rss_add(fault->mm, mapping_rss_kind(mapping), PMD_PAGES);
+	else
+		folio_put(&fault->mm->q->phys, folio);
+	return mapped;
+}
+
 /* A read of any mapping, or a write to a shared one. */
 static int fault_file_shared(struct fault *fault)
 	NO_LOCK_ANALYSIS /* get_locked_folio */
 {
 	struct quire *q = fault->mm->q;
 	struct vma *vma = fault->vma;
-	u64 bits = QUIRE_ENTRY_ACCESSED;
 	struct folio *folio;
 	struct frame *frame;
 	bool mapped = false;
@@ -214,15 +270,13 @@ static int fault_file_shared(struct fault *fault)
 	err = get_locked_folio(fault, &folio);
 	if (err || folio == NULL)
 		return err;
-	if (fault->write) {
+	if (fault->write)
 		mapping_dirty_folio(vma->mapping, folio);
-		bits |= QUIRE_ENTRY_WRITE | QUIRE_ENTRY_DIRTY;
-	}
 	frame = folio_frame(folio, vma_index(vma, fault->addr) - folio->index);
 	table_lock(fault->table);
 	if (entry_is_none(entry_load(fault->slot))) {
 		err = map_file_page(vma, fault->slot, frame_pfn(&q->phys, frame), frame,
-				    bits);
+				    access_bits(fault));
 		mapped = !err;
 	}
 	table_unlock(fault->table);

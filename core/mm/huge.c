@@ -114,20 +114,24 @@ static u64 leaf_start(const struct fault *fault)
 	return align_down(fault->addr, PMD_SIZE);
 }
 
+/* A file's folios of that size lie in its cache, if anywhere, where page 0 of the
+ * file and the tables' ranges agree. */
+static bool vma_may_have_leaves(const struct vma *vma)
+{
+	if (vma_is_anonymous(vma))
+		return (vma_anon_orders(vma) & BIT(QUIRE_PMD_ORDER)) != 0;
+	return vma->mapping->files->file_order == QUIRE_PMD_ORDER &&
+	       !(vma->flags & VMA_NOHUGEPAGE) &&
+	       is_aligned(vma->start - (vma->pgoff << PAGE_SHIFT), PMD_SIZE);
+}
+
 bool fault_may_map_leaf(const struct fault *fault)
 {
 	const struct vma *vma = fault->vma;
 	u64 start = leaf_start(fault);
 
-	return (vma_anon_orders(vma) & BIT(QUIRE_PMD_ORDER)) != 0 && vma_is_anonymous(vma) &&
-	       start >= vma->start && start + PMD_SIZE <= vma->end;
-}
-
-/* From now on whoever cuts a VMA has to look for leaves. */
-static void note_leaf(struct mm *mm)
-{
-	if (!atomic_load(&mm->has_leaves))
-		atomic_store(&mm->has_leaves, true);
+	return vma_may_have_leaves(vma) && start >= vma->start &&
+	       start + PMD_SIZE <= vma->end;
 }
 
 static bool map_zero_leaf(struct fault *fault)
@@ -145,7 +149,7 @@ static bool map_zero_leaf(struct fault *fault)
 	e = entry_make(folio_pfn(&mm->q->phys, zeros),
 		       fault->vma->entry_bits | ENTRY_SPECIAL | QUIRE_ENTRY_LEAF |
 			       QUIRE_ENTRY_ACCESSED);
-	note_leaf(mm);
+	mm_note_leaf(mm);
 	table_lock(fault->table);
 	if (entry_is_none(entry_load(fault->slot))) {
 		pgtable_deposit(fault->table, deposit);
@@ -195,7 +199,7 @@ static bool map_own_leaf(struct fault *fault)
 			return false;
 		}
 	}
-	note_leaf(mm);
+	mm_note_leaf(mm);
 	table_lock(fault->table);
 	same = entry_same(entry_load(fault->slot), fault->seen);
 	if (likely(same))
@@ -247,6 +251,8 @@ static bool fault_protected_leaf(struct fault *fault)
 	struct folio *folio;
 	bool done = true;
 
+	if (vma_is_shared(fault->vma))
+		return fault_write_protected(fault) == 0;
 	if (entry_is_special(fault->seen) && fault_may_map_leaf(fault) && !fault->unshare &&
 	    map_own_leaf(fault))
 		return true;
@@ -274,6 +280,8 @@ bool fault_huge(struct fault *fault)
 	if (entry_is_none(fault->seen)) {
 		if (!fault_may_map_leaf(fault) || fault->unshare)
 			return false;
+		if (!vma_is_anonymous(fault->vma))
+			return fault_file_leaf(fault);
 		return fault->write || !config->huge_zero_page ? map_own_leaf(fault) :
 								 map_zero_leaf(fault);
 	}

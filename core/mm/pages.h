@@ -128,6 +128,11 @@ static inline void mm_note_peak_rss(struct mm *mm)
 		atomic_store(&mm->peak_rss, now);
 }
 
+/* ---- fault.c ------------------------------------------------------------------ */
+
+/* Maps a file's folio by a leaf, where one may be and nothing is.  As fault_huge. */
+bool fault_file_leaf(struct fault *fault);
+
 /* ---- anon.c ------------------------------------------------------------------- */
 
 /* Which orders of folios the VMA's anonymous memory may get: bit n for order n. */
@@ -138,6 +143,13 @@ int fault_anon(struct fault *fault) MUST_CHECK;
 /* ---- huge.c ------------------------------------------------------------------- */
 
 #define PMD_PAGES (UINT32_C(1) << QUIRE_PMD_ORDER)
+
+/* From now on whoever cuts a VMA has to look for leaves: before the first is mapped. */
+static inline void mm_note_leaf(struct mm *mm)
+{
+	if (!atomic_load(&mm->has_leaves))
+		atomic_store(&mm->has_leaves, true);
+}
 
 /* A leaf could be mapped where the fault is, if nothing is there yet. */
 bool fault_may_map_leaf(const struct fault *fault);

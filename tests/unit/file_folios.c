@@ -86,11 +86,18 @@ static struct quire_mm *fork_of(struct quire_mm *parent)
 	return child;
 }
 
+/* In the tiny geometry the folios are as long as a PMD entry maps. */
+static void forbid_leaves(void)
+{
+	assert_int_equal(quire_madvise(mm, BASE, FILE_PAGES * PAGE, QUIRE_MADV_NOHUGEPAGE), 0);
+}
+
 static void a_read_maps_a_run(void **state)
 {
 	struct quire_file *file = map_file(QUIRE_FILE_MEMORY, QUIRE_MAP_SHARED);
 
 	(void)state;
+	forbid_leaves();
 	assert_int_equal(get(mm, at(1)), 2);
 	assert_int_equal(stats(mm).faults, 1);
 	assert_int_equal(stats(mm).rss_shmem_pages, NR);
@@ -115,6 +122,7 @@ static void a_read_maps_what_is_missing(void **state)
 	uint64_t pfn;
 
 	(void)state;
+	forbid_leaves();
 	put(mm, at(NR + 2), 77);
 	assert_int_equal(stats(mm).rss_shmem_pages, 1);
 	assert_int_equal(get(mm, at(NR)), NR + 1);
@@ -225,9 +233,11 @@ static void a_pin_keeps_the_folio_and_sees_the_zeros(void **state)
 static void writes_to_a_large_folio_are_noticed(void **state)
 {
 	struct quire_file *file = map_file(QUIRE_FILE_HOST, QUIRE_MAP_SHARED);
-	struct quire_mm *child = fork_of(mm);
+	struct quire_mm *child;
 
 	(void)state;
+	forbid_leaves();
+	child = fork_of(mm);
 	for (unsigned i = 0; i < NR; i++) {
 		assert_int_equal(get(mm, at(i)), i + 1);
 		assert_false(info(mm, at(i)).writable);
