@@ -98,6 +98,16 @@
 	X(sharing_overflow_repaired)  \
 	X(sharing_overflow)
 
+/* cow.c */
+#define SCENARIO_COW(X)           \
+	X(reuse_count_entries)    \
+	X(reuse_double_read)      \
+	X(reuse_rival_mm_ids)     \
+	X(reuse_double_mm_ids)    \
+	X(reuse_rival_rmap_ids)   \
+	X(reuse_rival_locked)     \
+	X(reuse_rival_wide)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
@@ -107,6 +117,7 @@
 	SCENARIO_FILE(X) \
 	SCENARIO_MAPLE(X) \
 	SCENARIO_MUSEUM(X) \
-	SCENARIO_SHARING(X)
+	SCENARIO_SHARING(X) \
+	SCENARIO_COW(X)
 
 #endif

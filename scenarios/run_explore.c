@@ -162,6 +162,12 @@ static int run_each(struct explore_config *config, const struct scenario *scenar
 	return 0;
 }
 
+/* What was asked for, or as much as the scenario needs. */
+static unsigned depth_of(const struct scenario *scenario, const struct scenario_options *options)
+{
+	return scenario->depth > options->depth ? scenario->depth : options->depth;
+}
+
 int scenario_run(const struct scenario *scenario, const struct scenario_options *options)
 {
 	struct adapter adapter = { .scenario = scenario };
@@ -172,8 +178,9 @@ int scenario_run(const struct scenario *scenario, const struct scenario_options 
 			     .outcome = scenario->outcome ? adapter_outcome : NULL,
 			     .reset = adapter_reset },
 		.strategy = options->pct ? EXPLORE_PCT : EXPLORE_RANDOM,
-		.depth = options->depth, .seed = options->seed,
-		.schedules = options->schedules, .token = options->token,
+		.depth = depth_of(scenario, options), .seed = options->seed,
+		.schedules = options->schedules * (scenario->effort ? scenario->effort : 1),
+		.token = options->token,
 		.force = options->force, .minimise = options->minimise,
 		.fail_nth = options->fail_nth, .timeline_rows = options->rows,
 	};

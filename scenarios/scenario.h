@@ -25,6 +25,9 @@ struct scenario {
 	const char *shows;   /* one line */
 	const char *finds;   /* NULL, or the planted bug: a name of explore.h's list */
 	unsigned nr_bodies;
+	/* What it takes to find something here, if more than usual: orderings of steps
+	 * in a schedule by pct, and how many times as many schedules.  0: the usual. */
+	unsigned depth, effort;
 	bool fail_each;      /* run with each allocation of the bodies failing in turn */
 	/* Its bodies race for bytes of the program's own memory, as programs may:
 	 * nothing the thread sanitizer should be shown. */

@@ -6,10 +6,9 @@
  * it.  The default asks two things (decision cow-reuse, refcount+exclusive):
  *   - the entry is marked exclusive: fork clears the mark, and copies for the
  *     child what may be pinned instead;
- *   - or all references to the folio are entries behind the lock that we hold.
- *     Then nobody can gain another: there is no other entry to find a page by.
- *     For a small folio that is one reference.  For a large one see
- *     proven_exclusive().
+ *   - or all references to the folio are mappings of ours.  Then nobody can gain
+ *     another.  For a small folio, under the lock of the table that maps it, that is
+ *     one reference; for a large one it takes a proof: see reuse.c.
  * Asking for the mapcount instead (alternative `mapcount`) forgets whoever
  * holds the page without mapping it, such as a pipe filled by vmsplice: the
  * child reads what the parent writes later (CVE-2020-29374).  It is kept as a
@@ -20,6 +19,7 @@
  * page after another wrote the new one.
  */
 #include "mm/pages.h"
+#include "mm/reuse.h"
 
 /* ---- which anon_vma ---------------------------------------------------------- */
 
@@ -62,14 +62,6 @@ int fault_prepare_anon(struct fault *fault)
 
 /* ---- reuse -------------------------------------------------------------------- */
 
-/* The slots of one table where the pages of a large folio lie side by side. */
-struct neighbours {
-	entry_t *slots;   /* of the first page that the table has room for */
-	u32 nr;
-	u64 first_pfn;    /* what slots[0] holds, if it maps the folio */
-	u64 first_addr;   /* what it maps */
-};
-
 static struct neighbours neighbours_of(const struct fault *fault, const struct folio *folio)
 {
 	u64 page = entry_pfn(fault->seen).v - folio_pfn(&fault->mm->q->phys, folio).v;
@@ -85,61 +77,23 @@ static struct neighbours neighbours_of(const struct fault *fault, const struct f
 	};
 }
 
-static bool maps_pfn(entry_t e, u64 pfn)
+/* What of the folio nobody else sees.  Table lock held. */
+static enum reuse may_reuse(const struct fault *fault, struct folio *folio)
 {
-	return entry_is_present(e) && !entry_is_special(e) && entry_pfn(e).v == pfn;
-}
-
-static u32 count_entries(const struct neighbours *n)
-{
-	u32 nr = 0;
-
-	for (u32 i = 0; i < n->nr; i++)
-		nr += maps_pfn(entry_load(&n->slots[i]), n->first_pfn + i);
-	return nr;
-}
-
-/*
- * Are all references to the large folio entries of the table whose lock is held?
- *
- * A mapping takes its reference before it is counted and drops it after, so
- * at every moment  references >= mappings >= the entries we see.  Those stay as
- * they are while we hold the lock.  So one load of the references that equals the
- * entries counted proves that at that moment there was no other mapping and no
- * other reference; and there will be none, since both come only from a mapping or
- * a reference.  It does not take two loads that agree: there is nothing to
- * hide between them (moments.md's open point 1, where pages of two mappings that
- * change places hide a foreign reference from who compares two counters).
- *
- * What the rival says only spares the counting.
- */
-static bool proven_exclusive(const struct fault *fault, struct folio *folio,
-			     const struct neighbours *n)
-{
-	u32 refs;
-
-	if (!folio_is_exclusive(folio, fault->vma))
-		return false;
-	/* ACQUIRE pairs with the put of whoever copied a page before us: it has
-	 * read what we are about to overwrite. */
-	refs = atomic_load_acquire(&folio->refs.value);
-	return refs <= n->nr && count_entries(n) == refs;
-}
-
-/* Nobody else sees the page.  Table lock held. */
-static bool may_reuse(const struct fault *fault, struct folio *folio)
-{
+	const struct quire *q = fault->mm->q;
 	struct neighbours n;
 
 	if (entry_is_exclusive(fault->seen))
-		return true;
-	if (DECIDED(fault->mm->q, cow_reuse, mapcount))
-		return folio_is_exclusive(folio, fault->vma);
+		return REUSE_PAGE;
+	if (DECIDED(q, cow_reuse, mapcount))
+		return folio_is_exclusive(folio, fault->vma) ? REUSE_MAPPED : REUSE_NOTHING;
 	if (!folio_is_large(folio))
-		/* ACQUIRE as in proven_exclusive(). */
-		return atomic_load_acquire(&folio->refs.value) == 1;
+		/* ACQUIRE as in reuse.c: who copied the page has read it. */
+		return atomic_load_acquire(&folio->refs.value) == 1 ? REUSE_WHOLE :
+								       REUSE_NOTHING;
 	n = neighbours_of(fault, folio);
-	return proven_exclusive(fault, folio, &n);
+	return reuse_proof(q->config.decisions.chosen[QUIRE_DECISION_reuse_proof], folio,
+			   fault->vma, &n);
 }
 
 /* What an entry of ours alone is given: more than before, so a TLB that still says
@@ -172,7 +126,7 @@ static u32 reuse_neighbours(const struct fault *fault, const struct folio *folio
 	return nr;
 }
 
-/* All that maps the folio lies in the VMA: its own anon_vma will find it. */
+/* What of the folio fits the table lies in the VMA. */
 static bool lies_in_vma(const struct fault *fault, const struct folio *folio)
 {
 	struct neighbours n = neighbours_of(fault, folio);
@@ -181,6 +135,11 @@ static bool lies_in_vma(const struct fault *fault, const struct folio *folio)
 	       n.first_addr + ((u64)n.nr << PAGE_SHIFT) <= fault->vma->end;
 }
 
+/*
+ * A folio that is the VMA's alone is found through its own anon_vma from now on.
+ * Pre: all its mappings are in the table whose lock is held; others, of another
+ * VMA, would not be found any more.
+ */
 static void move_to_own_anon_vma(const struct fault *fault, struct folio *folio)
 {
 	struct vma *vma = fault->vma;
@@ -194,23 +153,19 @@ static void move_to_own_anon_vma(const struct fault *fault, struct folio *folio)
 	}
 }
 
-/*
- * The page is ours alone: says so, for each page of the folio that was proven to
- * be (decision reuse-scope), and finds it through our own anon_vma.
- */
-static void reuse_page(struct fault *fault, struct folio *folio)
+/* The page is ours alone: says so, for as much of the folio as `reuse` and the
+ * decision reuse-scope allow. */
+static void reuse_page(struct fault *fault, struct folio *folio, enum reuse reuse)
 {
-	bool was_exclusive = entry_is_exclusive(fault->seen);
 	u32 nr = 1;
 
 	entry_fetch_set(fault->slot,
 			fault->unshare ? ENTRY_EXCLUSIVE :
 					 ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE |
 						 QUIRE_ENTRY_DIRTY | QUIRE_ENTRY_ACCESSED);
-	if (was_exclusive)
-		return;
-	move_to_own_anon_vma(fault, folio);
-	if (!folio_is_large(folio))
+	if (reuse == REUSE_WHOLE)
+		move_to_own_anon_vma(fault, folio);
+	if (reuse == REUSE_PAGE || !folio_is_large(folio))
 		return;
 	if (DECIDED(fault->mm->q, reuse_scope, folio))
 		nr += reuse_neighbours(fault, folio);
@@ -292,6 +247,7 @@ out:
 /* A private mapping: our own page, the zero page, or a file's. */
 static int fault_private(struct fault *fault)
 {
+	enum reuse reuse = REUSE_NOTHING;
 	struct frame *frame;
 	struct folio *folio;
 
@@ -304,8 +260,10 @@ static int fault_private(struct fault *fault)
 	}
 	frame = entry_frame(fault->mm, fault->seen);
 	folio = frame_folio(frame);
-	if (folio_is_anon(folio) && may_reuse(fault, folio)) {
-		reuse_page(fault, folio);
+	if (folio_is_anon(folio))
+		reuse = may_reuse(fault, folio);
+	if (reuse != REUSE_NOTHING) {
+		reuse_page(fault, folio, reuse);
 		table_unlock(fault->table);
 		atomic_fetch_add(&fault->mm->cow_reuses, 1);
 		COST_ADD(cow_reuses, 1);

@@ -238,7 +238,7 @@ int mm_fork(struct mm *parent, struct mm **ret_child)
 	fork.child = child;
 	fork.copy = (struct copy){
 		.parent = parent, .child = child,
-		.has_pinned = atomic_load(&parent->has_pinned),
+		.has_pinned = pins_are_kept(parent->q) && atomic_load(&parent->has_pinned),
 	};
 	rwsem_write_lock(&child->mmap_lock);
 	copy_sums(child, parent);

@@ -45,7 +45,7 @@ static bool must_unshare(const struct vma *vma, entry_t e, struct folio *folio, 
 	if ((flags & (QUIRE_PIN_WRITE | QUIRE_PIN_GET_ONLY)) || vma_is_shared(vma))
 		return false;
 	if (!entry_is_special(e) && folio_is_anon(folio))
-		return !entry_is_exclusive(e);
+		return !entry_is_exclusive(e) && pins_are_kept(vma->mm->q);
 	return (flags & QUIRE_PIN_LONGTERM) != 0 && (vma->flags & VMA_MAYWRITE) != 0;
 }
 

@@ -218,7 +218,7 @@ static bool map_own_leaf(struct fault *fault)
 /*
  * Nobody else sees the folio.  Its references are as many as its pages: all are
  * our leaf's, and no other can come while the leaf is behind the lock that we
- * hold (see proven_exclusive in cow.c).
+ * hold (count-entries of reuse.c: a leaf counts for each page).
  */
 static bool may_reuse_leaf(const struct fault *fault, struct folio *folio)
 {

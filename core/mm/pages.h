@@ -178,6 +178,17 @@ int fault_write_protected(struct fault *fault) MUST_CHECK;
 /* The VMA gets an anon_vma: a neighbour's where they could be one VMA. */
 int fault_prepare_anon(struct fault *fault) MUST_CHECK;
 
+/*
+ * A pinned page stays the one that its mm sees.  The alternative `mapcount` of
+ * cow-reuse comes from the time before exclusive marks: fork shares what is
+ * pinned, the next write copies it away from the pin, and a read pin is taken of a
+ * page that others map.
+ */
+static inline bool pins_are_kept(const struct quire *q)
+{
+	return !DECIDED(q, cow_reuse, mapcount);
+}
+
 /* ---- copy.c ------------------------------------------------------------------- */
 
 /* One pass over the VMAs of a parent; zeroed but for what is said to be set. */

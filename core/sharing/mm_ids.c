@@ -75,11 +75,17 @@ static void counts_write(struct sharing_state *state, const struct slots *s)
 	atomic_store_release(n_of(state), s->n); /* pairs with mm_ids_shared */
 }
 
+/* Of slots that did not change since slots_lock. */
+static void slots_unlock_unchanged(struct sharing_state *state, const struct slots *s)
+{
+	/* Pairs with the fetch_or of slots_lock, and with mm_ids_shared. */
+	atomic_store_release(ids_of(state), ids_pack(s));
+}
+
 static void slots_unlock(struct sharing_state *state, const struct slots *s)
 {
 	counts_write(state, s);
-	/* Pairs with the fetch_or of slots_lock, and with mm_ids_shared. */
-	atomic_store_release(ids_of(state), ids_pack(s));
+	slots_unlock_unchanged(state, s);
 }
 
 /* Pre: the slot is free. */
@@ -193,6 +199,24 @@ static bool mm_ids_exclusive(const struct sharing_state *state, unsigned order,
 	return !mm_ids_shared(state, order);
 }
 
+/*
+ * Under the lock n and the flag stay, so the one load of the references is the
+ * instant.  The flag is asked again there: what was read before is gone by then.
+ */
+static bool mm_ids_all_mine(struct sharing_state *state, unsigned order,
+			    const struct sharing_mm *mm, const struct refcount *refs)
+{
+	struct slots s;
+	bool mine;
+
+	if (!mm_ids_exclusive(state, order, mm))
+		return false;
+	s = slots_lock(state);
+	mine = (s.n == 1 || !s.maybe_shared) && atomic_load_acquire(&refs->value) == s.n;
+	slots_unlock_unchanged(state, &s);
+	return mine;
+}
+
 static u32 mm_ids_mapcount(const struct sharing_state *state)
 {
 	return atomic_load(n_of(state));
@@ -212,6 +236,7 @@ const struct sharing_ops sharing_mm_ids = {
 	.map = mm_ids_map,
 	.unmap = mm_ids_unmap,
 	.exclusive = mm_ids_exclusive,
+	.all_mine = mm_ids_all_mine,
 	.shared = mm_ids_shared,
 	.mapcount = mm_ids_mapcount,
 };

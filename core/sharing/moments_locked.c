@@ -116,6 +116,20 @@ static bool locked_exclusive(const struct sharing_state *state, unsigned order,
 	return moments_all_of(word_read(state), mm->id);
 }
 
+static bool locked_all_mine(struct sharing_state *state, unsigned order,
+			    const struct sharing_mm *mm, const struct refcount *refs)
+{
+	mach_u128 word;
+	u32 nr_refs;
+
+	(void)order;
+	spin_lock(lock_of(state));
+	word = word_read_locked(state);
+	nr_refs = atomic_load_acquire(&refs->value);
+	spin_unlock(lock_of(state));
+	return moments_all_of(word, mm->id) && nr_refs == moments_n((u64)word);
+}
+
 static bool locked_shared(const struct sharing_state *state, unsigned order)
 {
 	(void)order;
@@ -142,6 +156,7 @@ const struct sharing_ops sharing_moments_locked = {
 	.map = locked_map,
 	.unmap = locked_unmap,
 	.exclusive = locked_exclusive,
+	.all_mine = locked_all_mine,
 	.shared = locked_shared,
 	.mapcount = locked_mapcount,
 };
@@ -246,13 +261,34 @@ static void wide_unmap(struct sharing_state *state, unsigned order,
 	spin_unlock(lock_of(state));
 }
 
+static bool wide_all_of(const struct wide *w, u64 x)
+{
+	struct wide mine = wide_of(w->n, x);
+
+	return w->n != 0 && w->s == mine.s && w->q == mine.q;
+}
+
 static bool wide_exclusive(const struct sharing_state *state, unsigned order,
 			   const struct sharing_mm *mm)
 {
-	struct wide w = wide_read(state), mine = wide_of(w.n, mm->id);
+	struct wide w = wide_read(state);
 
 	(void)order;
-	return w.n != 0 && w.s == mine.s && w.q == mine.q;
+	return wide_all_of(&w, mm->id);
+}
+
+static bool wide_all_mine(struct sharing_state *state, unsigned order,
+			  const struct sharing_mm *mm, const struct refcount *refs)
+{
+	struct wide w;
+	u32 nr_refs;
+
+	(void)order;
+	spin_lock(lock_of(state));
+	w = wide_read_locked(state);
+	nr_refs = atomic_load_acquire(&refs->value);
+	spin_unlock(lock_of(state));
+	return wide_all_of(&w, mm->id) && nr_refs == w.n;
 }
 
 /* n Q has up to 127 bits, S S up to 128. */
@@ -284,6 +320,7 @@ const struct sharing_ops sharing_moments_wide = {
 	.map = wide_map,
 	.unmap = wide_unmap,
 	.exclusive = wide_exclusive,
+	.all_mine = wide_all_mine,
 	.shared = wide_shared,
 	.mapcount = wide_mapcount,
 };

@@ -160,10 +160,14 @@ void rmap_ids_sub(const struct rmap_ids_scheme *scheme, struct sharing_state *st
 
 /* ---- queries ----------------------------------------------------------------------- */
 
-/* Does not wait: with a writer inside, or one that came meanwhile, the answer is no. */
+/*
+ * Does not wait: with a writer inside, or one that came meanwhile, the answer is no.
+ * So n and the values did not change between the two looks at the counter, and
+ * the load of the references in between is one instant with them.
+ */
 bool rmap_ids_all_of(const struct rmap_ids_scheme *scheme,
 		     const struct sharing_state *state, unsigned order,
-		     const struct sharing_mm *mm)
+		     const struct sharing_mm *mm, const struct refcount *refs)
 {
 	const struct rmap_ids_class *class = class_of(scheme, order);
 	const u64 *subids = &mm->subids[class->first_subid];
@@ -176,6 +180,8 @@ bool rmap_ids_all_of(const struct rmap_ids_scheme *scheme,
 		return false;
 	for (unsigned i = 0; i < class->nr_values; i++)
 		differ |= atomic_load(value_of(state, i)) ^ n * subids[i];
+	if (refs != NULL)
+		differ |= atomic_load_acquire(&refs->value) ^ n;
 	return differ == 0 && !atomic_seq_read_retry(seq_of(state), begin);
 }
 
@@ -293,7 +299,13 @@ static void repaired_unmap(struct sharing_state *state, unsigned order,
 static bool repaired_exclusive(const struct sharing_state *state, unsigned order,
 			       const struct sharing_mm *mm)
 {
-	return rmap_ids_all_of(&repaired, state, order, mm);
+	return rmap_ids_all_of(&repaired, state, order, mm, NULL);
+}
+
+static bool repaired_all_mine(struct sharing_state *state, unsigned order,
+			      const struct sharing_mm *mm, const struct refcount *refs)
+{
+	return rmap_ids_all_of(&repaired, state, order, mm, refs);
 }
 
 static bool repaired_shared(const struct sharing_state *state, unsigned order)
@@ -317,6 +329,7 @@ const struct sharing_ops sharing_rmap_ids = {
 	.map = repaired_map,
 	.unmap = repaired_unmap,
 	.exclusive = repaired_exclusive,
+	.all_mine = repaired_all_mine,
 	.shared = repaired_shared,
 	.mapcount = rmap_ids_mapcount,
 };

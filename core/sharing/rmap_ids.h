@@ -50,9 +50,10 @@ int rmap_ids_add(const struct rmap_ids_scheme *scheme, struct sharing_state *sta
 		 unsigned order, const struct sharing_mm *mm, u32 nr);
 void rmap_ids_sub(const struct rmap_ids_scheme *scheme, struct sharing_state *state,
 		  unsigned order, const struct sharing_mm *mm, u32 nr);
+/* sharing_ops.exclusive, and all_mine if `refs` is not NULL. */
 bool rmap_ids_all_of(const struct rmap_ids_scheme *scheme,
 		     const struct sharing_state *state, unsigned order,
-		     const struct sharing_mm *mm);
+		     const struct sharing_mm *mm, const struct refcount *refs);
 bool rmap_ids_of_several(const struct rmap_ids_scheme *scheme,
 			 const struct sharing_state *state, unsigned order);
 u32 rmap_ids_mapcount(const struct sharing_state *state);

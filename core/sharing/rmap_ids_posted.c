@@ -59,7 +59,13 @@ static void posted_unmap(struct sharing_state *state, unsigned order,
 static bool posted_exclusive(const struct sharing_state *state, unsigned order,
 			       const struct sharing_mm *mm)
 {
-	return rmap_ids_all_of(&posted, state, order, mm);
+	return rmap_ids_all_of(&posted, state, order, mm, NULL);
+}
+
+static bool posted_all_mine(struct sharing_state *state, unsigned order,
+			    const struct sharing_mm *mm, const struct refcount *refs)
+{
+	return rmap_ids_all_of(&posted, state, order, mm, refs);
 }
 
 static bool posted_shared(const struct sharing_state *state, unsigned order)
@@ -81,6 +87,7 @@ const struct sharing_ops sharing_rmap_ids_posted = {
 	.map = posted_map,
 	.unmap = posted_unmap,
 	.exclusive = posted_exclusive,
+	.all_mine = posted_all_mine,
 	.shared = posted_shared,
 	.mapcount = rmap_ids_mapcount,
 };

@@ -107,6 +107,15 @@ struct sharing_ops {
 	 */
 	bool (*exclusive)(const struct sharing_state *state, unsigned order,
 			  const struct sharing_mm *mm);
+	/*
+	 * All mappings are of `mm`, and `refs`, the folio's references, are as many, at
+	 * one instant: the rival keeps mappings from changing, or sees that none did,
+	 * while it reads the references.  Pre, and what may say no, as exclusive();
+	 * a mapping's reference is taken before map() and dropped after unmap().  True
+	 * is an acquire for the puts, too.  NULL: the rival has no such instant.
+	 */
+	bool (*all_mine)(struct sharing_state *state, unsigned order,
+			 const struct sharing_mm *mm, const struct refcount *refs);
 	/* More than one mm has mappings, whoever asks. */
 	bool (*shared)(const struct sharing_state *state, unsigned order);
 	u32 (*mapcount)(const struct sharing_state *state);
@@ -207,6 +216,15 @@ static inline bool sharing_exclusive(const struct sharing *sharing,
 				     const struct sharing_mm *mm)
 {
 	return sharing->ops->exclusive(state, order, mm);
+}
+
+/* False, too, where the rival cannot say. */
+static inline bool sharing_all_mine(const struct sharing *sharing,
+				    struct sharing_state *state, unsigned order,
+				    const struct sharing_mm *mm, const struct refcount *refs)
+{
+	return sharing->ops->all_mine != NULL &&
+	       sharing->ops->all_mine(state, order, mm, refs);
 }
 
 static inline bool sharing_shared(const struct sharing *sharing,

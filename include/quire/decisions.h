@@ -40,7 +40,7 @@ extern "C" {
 	ALT(cow_reuse, refcount_exclusive, "refcount+exclusive", true,                 \
 	    "when marked exclusive, or when the faulting entry holds the only reference") \
 	ALT(cow_reuse, mapcount, "mapcount", false,                                    \
-	    "when mapped once: leaks to whoever holds another reference (CVE-2020-29374)") \
+	    "when mapped once: leaks to whoever holds a reference (CVE-2020-29374), and loses pins") \
 	ROW(sharing, "sharing", "000_fa4b51931d6963d5.txt",                            \
 	    "how a large folio knows whether one address space maps it or several")    \
 	ALT(sharing, moments, "moments", true,                                         \
