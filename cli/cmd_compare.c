@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +22,15 @@ static const char help_text[] =
 	"prints what each costs.\n\n"
 	"  -r, --rows ROW,ROW...         only these decisions (default: all)\n"
 	"  -d, --decide ROW=ALTERNATIVE  for the rows that are not varied\n"
+	"  -f, --folios SIZE,SIZE...     large folios: 64k,2m and the like, or all; 4k: none\n"
+	"                                (default: where a program asks, MADV_HUGEPAGE)\n"
+	"  -p, --progress                say on standard error how far it is, though that\n"
+	"                                is no terminal\n"
 	"  -j, --json                    print JSON instead of tables\n";
 
 struct compare_arguments {
-	struct replay_options options;
-	bool rows[QUIRE_NR_DECISIONS];
-	bool json;
+	struct compare_options options;
+	bool progress, json;
 };
 
 static int rows_option(char *list, bool rows[QUIRE_NR_DECISIONS])
@@ -50,22 +54,32 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 {
 	static const struct option longs[] = { { "rows", required_argument, NULL, 'r' },
 					       { "decide", required_argument, NULL, 'd' },
+					       { "folios", required_argument, NULL, 'f' },
+					       { "progress", no_argument, NULL, 'p' },
 					       { "json", no_argument, NULL, 'j' },
 					       { "help", no_argument, NULL, 'h' },
 					       { 0 } };
+	struct quire_config *config = &args->options.replay.config;
 	int c;
 
 	for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++)
-		args->rows[row] = true;
-	while ((c = getopt_long(argc, argv, "+r:d:jh", longs, NULL)) != -1) {
+		args->options.rows[row] = true;
+	while ((c = getopt_long(argc, argv, "+r:d:f:pjh", longs, NULL)) != -1) {
 		switch (c) {
 		case 'r':
-			if (rows_option(optarg, args->rows) != 0)
+			if (rows_option(optarg, args->options.rows) != 0)
 				return EXIT_USAGE;
 			break;
 		case 'd':
-			if (decide_option("compare", optarg, &args->options.config.decisions) != 0)
+			if (decide_option("compare", optarg, &config->decisions) != 0)
 				return EXIT_USAGE;
+			break;
+		case 'f':
+			if (folios_option("compare", optarg, config) != 0)
+				return EXIT_USAGE;
+			break;
+		case 'p':
+			args->progress = true;
 			break;
 		case 'j':
 			args->json = true;
@@ -122,6 +136,24 @@ static int print_result(const struct compare_arguments *args, const struct compa
 	return 0;
 }
 
+/* One line that is written over and over on a terminal; elsewhere a line for
+ * each replay. */
+static void show_progress(void *context, const struct compare_progress *progress)
+{
+	const struct compare_arguments *args = context;
+	const struct quire_alternative_info *alternative =
+		quire_alternative_info(progress->alternative);
+	const char *row = quire_decision_info(alternative->row)->name;
+
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r  replay %zu of %zu: %s=%s, event %" PRIu64 "%20s",
+			progress->nr_done + 1, progress->nr_replays, row, alternative->name,
+			progress->nr_events, "");
+	else if (args->progress && progress->nr_events == 0)
+		fprintf(stderr, "replay %zu of %zu: %s=%s\n", progress->nr_done + 1,
+			progress->nr_replays, row, alternative->name);
+}
+
 int cmd_compare(int argc, char **argv)
 {
 	struct compare_arguments args = { 0 };
@@ -132,15 +164,16 @@ int cmd_compare(int argc, char **argv)
 
 	if (!quire_counts_costs() && run_counting(argv) != 0)
 		return 1;
-	replay_options_default(&args.options);
-	args.options.progress = progress_line;
+	replay_options_default(&args.options.replay);
+	args.options.progress = show_progress;
+	args.options.context = &args;
 	status = parse(argc, argv, &args);
 	if (status >= 0)
 		return status;
 	status = input_open("compare", argc, argv, optind, &input);
 	if (status)
 		return status;
-	if (compare_file(input.path, &args.options, args.rows, &result, &error) != 0) {
+	if (compare_file(input.path, &args.options, &result, &error) != 0) {
 		progress_end();
 		fprintf(stderr, "quire compare: %s\n", error.message);
 		input_close(&input);

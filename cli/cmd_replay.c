@@ -13,6 +13,8 @@ static const char help_text[] =
 	"Replays a recording (or records CMD first) and prints what Linux said of each\n"
 	"process beside what Quire says.\n\n"
 	"  -d, --decide ROW=ALTERNATIVE  see: quire decisions\n"
+	"  -f, --folios SIZE,SIZE...     large folios: 64k,2m and the like, or all; 4k: none\n"
+	"                                (default: where a program asks, MADV_HUGEPAGE)\n"
 	"  -m, --memory MIB              physical memory of the instance (default 8192)\n"
 	"  -r, --report FILE.html        write one self-contained page with plots\n"
 	"  -j, --json                    print JSON instead of tables\n";
@@ -27,6 +29,7 @@ struct replay_arguments {
 static int parse(int argc, char **argv, struct replay_arguments *args)
 {
 	static const struct option longs[] = { { "decide", required_argument, NULL, 'd' },
+					       { "folios", required_argument, NULL, 'f' },
 					       { "memory", required_argument, NULL, 'm' },
 					       { "report", required_argument, NULL, 'r' },
 					       { "json", no_argument, NULL, 'j' },
@@ -35,10 +38,14 @@ static int parse(int argc, char **argv, struct replay_arguments *args)
 	char *end;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+d:m:r:jh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+d:f:m:r:jh", longs, NULL)) != -1) {
 		switch (c) {
 		case 'd':
 			if (decide_option("replay", optarg, &args->options.config.decisions) != 0)
+				return EXIT_USAGE;
+			break;
+		case 'f':
+			if (folios_option("replay", optarg, &args->options.config) != 0)
 				return EXIT_USAGE;
 			break;
 		case 'm':

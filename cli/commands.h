@@ -45,6 +45,13 @@ void input_close(struct input *input);
 /* --decide ROW=ALTERNATIVE; 0 or EXIT_USAGE. */
 int decide_option(const char *command, const char *argument, struct quire_decisions *decisions);
 
+/*
+ * --folios SIZE,SIZE...: anonymous memory gets folios of these sizes wherever
+ * they fit, whatever a program advised, and files up to the largest; `list` is
+ * taken apart.  0 or EXIT_USAGE.
+ */
+int folios_option(const char *command, char *list, struct quire_config *config);
+
 /* Progress on one line of standard error, when that is a terminal. */
 void progress_line(void *context, uint64_t nr_events, uint64_t time_us);
 void progress_end(void);

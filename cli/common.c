@@ -109,5 +109,5 @@ void progress_line(void *context, uint64_t nr_events, uint64_t time_us)
 void progress_end(void)
 {
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%60s\r", "");
+		fprintf(stderr, "\r%79s\r", "");
 }

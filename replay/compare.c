@@ -10,31 +10,79 @@
 
 #define CELL 24
 
-static int compare_one(const char *path, const struct replay_options *options,
-		       enum quire_alternative alternative, unsigned round,
-		       struct compare_run *run, struct compare_result *result,
-		       struct trace_error *error)
+/* A comparison under way. */
+struct comparison {
+	const char *path;
+	const struct compare_options *options;
+	struct compare_result *result;
+	struct compare_progress progress;
+	struct trace_error *error;
+};
+
+static void tell_progress(void *context, uint64_t nr_events, uint64_t time_us)
 {
-	enum quire_decision row = quire_alternative_info(alternative)->row;
-	struct replay_options varied = *options;
-	struct replay_result replayed;
+	struct comparison *c = context;
+
+	(void)time_us;
+	c->progress.nr_events = nr_events;
+	if (c->options->progress)
+		c->options->progress(c->options->context, &c->progress);
+}
+
+/* Replays once under the alternative.  Scoring takes time of its own. */
+static int replay_under(struct comparison *c, enum quire_alternative alternative, bool scored,
+			struct replay_result *replayed)
+{
+	struct replay_options options = c->options->replay;
 	int err;
 
-	varied.config.decisions.chosen[row] = (uint8_t)alternative;
-	err = replay_file(path, &varied, &replayed, error);
+	options.config.decisions.chosen[quire_alternative_info(alternative)->row] =
+		(uint8_t)alternative;
+	options.config.score_sharing = scored;
+	options.progress = tell_progress;
+	options.context = c;
+	c->progress.alternative = alternative;
+	tell_progress(c, 0, 0);
+	err = replay_file(c->path, &options, replayed, c->error);
+	c->progress.nr_done++;
+	/* Of a damaged recording there is the good part: nothing to compare. */
+	if (err)
+		replay_result_fini(replayed);
+	return err;
+}
+
+static int count_one(struct comparison *c, enum quire_alternative alternative,
+		     struct compare_run *run)
+{
+	struct compare_result *result = c->result;
+	struct replay_result replayed = { 0 };
+	int err = replay_under(c, alternative, quire_scores_sharing(), &replayed);
+
 	if (err)
 		return err;
-	run->replay_ns[round] = replayed.replay_ns;
-	if (round == 0) {
-		run->decisions = varied.config.decisions;
-		run->cost = replayed.cost;
-		run->figures = replayed.quire_says;
-		run->leaked_frames = replayed.leaks.nr_frames;
-	}
+	run->decisions = c->options->replay.config.decisions;
+	run->decisions.chosen[quire_alternative_info(alternative)->row] = (uint8_t)alternative;
+	run->cost = replayed.cost;
+	run->sharing = replayed.sharing;
+	run->figures = replayed.quire_says;
+	run->leaked_frames = replayed.leaks.nr_frames;
 	if (!result->command)
 		result->command = strdup(replayed.command);
 	replay_result_fini(&replayed);
-	return result->command ? 0 : -ENOMEM;
+	return result->command ? 0 : trace_fail(c->error, ENOMEM, 0, "%s: no memory", c->path);
+}
+
+static int time_one(struct comparison *c, enum quire_alternative alternative,
+		    uint64_t *ret_ns)
+{
+	struct replay_result replayed = { 0 };
+	int err = replay_under(c, alternative, false, &replayed);
+
+	if (err)
+		return err;
+	*ret_ns = replayed.replay_ns;
+	replay_result_fini(&replayed);
+	return 0;
 }
 
 static int by_ns(const void *a, const void *b)
@@ -44,46 +92,57 @@ static int by_ns(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static uint64_t median_ns(const struct compare_run *run)
+uint64_t compare_median_ns(const struct compare_run *run)
 {
 	return run->replay_ns[COMPARE_ROUNDS / 2];
 }
 
-/* All alternatives of one row, in turns. */
-static int compare_row(const char *path, const struct replay_options *options,
-		       enum quire_decision row, struct compare_result *result,
-		       struct trace_error *error)
+static unsigned nr_alternatives(unsigned row)
 {
-	const struct quire_decision_info *info = quire_decision_info(row);
-	unsigned nr = info->last - info->first + 1;
-	struct compare_run *runs = &result->runs[result->nr_runs];
+	const struct quire_decision_info *info = quire_decision_info((enum quire_decision)row);
+
+	return info->last - info->first + 1;
+}
+
+/* All alternatives of one row, in turns. */
+static int compare_row(struct comparison *c, enum quire_decision row)
+{
+	enum quire_alternative first = quire_decision_info(row)->first;
+	struct compare_run *runs = &c->result->runs[c->result->nr_runs];
+	unsigned nr = nr_alternatives(row);
 	int err = 0;
 
+	for (unsigned i = 0; i < nr && !err; i++)
+		err = count_one(c, (enum quire_alternative)(first + i), &runs[i]);
 	for (unsigned round = 0; round < COMPARE_ROUNDS; round++)
 		for (unsigned i = 0; i < nr && !err; i++)
-			err = compare_one(path, options, (enum quire_alternative)(info->first + i),
-					  round, &runs[i], result, error);
+			err = time_one(c, (enum quire_alternative)(first + i),
+				       &runs[i].replay_ns[round]);
 	for (unsigned i = 0; i < nr; i++)
 		qsort(runs[i].replay_ns, COMPARE_ROUNDS, sizeof(runs[i].replay_ns[0]), by_ns);
-	result->nr_runs += nr;
+	c->result->nr_runs += nr;
 	return err;
 }
 
-int compare_file(const char *path, const struct replay_options *options,
-		 const bool rows[QUIRE_NR_DECISIONS], struct compare_result *result,
-		 struct trace_error *error)
+int compare_file(const char *path, const struct compare_options *options,
+		 struct compare_result *result, struct trace_error *error)
 {
+	struct comparison c = { .path = path, .options = options, .result = result,
+				.error = error };
 	int err = 0;
 
 	*result = (struct compare_result){ 0 };
 	result->runs = calloc(QUIRE_NR_ALTERNATIVES, sizeof(*result->runs));
 	if (!result->runs)
 		return trace_fail(error, ENOMEM, 0, "%s: no memory", path);
-	for (unsigned row = 0; row < QUIRE_NR_DECISIONS && !err; row++) {
-		result->rows[row] = rows[row];
-		if (rows[row])
-			err = compare_row(path, options, (enum quire_decision)row, result, error);
+	for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++) {
+		result->rows[row] = options->rows[row];
+		if (options->rows[row])
+			c.progress.nr_replays += nr_alternatives(row) * (COMPARE_ROUNDS + 1);
 	}
+	for (unsigned row = 0; row < QUIRE_NR_DECISIONS && !err; row++)
+		if (result->rows[row])
+			err = compare_row(&c, (enum quire_decision)row);
 	if (err)
 		compare_result_fini(result);
 	return err;
@@ -96,19 +155,15 @@ void compare_result_fini(struct compare_result *result)
 	*result = (struct compare_result){ 0 };
 }
 
-/* The row that a run varies: runs stand in the order of rows, then alternatives. */
-static const struct compare_run *runs_of_row(const struct compare_result *result,
-					     enum quire_decision row)
+/* Runs stand in the order of rows, then alternatives. */
+const struct compare_run *compare_runs_of(const struct compare_result *result,
+					  enum quire_decision row)
 {
 	const struct compare_run *run = result->runs;
 
-	for (unsigned before = 0; before < row; before++) {
-		const struct quire_decision_info *info =
-			quire_decision_info((enum quire_decision)before);
-
+	for (unsigned before = 0; before < row; before++)
 		if (result->rows[before])
-			run += info->last - info->first + 1;
-	}
+			run += nr_alternatives(before);
 	return run;
 }
 
@@ -133,10 +188,15 @@ static void print_row_table(FILE *out, const struct compare_result *result,
 			    enum quire_decision row)
 {
 	const struct quire_decision_info *info = quire_decision_info(row);
-	const struct compare_run *runs = runs_of_row(result, row);
-	unsigned nr = info->last - info->first + 1;
+	const struct compare_run *runs = compare_runs_of(result, row);
+	unsigned nr = nr_alternatives(row);
 
-	fprintf(out, "\n  %s: %s\n\n  %-20s", info->name, info->question, "");
+	fprintf(out, "\n  %s: %s\n\n", info->name, info->question);
+	if (row == QUIRE_DECISION_sharing && quire_scores_sharing()) {
+		compare_print_sharing(out, runs, nr);
+		return;
+	}
+	fprintf(out, "  %-20s", "");
 	for (unsigned i = 0; i < nr; i++) {
 		const struct quire_alternative_info *alt =
 			quire_alternative_info((enum quire_alternative)(info->first + i));
@@ -157,7 +217,7 @@ static void print_row_table(FILE *out, const struct compare_result *result,
 		fprintf(out, " %21" PRIu64, runs[i].leaked_frames);
 	fprintf(out, "\n  %-20s", "replay, ms (median)");
 	for (unsigned i = 0; i < nr; i++)
-		fprintf(out, " %21.1f", (double)median_ns(&runs[i]) / 1e6);
+		fprintf(out, " %21.1f", (double)compare_median_ns(&runs[i]) / 1e6);
 	fputc('\n', out);
 }
 
@@ -172,28 +232,41 @@ void compare_print(FILE *out, const struct compare_result *result)
 		     "  Times are medians of %d replays each, in turns.\n", COMPARE_ROUNDS);
 }
 
+static json_t *decisions_json(const struct quire_decisions *decisions)
+{
+	json_t *out = json_object();
+
+	for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++)
+		json_object_set_new(out, quire_decision_info((enum quire_decision)row)->name,
+				    json_string(quire_alternative_info(
+					(enum quire_alternative)decisions->chosen[row])->name));
+	return out;
+}
+
+static json_t *cost_json(const struct compare_run *run)
+{
+	json_t *out = json_object();
+
+#define SET_COST(field, what) \
+	json_object_set_new(out, #field, json_integer((json_int_t)run->cost.field));
+	QUIRE_COST_LIST(SET_COST)
+#undef SET_COST
+	json_object_set_new(out, "leaked_frames", json_integer((json_int_t)run->leaked_frames));
+	json_object_set_new(out, "replay_seconds",
+			    json_real((double)compare_median_ns(run) / 1e9));
+	return out;
+}
+
 json_t *compare_json(const struct compare_result *result)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < result->nr_runs; i++) {
 		const struct compare_run *run = &result->runs[i];
-		json_t *decisions = json_object(), *cost = json_object();
 
-		for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++)
-			json_object_set_new(decisions,
-				quire_decision_info((enum quire_decision)row)->name,
-				json_string(quire_alternative_info(
-					(enum quire_alternative)run->decisions.chosen[row])->name));
-#define SET_COST(field, what) \
-	json_object_set_new(cost, #field, json_integer((json_int_t)run->cost.field));
-		QUIRE_COST_LIST(SET_COST)
-#undef SET_COST
-		json_object_set_new(cost, "leaked_frames",
-				    json_integer((json_int_t)run->leaked_frames));
-		json_object_set_new(cost, "replay_seconds", json_real((double)median_ns(run) / 1e9));
-		json_array_append_new(list, json_pack("{s:o, s:o}", "decisions", decisions, "cost",
-						      cost));
+		json_array_append_new(list, json_pack(
+			"{s:o, s:o, s:o}", "decisions", decisions_json(&run->decisions), "cost",
+			cost_json(run), "sharing", compare_sharing_json(&run->sharing)));
 	}
 	return json_pack("{s:s, s:b, s:o}", "command", result->command, "counted",
 			 quire_counts_costs(), "results", list);

@@ -167,6 +167,8 @@ static int replay_loop(struct replay *replay, struct trace_reader *reader,
 		result->nr_events++;
 		result->duration_us = event->time_us;
 		sample_maybe(replay, event->time_us);
+		if (options->check_events && result->nr_events % options->check_events == 0)
+			quire_check(replay->q);
 		if (options->progress && result->nr_events % PROGRESS_EVENTS == 0)
 			options->progress(options->context, result->nr_events, event->time_us);
 	}
@@ -230,7 +232,12 @@ static void result_finish(struct replay *replay)
 	struct replay_result *result = replay->result;
 	struct rusage usage;
 
+	for (unsigned order = 0; order <= QUIRE_PMD_ORDER; order++)
+		result->folios_forced |=
+			replay->options->config.anon_folios[order] == QUIRE_FOLIOS_ALWAYS;
 	quire_cost(replay->q, &result->cost);
+	if (replay->options->config.score_sharing)
+		quire_sharing_score(replay->q, &result->sharing);
 	if (getrusage(RUSAGE_SELF, &usage) == 0)
 		result->peak_process_bytes = (uint64_t)usage.ru_maxrss * 1024;
 }
@@ -272,6 +279,8 @@ int replay_file(const char *path, const struct replay_options *options,
 	start_ns = now_ns();
 	err = replay_loop(&replay, reader, error);
 	result->replay_ns = now_ns() - start_ns;
+	if (options->check_events)
+		quire_check(replay.q);
 	result_finish(&replay);
 	replay_release(&replay);
 	quire_destroy(replay.q, &result->leaks);

@@ -69,13 +69,16 @@ struct replay_result {
 	size_t nr_samples;
 	char *mismatches[REPLAY_MAX_MISMATCHES]; /* sentences */
 	size_t nr_mismatches;
+	bool folios_forced;              /* some order of folios was to be had always */
 	struct quire_cost cost;
+	struct quire_sharing_score sharing; /* with config.score_sharing */
 	struct quire_leaks leaks;
 	bool complete;                   /* the recording was read to its end */
 };
 
 struct replay_options {
 	struct quire_config config;
+	uint64_t check_events; /* quire_check after so many events, and at the end; 0: never */
 	/* Called now and then; may be NULL. */
 	void (*progress)(void *context, uint64_t nr_events, uint64_t time_us);
 	void *context;

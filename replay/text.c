@@ -78,6 +78,12 @@ const char *replay_cause(const struct replay_result *result, size_t i, char *buf
 			 "kernel's own touches may be missing.", result->source);
 		return buf;
 	}
+	if (result->folios_forced && n++ == i) {
+		snprintf(buf, buf_bytes,
+			 "Large folios were to be had wherever they fit, unlike on the recorded "
+			 "Linux: fewer faults, more resident pages.");
+		return buf;
+	}
 	if (result->nr_skipped_calls && n++ == i) {
 		snprintf(buf, buf_bytes,
 			 "%" PRIu64 " calls gave advice that the core does not take (COLD, PAGEOUT and "

@@ -46,6 +46,21 @@ expect 1 'report.html' -- "$quire" replay --report "$work/none/report.html" "$go
 expect 0 '"results"' '"decisions"' '"cost"' '"fork-tree"' -- "$quire" compare --json "$good"
 expect 0 fork-tree -- "$quire" compare --rows fork-tree "$good"
 expect 2 nonsense -- "$quire" compare --rows nonsense "$good"
+expect 0 faults 'Large folios were to be had' -- "$quire" replay --folios 16k,2m "$good"
+expect 0 faults -- "$quire" replay --folios 4k "$good"
+expect 2 "'8k'" 16k 2m all -- "$quire" replay --folios 8k "$good"
+expect 2 "'4m'" 16k 2m all -- "$quire" replay --folios 64k,4m "$good"
+expect 2 "'64'" -- "$quire" replay --folios 64 "$good"
+expect 2 "'-64k'" -- "$quire" compare --folios -64k "$good"
+expect 2 "'18014398509481988k'" -- "$quire" replay --folios 18014398509481988k "$good"
+expect 2 "sizes" -- "$quire" compare --folios , "$good"
+expect 0 '"queries"' '"false_shared"' '"false_exclusive"' '"copies_avoided"' '"atomics_per_map"' '"bytes_per_folio"' -- "$quire" compare --rows sharing --folios all --json "$good"
+expect 0 moments mm-ids 'by three or more' 'false' -- "$quire" compare --rows sharing --folios 64k "$good"
+expect 0 'asked for none' -- "$quire" compare --rows sharing "$good"
+expect 0 'replay 1 of 12: cow-reuse' 'replay 12 of 12' -- "$quire" compare --progress --rows cow-reuse "$good"
+expect 1 "$work/truncated" -- "$quire" compare --rows sharing "$work/truncated"
+"$quire" compare --folios all "$good" >"$work/tables"
+if grep -nE '.{101}' "$work/tables"; then echo "lines of compare longer than 100 columns"; bad=1; fi
 expect 0 next-as-ceiling -- "$quire" decisions
 expect 2 'nonsense' -- "$quire" nonsense
 expect 2 'ROW=ALTERNATIVE' -- "$quire" replay --decide nonsense "$good"
