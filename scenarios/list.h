@@ -68,6 +68,17 @@
 	X(sync_unmap)        \
 	X(private_write)
 
+/* file_large.c */
+#define SCENARIO_FILE_LARGE(X)    \
+	X(large_truncate_leaf)    \
+	X(large_truncate_pages)   \
+	X(large_truncate_read)    \
+	X(large_truncate_fork)    \
+	X(large_punch_store)      \
+	X(large_punch_pin)        \
+	X(large_sync_store)       \
+	X(large_read_twice)
+
 /* maple_readers.c */
 #define SCENARIO_MAPLE(X)    \
 	X(maple_append)      \
@@ -115,6 +126,7 @@
 	SCENARIO_MM(X) \
 	SCENARIO_MM_MORE(X) \
 	SCENARIO_FILE(X) \
+	SCENARIO_FILE_LARGE(X) \
 	SCENARIO_MAPLE(X) \
 	SCENARIO_MUSEUM(X) \
 	SCENARIO_SHARING(X) \

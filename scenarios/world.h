@@ -44,22 +44,20 @@ static inline void world_name(struct world *w)
 	scenario_name(w->q, sizeof(struct quire), 0, "instance");
 }
 
-/* `row` NULL: the default decisions. */
-static inline int world_begin_with(struct world *w, const char *row, const char *alternative)
+static inline void world_config(struct quire_config *config)
 {
-	struct quire_config config;
-	struct quire_layout layout;
-	int ret;
+	quire_config_default(config);
+	config->memory_bytes = 512 * PAGE;
+	config->nr_cpus = SCENARIO_INSTANCE_CPUS(3);
+	config->tlb_sets = 2;
+	config->tlb_ways = 2;
+}
 
-	quire_config_default(&config);
-	config.memory_bytes = 512 * PAGE;
-	config.nr_cpus = SCENARIO_INSTANCE_CPUS(3);
-	config.tlb_sets = 2;
-	config.tlb_ways = 2;
-	ret = row ? quire_decisions_set(&config.decisions, row, alternative) : 0;
-	if (ret)
-		return ret;
-	ret = quire_create(&config, &w->q);
+static inline int world_begin_config(struct world *w, const struct quire_config *config)
+{
+	struct quire_layout layout;
+	int ret = quire_create(config, &w->q);
+
 	if (ret)
 		return ret;
 	quire_layout_default(&layout);
@@ -69,6 +67,17 @@ static inline int world_begin_with(struct world *w, const char *row, const char 
 	else
 		world_name(w);
 	return ret;
+}
+
+/* `row` NULL: the default decisions. */
+static inline int world_begin_with(struct world *w, const char *row, const char *alternative)
+{
+	struct quire_config config;
+	int ret;
+
+	world_config(&config);
+	ret = row ? quire_decisions_set(&config.decisions, row, alternative) : 0;
+	return ret ? ret : world_begin_config(w, &config);
 }
 
 static inline int world_begin(struct world *w)
