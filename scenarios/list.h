@@ -119,6 +119,21 @@
 	X(reuse_rival_locked)     \
 	X(reuse_rival_wide)
 
+/* huge.c */
+#define SCENARIO_HUGE(X)      \
+	X(huge_split_store)   \
+	X(huge_split_dirty)   \
+	X(huge_faults)        \
+	X(huge_faults_fail)   \
+	X(huge_zeros)         \
+	X(huge_fork)          \
+	X(huge_cow)           \
+	X(huge_reuse)         \
+	X(huge_move)          \
+	X(huge_drop)          \
+	X(huge_drop_drop)     \
+	X(huge_pin_split)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
@@ -130,6 +145,7 @@
 	SCENARIO_MAPLE(X) \
 	SCENARIO_MUSEUM(X) \
 	SCENARIO_SHARING(X) \
-	SCENARIO_COW(X)
+	SCENARIO_COW(X) \
+	SCENARIO_HUGE(X)
 
 #endif
