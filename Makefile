@@ -3,7 +3,8 @@
 # lists the rest.  The build itself is CMake's: see CMakePresets.json.
 .DELETE_ON_ERROR:
 .PHONY: all run check help setup clean fresh portable report-check check-report \
-	differential check-mutants proof callgrind-maple callgrind-ops
+	differential check-mutants proof callgrind-maple callgrind-ops \
+	callgrind-sharing
 
 BUILD := build/release
 QUIRE := $(BUILD)/cli/quire
@@ -47,6 +48,10 @@ callgrind-ops: ## instructions per memory operation beside Linux 6.16's
 	@scripts/setup.sh build measure
 	@scripts/callgrind-ops
 
+callgrind-sharing: ## instructions of each way to know who maps a large folio
+	@scripts/setup.sh build measure
+	@scripts/callgrind-sharing
+
 portable: ## cross-compile for aarch64 (tests under qemu-user) and riscv64
 	@scripts/setup.sh build portable
 	@scripts/portable.sh
@@ -59,4 +64,4 @@ clean:
 	rm -rf build report.html
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' Makefile

@@ -6,5 +6,6 @@
 int bench_fork(int argc, char **argv);
 int bench_maple(int argc, char **argv);
 int bench_ops(int argc, char **argv);
+int bench_sharing(int argc, char **argv);
 
 #endif

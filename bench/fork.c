@@ -21,11 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <quire/quire.h>
 
 #include "bench/bench.h"
+#include "bench/common.h"
 
 #define PAGE QUIRE_PAGE_SIZE
 #define BASE (UINT64_C(1) << 32)
@@ -46,14 +46,6 @@ struct side {
 struct fit {
 	double t0_ns, t1_ns, worst; /* largest relative error */
 };
-
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
 
 static int side_begin(struct side *side, const char *tree)
 {
@@ -98,7 +90,7 @@ static int side_grow(struct side *side, unsigned nr_vmas, bool touch)
 static double fork_ns(struct side *side)
 {
 	unsigned nr = 20000 / (side->nr_vmas + 100) + 1;
-	double start = now_ns();
+	double start = bench_now_ns();
 
 	for (unsigned i = 0; i < nr; i++) {
 		struct quire_mm *child;
@@ -107,14 +99,7 @@ static double fork_ns(struct side *side)
 			return -1;
 		quire_mm_put(child);
 	}
-	return (now_ns() - start) / nr;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	return (bench_now_ns() - start) / nr;
 }
 
 /* Fills ns[tree] with the median time of a fork at the sides' present size. */
@@ -133,10 +118,8 @@ static int measure(struct side *sides, unsigned rounds, double *ns)
 			if (samples[turn][r] < 0)
 				return -1;
 		}
-	for (unsigned t = 0; t < NR_TREES; t++) {
-		qsort(samples[t], rounds, sizeof(double), compare_doubles);
-		ns[t] = samples[t][rounds / 2];
-	}
+	for (unsigned t = 0; t < NR_TREES; t++)
+		ns[t] = bench_median(samples[t], rounds);
 	return 0;
 }
 

@@ -19,52 +19,34 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <quire/quire.h>
-
 #include "bench/bench.h"
+#include "bench/common.h"
+#include "bench/ops.h"
 
-#define PAGE QUIRE_PAGE_SIZE
 #define NR_PAGES 256u   /* of the rows that say so */
-#define CORE_BASE (UINT64_C(1) << 32)
 #define MAX_ROUNDS 1000u
-
-struct bench {
-	struct quire *q;
-	struct quire_mm *mm, *child;
-	char *host;          /* where the host's side has its pages */
-	uint64_t host_bytes;
-	pid_t host_child;
-	int host_pipe[2];
-	pid_t host_server;
-	int to_host, from_host;
-	uint64_t fork_pages; /* of the rows about large forks */
-	uint64_t fork_vmas;
-	bool failed;
-};
 
 /* ---- the core's side ------------------------------------------------------------ */
 
-static void must(struct bench *b, int err)
+void ops_must(struct bench *b, int err)
 {
 	if (err)
 		b->failed = true;
 }
 
-static void core_map(struct bench *b, uint64_t addr, uint64_t nr_pages)
+void ops_core_map(struct bench *b, uint64_t addr, uint64_t nr_pages)
 {
 	uint64_t got;
 
-	must(b, quire_mmap(b->mm, addr, nr_pages * PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+	ops_must(b, quire_mmap(b->mm, addr, nr_pages * PAGE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
 			   QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL, 0,
 			   &got));
 }
@@ -72,17 +54,17 @@ static void core_map(struct bench *b, uint64_t addr, uint64_t nr_pages)
 static void core_touch(struct bench *b, enum quire_touch kind, uint64_t nr_pages)
 {
 	for (uint64_t i = 0; i < nr_pages; i++)
-		must(b, quire_touch(b->mm, CORE_BASE + i * PAGE, kind, NULL));
+		ops_must(b, quire_touch(b->mm, CORE_BASE + i * PAGE, kind, NULL));
 }
 
 static void core_map_pages(struct bench *b)
 {
-	core_map(b, CORE_BASE, NR_PAGES);
+	ops_core_map(b, CORE_BASE, NR_PAGES);
 }
 
 static void core_unmap_pages(struct bench *b)
 {
-	must(b, quire_munmap(b->mm, CORE_BASE, NR_PAGES * PAGE));
+	ops_must(b, quire_munmap(b->mm, CORE_BASE, NR_PAGES * PAGE));
 }
 
 static void core_write_pages(struct bench *b)
@@ -109,7 +91,7 @@ static void core_map_read(struct bench *b)
 
 static void core_fork(struct bench *b)
 {
-	must(b, quire_mm_fork(b->mm, &b->child));
+	ops_must(b, quire_mm_fork(b->mm, &b->child));
 }
 
 static void core_exit_child(struct bench *b)
@@ -137,7 +119,7 @@ static void core_map_left_by_child(struct bench *b)
 
 static void core_protect(struct bench *b, uint64_t first, uint64_t nr_pages, uint32_t prot)
 {
-	must(b, quire_mprotect(b->mm, CORE_BASE + first * PAGE, nr_pages * PAGE, prot));
+	ops_must(b, quire_mprotect(b->mm, CORE_BASE + first * PAGE, nr_pages * PAGE, prot));
 }
 
 static void core_protect_pages(struct bench *b)
@@ -158,10 +140,10 @@ static void core_unprotect_pages(struct bench *b)
 
 static void core_dontneed(struct bench *b)
 {
-	must(b, quire_madvise(b->mm, CORE_BASE, NR_PAGES * PAGE, QUIRE_MADV_DONTNEED));
+	ops_must(b, quire_madvise(b->mm, CORE_BASE, NR_PAGES * PAGE, QUIRE_MADV_DONTNEED));
 }
 
-static void core_nothing(struct bench *b)
+void ops_nothing(struct bench *b)
 {
 	(void)b;
 }
@@ -170,19 +152,19 @@ static void core_nothing(struct bench *b)
 static void core_map_singles(struct bench *b)
 {
 	for (uint64_t i = 0; i < NR_PAGES; i++)
-		core_map(b, CORE_BASE + 2 * i * PAGE, 1);
+		ops_core_map(b, CORE_BASE + 2 * i * PAGE, 1);
 }
 
 static void core_unmap_singles(struct bench *b)
 {
 	for (uint64_t i = 0; i < NR_PAGES; i++)
-		must(b, quire_munmap(b->mm, CORE_BASE + 2 * i * PAGE, PAGE));
+		ops_must(b, quire_munmap(b->mm, CORE_BASE + 2 * i * PAGE, PAGE));
 }
 
 static void core_map_triples(struct bench *b)
 {
 	for (uint64_t i = 0; i < NR_PAGES; i++)
-		core_map(b, CORE_BASE + 4 * i * PAGE, 3);
+		ops_core_map(b, CORE_BASE + 4 * i * PAGE, 3);
 }
 
 static void core_split(struct bench *b)
@@ -205,21 +187,21 @@ static void core_merge(struct bench *b)
 
 static void core_unmap_triples(struct bench *b)
 {
-	must(b, quire_munmap(b->mm, CORE_BASE, 4 * NR_PAGES * PAGE));
+	ops_must(b, quire_munmap(b->mm, CORE_BASE, 4 * NR_PAGES * PAGE));
 }
 
 static void core_map_large(struct bench *b)
 {
-	core_map(b, CORE_BASE, b->fork_pages);
+	ops_core_map(b, CORE_BASE, b->fork_pages);
 	core_touch(b, QUIRE_TOUCH_WRITE, b->fork_pages);
 }
 
 static void core_unmap_large(struct bench *b)
 {
-	must(b, quire_munmap(b->mm, CORE_BASE, b->fork_pages * PAGE));
+	ops_must(b, quire_munmap(b->mm, CORE_BASE, b->fork_pages * PAGE));
 }
 
-static void core_fork_exit(struct bench *b)
+void ops_core_fork_exit(struct bench *b)
 {
 	core_fork(b);
 	core_exit_child(b);
@@ -228,24 +210,24 @@ static void core_fork_exit(struct bench *b)
 static void core_map_many(struct bench *b)
 {
 	for (uint64_t i = 0; i < b->fork_vmas; i++)
-		core_map(b, CORE_BASE + 2 * i * PAGE, 1);
+		ops_core_map(b, CORE_BASE + 2 * i * PAGE, 1);
 }
 
 static void core_map_many_touched(struct bench *b)
 {
 	core_map_many(b);
 	for (uint64_t i = 0; i < b->fork_vmas; i += 2)
-		must(b, quire_touch(b->mm, CORE_BASE + 2 * i * PAGE, QUIRE_TOUCH_WRITE, NULL));
+		ops_must(b, quire_touch(b->mm, CORE_BASE + 2 * i * PAGE, QUIRE_TOUCH_WRITE, NULL));
 }
 
 static void core_unmap_many(struct bench *b)
 {
-	must(b, quire_munmap(b->mm, CORE_BASE, 2 * b->fork_vmas * PAGE));
+	ops_must(b, quire_munmap(b->mm, CORE_BASE, 2 * b->fork_vmas * PAGE));
 }
 
 /* ---- the host's side -------------------------------------------------------------- */
 
-static void host_map_bytes(struct bench *b, uint64_t bytes)
+void ops_host_map_bytes(struct bench *b, uint64_t bytes)
 {
 	b->host_bytes = bytes;
 	b->host = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -256,10 +238,10 @@ static void host_map_bytes(struct bench *b, uint64_t bytes)
 	}
 }
 
-static void host_unmap(struct bench *b)
+void ops_host_unmap(struct bench *b)
 {
 	if (b->host != NULL)
-		must(b, munmap(b->host, b->host_bytes));
+		ops_must(b, munmap(b->host, b->host_bytes));
 	b->host = NULL;
 }
 
@@ -277,7 +259,7 @@ static void host_touch(struct bench *b, bool write, uint64_t nr_pages)
 
 static void host_map_pages(struct bench *b)
 {
-	host_map_bytes(b, NR_PAGES * PAGE);
+	ops_host_map_bytes(b, NR_PAGES * PAGE);
 }
 
 static void host_write_pages(struct bench *b)
@@ -328,7 +310,7 @@ static void host_end_child(struct bench *b)
 		b->failed = true;
 }
 
-static void host_fork_exit(struct bench *b)
+void ops_host_fork_exit(struct bench *b)
 {
 	pid_t child = fork();
 
@@ -347,18 +329,18 @@ static void host_map_shared_by_child(struct bench *b)
 static void host_drop_child_and_pages(struct bench *b)
 {
 	host_end_child(b);
-	host_unmap(b);
+	ops_host_unmap(b);
 }
 
 static void host_map_left_by_child(struct bench *b)
 {
 	host_map_written(b);
-	host_fork_exit(b);
+	ops_host_fork_exit(b);
 }
 
 static void host_protect(struct bench *b, uint64_t first, uint64_t nr_pages, int prot)
 {
-	must(b, mprotect(b->host + first * PAGE, nr_pages * PAGE, prot));
+	ops_must(b, mprotect(b->host + first * PAGE, nr_pages * PAGE, prot));
 }
 
 static void host_protect_pages(struct bench *b)
@@ -379,14 +361,14 @@ static void host_unprotect_pages(struct bench *b)
 
 static void host_dontneed(struct bench *b)
 {
-	must(b, madvise(b->host, NR_PAGES * PAGE, MADV_DONTNEED));
+	ops_must(b, madvise(b->host, NR_PAGES * PAGE, MADV_DONTNEED));
 }
 
 /* Places for single mappings: reserved once, emptied, filled one by one. */
 static void host_reserve(struct bench *b)
 {
-	host_map_bytes(b, 2 * NR_PAGES * PAGE);
-	must(b, munmap(b->host, b->host_bytes));
+	ops_host_map_bytes(b, 2 * NR_PAGES * PAGE);
+	ops_must(b, munmap(b->host, b->host_bytes));
 }
 
 static void host_map_single(struct bench *b, uint64_t page)
@@ -411,7 +393,7 @@ static void host_reserve_singles(struct bench *b)
 static void host_unmap_singles(struct bench *b)
 {
 	for (uint64_t i = 0; i < NR_PAGES; i++)
-		must(b, munmap(b->host + 2 * i * PAGE, PAGE));
+		ops_must(b, munmap(b->host + 2 * i * PAGE, PAGE));
 }
 
 static void host_nothing(struct bench *b)
@@ -421,9 +403,9 @@ static void host_nothing(struct bench *b)
 
 static void host_map_triples(struct bench *b)
 {
-	host_map_bytes(b, 4 * NR_PAGES * PAGE);
+	ops_host_map_bytes(b, 4 * NR_PAGES * PAGE);
 	for (uint64_t i = 0; i < NR_PAGES; i++)
-		must(b, munmap(b->host + (4 * i + 3) * PAGE, PAGE));
+		ops_must(b, munmap(b->host + (4 * i + 3) * PAGE, PAGE));
 }
 
 static void host_split(struct bench *b)
@@ -446,15 +428,15 @@ static void host_merge(struct bench *b)
 
 static void host_map_large(struct bench *b)
 {
-	host_map_bytes(b, b->fork_pages * PAGE);
+	ops_host_map_bytes(b, b->fork_pages * PAGE);
 	host_touch(b, true, b->fork_pages);
 }
 
 static void host_map_many(struct bench *b)
 {
-	host_map_bytes(b, 2 * b->fork_vmas * PAGE);
+	ops_host_map_bytes(b, 2 * b->fork_vmas * PAGE);
 	for (uint64_t i = 0; i < b->fork_vmas; i++)
-		must(b, munmap(b->host + (2 * i + 1) * PAGE, PAGE));
+		ops_must(b, munmap(b->host + (2 * i + 1) * PAGE, PAGE));
 }
 
 static void host_map_many_touched(struct bench *b)
@@ -466,62 +448,62 @@ static void host_map_many_touched(struct bench *b)
 
 /* ---- the rows ------------------------------------------------------------------------ */
 
-typedef void step_fn(struct bench *b);
-
-enum per { PER_CALL, PER_PAGE, PER_LARGE_PAGE, PER_VMA };
-
-struct row {
-	const char *name, *what;
-	enum per per;
-	step_fn *core_prepare, *core, *core_clean;
-	step_fn *host_prepare, *host, *host_clean;
-};
-
-static const struct row rows[] = {
+static const struct ops_row rows[] = {
 	{ "write-fault", "anonymous page written first", PER_PAGE, core_map_pages,
-	  core_write_pages, core_unmap_pages, host_map_pages, host_write_pages, host_unmap },
+	  core_write_pages, core_unmap_pages, host_map_pages, host_write_pages, ops_host_unmap },
 	{ "zero-read", "anonymous page read first", PER_PAGE, core_map_pages, core_read_pages,
-	  core_unmap_pages, host_map_pages, host_read_pages, host_unmap },
+	  core_unmap_pages, host_map_pages, host_read_pages, ops_host_unmap },
 	{ "zero-write", "zero page written", PER_PAGE, core_map_read, core_write_pages,
-	  core_unmap_pages, host_map_read, host_write_pages, host_unmap },
+	  core_unmap_pages, host_map_read, host_write_pages, ops_host_unmap },
 	{ "cow-copy", "page copied on write", PER_PAGE, core_map_shared_by_child,
 	  core_write_pages, core_drop_child_and_pages, host_map_shared_by_child,
 	  host_write_pages, host_drop_child_and_pages },
 	{ "cow-reuse", "page reused after the child's exit", PER_PAGE, core_map_left_by_child,
 	  core_write_pages, core_unmap_pages, host_map_left_by_child, host_write_pages,
-	  host_unmap },
+	  ops_host_unmap },
 	{ "munmap", "touched memory unmapped, per page of 256", PER_PAGE, core_map_written,
-	  core_unmap_pages, core_nothing, host_map_written, host_unmap, host_nothing },
+	  core_unmap_pages, ops_nothing, host_map_written, ops_host_unmap, host_nothing },
 	{ "dontneed", "touched memory dropped, per page of 256", PER_PAGE, core_map_written,
-	  core_dontneed, core_unmap_pages, host_map_written, host_dontneed, host_unmap },
+	  core_dontneed, core_unmap_pages, host_map_written, host_dontneed, ops_host_unmap },
 	{ "protect", "256 touched pages made read-only", PER_CALL, core_map_written,
 	  core_protect_pages, core_unmap_pages, host_map_written, host_protect_pages,
-	  host_unmap },
+	  ops_host_unmap },
 	{ "unprotect", "256 touched pages made writable again", PER_CALL, core_map_protected,
 	  core_unprotect_pages, core_unmap_pages, host_map_protected, host_unprotect_pages,
-	  host_unmap },
-	{ "mmap-one", "one page mapped", PER_PAGE, core_nothing, core_map_singles,
-	  core_unmap_singles, host_reserve, host_map_singles, host_unmap },
+	  ops_host_unmap },
+	{ "mmap-one", "one page mapped", PER_PAGE, ops_nothing, core_map_singles,
+	  core_unmap_singles, host_reserve, host_map_singles, ops_host_unmap },
 	{ "munmap-one", "one untouched page unmapped", PER_PAGE, core_map_singles,
-	  core_unmap_singles, core_nothing, host_reserve_singles, host_unmap_singles,
+	  core_unmap_singles, ops_nothing, host_reserve_singles, host_unmap_singles,
 	  host_nothing },
 	{ "split", "mprotect that splits a VMA in three", PER_PAGE, core_map_triples,
-	  core_split, core_unmap_triples, host_map_triples, host_split, host_unmap },
+	  core_split, core_unmap_triples, host_map_triples, host_split, ops_host_unmap },
 	{ "merge", "mprotect that makes three VMAs one", PER_PAGE, core_map_split, core_merge,
-	  core_unmap_triples, host_map_split, host_merge, host_unmap },
+	  core_unmap_triples, host_map_split, host_merge, ops_host_unmap },
 	{ "fork-page", "fork and exit, per touched page of one large VMA", PER_LARGE_PAGE,
-	  core_map_large, core_fork_exit, core_unmap_large, host_map_large, host_fork_exit,
-	  host_unmap },
+	  core_map_large, ops_core_fork_exit, core_unmap_large, host_map_large,
+	  ops_host_fork_exit, ops_host_unmap },
 	{ "fork-vma", "fork and exit, per untouched VMA", PER_VMA, core_map_many,
-	  core_fork_exit, core_unmap_many, host_map_many, host_fork_exit, host_unmap },
+	  ops_core_fork_exit, core_unmap_many, host_map_many, ops_host_fork_exit,
+	  ops_host_unmap },
 	{ "fork-vma-touched", "fork and exit, per VMA, every second one touched", PER_VMA,
-	  core_map_many_touched, core_fork_exit, core_unmap_many, host_map_many_touched,
-	  host_fork_exit, host_unmap },
+	  core_map_many_touched, ops_core_fork_exit, core_unmap_many, host_map_many_touched,
+	  ops_host_fork_exit, ops_host_unmap },
 };
 
-#define NR_ROWS (sizeof(rows) / sizeof(rows[0]))
+#define NR_SMALL_ROWS (sizeof(rows) / sizeof(rows[0]))
 
-static uint64_t row_units(const struct bench *b, const struct row *row)
+static size_t nr_rows(void)
+{
+	return NR_SMALL_ROWS + nr_ops_large_rows;
+}
+
+static const struct ops_row *row_at(size_t nth)
+{
+	return nth < NR_SMALL_ROWS ? &rows[nth] : &ops_large_rows[nth - NR_SMALL_ROWS];
+}
+
+static uint64_t row_units(const struct bench *b, const struct ops_row *row)
 {
 	switch (row->per) {
 	case PER_CALL:
@@ -530,6 +512,10 @@ static uint64_t row_units(const struct bench *b, const struct row *row)
 		return NR_PAGES;
 	case PER_LARGE_PAGE:
 		return b->fork_pages;
+	case PER_FOLIO:
+		return NR_LARGE;
+	case PER_FOLIO_PAGE:
+		return (uint64_t)NR_LARGE << QUIRE_PMD_ORDER;
 	default:
 		return b->fork_vmas;
 	}
@@ -537,35 +523,28 @@ static uint64_t row_units(const struct bench *b, const struct row *row)
 
 /* ---- measuring ------------------------------------------------------------------------ */
 
-static double now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
 /* The operation, and nothing else: what callgrind counts. */
-__attribute__((noinline)) void ops_measured(step_fn *step, struct bench *b);
-__attribute__((noinline)) void ops_measured(step_fn *step, struct bench *b)
+__attribute__((noinline)) void ops_measured(ops_step_fn *step, struct bench *b);
+__attribute__((noinline)) void ops_measured(ops_step_fn *step, struct bench *b)
 {
 	step(b);
 	__asm__ volatile("" ::: "memory");
 }
 
-static double time_side(struct bench *b, step_fn *prepare, step_fn *step, step_fn *clean)
+static double time_side(struct bench *b, ops_step_fn *prepare, ops_step_fn *step,
+			ops_step_fn *clean)
 {
 	double start, end;
 
 	prepare(b);
-	start = now_ns();
+	start = bench_now_ns();
 	ops_measured(step, b);
-	end = now_ns();
+	end = bench_now_ns();
 	clean(b);
 	return end - start;
 }
 
-static double time_core(struct bench *b, const struct row *row)
+static double time_core(struct bench *b, const struct ops_row *row)
 {
 	return time_side(b, row->core_prepare, row->core, row->core_clean);
 }
@@ -581,11 +560,12 @@ static void serve_host(struct bench *b, int from, int to)
 
 	/* The host must not answer with huge pages what the core answers with
 	 * small ones. */
-	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	while (read(from, &row, sizeof(row)) == (ssize_t)sizeof(row)) {
-		double ns = time_side(b, rows[row].host_prepare, rows[row].host,
-				      rows[row].host_clean);
+		const struct ops_row *r = row_at(row);
+		double ns;
 
+		prctl(PR_SET_THP_DISABLE, row < NR_SMALL_ROWS, 0, 0, 0);
+		ns = time_side(b, r->host_prepare, r->host, r->host_clean);
 		if (b->failed)
 			ns = -1;
 		if (write(to, &ns, sizeof(ns)) != (ssize_t)sizeof(ns))
@@ -622,9 +602,8 @@ static void host_end(struct bench *b)
 	waitpid(b->host_server, NULL, 0);
 }
 
-static double time_host(struct bench *b, const struct row *row)
+static double time_host(struct bench *b, size_t nth)
 {
-	size_t nth = (size_t)(row - rows);
 	double ns = -1;
 
 	if (write(b->to_host, &nth, sizeof(nth)) != (ssize_t)sizeof(nth) ||
@@ -633,52 +612,40 @@ static double time_host(struct bench *b, const struct row *row)
 	return ns;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, unsigned nr)
-{
-	qsort(values, nr, sizeof(*values), compare_doubles);
-	return nr % 2 ? values[nr / 2] : (values[nr / 2 - 1] + values[nr / 2]) / 2;
-}
-
 /* Large forks take longer: fewer rounds of them. */
-static unsigned row_rounds(const struct row *row, unsigned rounds)
+static unsigned row_rounds(const struct ops_row *row, unsigned rounds)
 {
 	unsigned fewer = row->per == PER_LARGE_PAGE || row->per == PER_VMA ? rounds / 8 : rounds;
 
 	return fewer < 3 ? 3 : fewer;
 }
 
-static void measure_row(struct bench *b, const struct row *row, unsigned all_rounds)
+static void measure_row(struct bench *b, size_t nth, unsigned all_rounds)
 {
+	const struct ops_row *row = row_at(nth);
 	static double core[MAX_ROUNDS], host[MAX_ROUNDS], ratio[MAX_ROUNDS];
 	unsigned rounds = row_rounds(row, all_rounds);
 	double units = (double)row_units(b, row);
 
 	/* Once each before it counts: memory, caches, code. */
 	time_core(b, row);
-	time_host(b, row);
+	time_host(b, nth);
 	for (unsigned i = 0; i < rounds; i++) {
 		if (i % 2) {
-			host[i] = time_host(b, row);
+			host[i] = time_host(b, nth);
 			core[i] = time_core(b, row);
 		} else {
 			core[i] = time_core(b, row);
-			host[i] = time_host(b, row);
+			host[i] = time_host(b, nth);
 		}
 		ratio[i] = core[i] / host[i];
 	}
-	printf("%-17s %10.1f %10.1f %7.2f   %s\n", row->name, median(core, rounds) / units,
-	       median(host, rounds) / units, median(ratio, rounds), row->what);
+	printf("%-18s %10.1f %10.1f %7.2f   %s\n", row->name, bench_median(core, rounds) / units,
+	       bench_median(host, rounds) / units, bench_median(ratio, rounds), row->what);
 	fflush(stdout);
 }
 
-static int begin(struct bench *b)
+static int begin(struct bench *b, const struct quire_decisions *decisions)
 {
 	struct quire_config config;
 	struct quire_layout layout;
@@ -688,6 +655,7 @@ static int begin(struct bench *b)
 	/* The parent's pages, the child's tables, and some to spare. */
 	config.memory_bytes = (b->fork_pages + b->fork_pages / 64 + 16384) * PAGE;
 	config.map_count_max = 1u << 20;
+	config.decisions = *decisions;
 	err = quire_create(&config, &b->q);
 	if (err)
 		return err;
@@ -695,17 +663,17 @@ static int begin(struct bench *b)
 	return quire_mm_create(b->q, &layout, &b->mm);
 }
 
-static const struct row *row_of(const char *name)
+static const struct ops_row *row_of(const char *name)
 {
-	for (size_t i = 0; i < NR_ROWS; i++)
-		if (strcmp(rows[i].name, name) == 0)
-			return &rows[i];
+	for (size_t i = 0; i < nr_rows(); i++)
+		if (strcmp(row_at(i)->name, name) == 0)
+			return row_at(i);
 	return NULL;
 }
 
 static int run(struct bench *b, const char *only, unsigned rounds)
 {
-	const struct row *row = only != NULL ? row_of(only) : NULL;
+	const struct ops_row *row = only != NULL ? row_of(only) : NULL;
 
 	if (only != NULL && row == NULL) {
 		fprintf(stderr, "bench ops: there is no row '%s'\n", only);
@@ -716,72 +684,100 @@ static int run(struct bench *b, const char *only, unsigned rounds)
 			time_core(b, row);
 		printf("%s %u rounds of %" PRIu64 "\n", row->name, rounds, row_units(b, row));
 	} else {
-		printf("%-17s %10s %10s %7s\n", "row", "core ns", "host ns", "ratio");
-		for (size_t i = 0; i < NR_ROWS && !b->failed; i++)
-			measure_row(b, &rows[i], rounds);
+		printf("%-18s %10s %10s %7s\n", "row", "core ns", "host ns", "ratio");
+		for (size_t i = 0; i < nr_rows() && !b->failed; i++)
+			measure_row(b, i, rounds);
 	}
 	if (b->failed)
 		fprintf(stderr, "bench ops: a call failed (memory?)\n");
 	return b->failed;
 }
 
+struct arguments {
+	unsigned long rounds;
+	uint64_t fork_pages, fork_vmas;
+	const char *only; /* a row, or NULL */
+	struct quire_decisions decisions;
+};
+
 static const char help_text[] =
-	"bench ops [--rounds N] [--pages N] [--vmas N] [--row NAME]\n\n"
+	"bench ops [--rounds N] [--pages N] [--vmas N] [--decide ROW=ALTERNATIVE] [--row NAME]\n\n"
 	"What operations on memory cost in the core alone and, in the same run, in the\n"
 	"host's kernel: nanoseconds per unit (medians) and the median ratio.\n\n"
-	"  --rounds N  pairs of measurements for each row (default 101, at most 1000)\n"
-	"  --pages N   touched pages of the large fork (default 262144: 1 GiB)\n"
-	"  --vmas N    VMAs of the forks of many (default 6400)\n"
-	"  --row NAME  the core's side of one row only, for callgrind\n";
+	"  --rounds N    pairs of measurements for each row (default 101, at most 1000)\n"
+	"  --pages N     touched pages of the large fork (default 262144: 1 GiB)\n"
+	"  --vmas N      VMAs of the forks of many (default 6400)\n"
+	"  --decide R=A  the core's alternative A for the decision R\n"
+	"  --row NAME    the core's side of one row only, for callgrind\n";
 
-int bench_ops(int argc, char **argv)
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct arguments *args)
 {
 	static const struct option options[] = {
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "pages", required_argument, NULL, 'p' },
 		{ "vmas", required_argument, NULL, 'v' },
+		{ "decide", required_argument, NULL, 'd' },
 		{ "row", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct bench b = { .fork_pages = UINT64_C(1) << 18, .fork_vmas = 6400 };
-	const char *only = NULL;
-	unsigned long rounds = 101;
-	int option, status;
+	int option;
 
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (option) {
 		case 'r':
-			rounds = strtoul(optarg, NULL, 10);
+			args->rounds = strtoul(optarg, NULL, 10);
 			break;
 		case 'p':
-			b.fork_pages = strtoul(optarg, NULL, 10);
+			args->fork_pages = strtoul(optarg, NULL, 10);
 			break;
 		case 'v':
-			b.fork_vmas = strtoul(optarg, NULL, 10);
+			args->fork_vmas = strtoul(optarg, NULL, 10);
+			break;
+		case 'd':
+			if (bench_decide("bench ops", optarg, &args->decisions) != 0)
+				return 2;
 			break;
 		case 'o':
-			only = optarg;
+			args->only = optarg;
 			break;
 		default:
 			fputs(help_text, option == 'h' ? stdout : stderr);
 			return option == 'h' ? 0 : 2;
 		}
 	}
-	if (rounds == 0 || rounds > MAX_ROUNDS || b.fork_pages == 0 || b.fork_vmas == 0) {
-		fputs(help_text, stderr);
-		return 2;
-	}
-	if ((only == NULL && host_begin(&b) != 0) || quire_attach() != 0 || begin(&b) != 0) {
+	if (args->rounds > 0 && args->rounds <= MAX_ROUNDS && args->fork_pages > 0 &&
+	    args->fork_vmas > 0)
+		return -1;
+	fputs(help_text, stderr);
+	return 2;
+}
+
+int bench_ops(int argc, char **argv)
+{
+	struct arguments args = { .rounds = 101, .fork_pages = UINT64_C(1) << 18,
+				  .fork_vmas = 6400 };
+	struct bench b = { 0 };
+	int status;
+
+	quire_decisions_default(&args.decisions);
+	status = parse(argc, argv, &args);
+	if (status >= 0)
+		return status;
+	b.fork_pages = args.fork_pages;
+	b.fork_vmas = args.fork_vmas;
+	if ((args.only == NULL && host_begin(&b) != 0) || quire_attach() != 0 ||
+	    begin(&b, &args.decisions) != 0) {
 		fprintf(stderr, "bench ops: no memory\n");
 		return 1;
 	}
-	status = run(&b, only, (unsigned)rounds);
+	status = run(&b, args.only, (unsigned)args.rounds);
 	quire_mm_put(b.mm);
 	quire_destroy(b.q, NULL);
 	quire_detach();
-	if (only == NULL)
+	if (args.only == NULL)
 		host_end(&b);
 	return status;
 }

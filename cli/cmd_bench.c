@@ -6,10 +6,11 @@
 #include "commands.h"
 
 static const char help_text[] =
-	"quire bench fork|maple|ops [options]\n\n"
-	"  fork   forks per second by number of VMAs, for each fork-tree alternative\n"
-	"  maple  the maple tree's operations, 21 to 100,000 ranges\n"
-	"  ops    faults, copies, unmaps and forks, beside the host kernel's own\n\n"
+	"quire bench fork|maple|ops|sharing [options]\n\n"
+	"  fork     forks per second by number of VMAs, for each fork-tree alternative\n"
+	"  maple    the maple tree's operations, 21 to 100,000 ranges\n"
+	"  ops      faults, copies, unmaps and forks, beside the host kernel's own\n"
+	"  sharing  who maps a large folio: what each way to know it costs\n\n"
 	"Each takes --help.\n";
 
 int cmd_bench(int argc, char **argv)
@@ -24,5 +25,7 @@ int cmd_bench(int argc, char **argv)
 		return bench_maple(argc - 1, argv + 1);
 	if (strcmp(argv[1], "ops") == 0)
 		return bench_ops(argc - 1, argv + 1);
+	if (strcmp(argv[1], "sharing") == 0)
+		return bench_sharing(argc - 1, argv + 1);
 	return usage_error("bench", "there is no benchmark '%s'", argv[1]);
 }

@@ -13,7 +13,7 @@ static const struct command commands[] = {
 	{ "show", "FILE", "list a recording as text", cmd_show },
 	{ "import", "strace LOG -o FILE", "make a recording of a log of strace -f", cmd_import },
 	{ "decisions", "", "the contested choices and their alternatives", cmd_decisions },
-	{ "bench", "fork | maple | ops", "measure, beside the host kernel where it can", cmd_bench },
+	{ "bench", "fork|maple|ops|...", "measure, beside the host kernel where it can", cmd_bench },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
