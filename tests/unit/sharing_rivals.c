@@ -264,6 +264,41 @@ static void sums_that_ran_over_come_back(void **state)
 	}
 }
 
+/* References that equal the mappings, all of them mine: and not one more or less. */
+static void references_are_compared_at_one_instant(void **state)
+{
+	unsigned nr_able = 0;
+
+	(void)state;
+	for_each_rival(ops, 3) {
+		struct refcount refs = { .value = 5 };
+		struct sharing_world w;
+		bool able = ops->all_mine != NULL;
+
+		nr_able += able;
+		world_init(&w, ops, 3, 2);
+		sharing_map_new(&w.sharing, &w.state, 3, &w.mms[0], 0, 5);
+		assert_int_equal(world_all_mine(&w, 0, &refs), able);
+		refs.value = 6;
+		assert_false(world_all_mine(&w, 0, &refs));
+		assert_int_equal(world_map(&w, 1, 0, 1), 0);
+		assert_false(world_all_mine(&w, 0, &refs));
+		assert_false(world_all_mine(&w, 1, &refs));
+		world_unmap(&w, 1, 0, 1);
+		assert_false(world_all_mine(&w, 0, &refs));
+		refs.value = 5;
+		assert_int_equal(world_all_mine(&w, 0, &refs), able);
+		/* Nothing was changed by asking. */
+		assert_int_equal(world_mapcount(&w), 5);
+		assert_true(world_exclusive(&w, 0));
+		world_unmap(&w, 0, 0, 5);
+		assert_int_equal(sharing_split(&w.sharing, &w.state), 0);
+		world_fini(&w);
+	}
+	/* All with a lock or a sequence counter. */
+	assert_int_equal(nr_able, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +310,7 @@ int main(void)
 		cmocka_unit_test(one_mm_maps_it_three_times),
 		cmocka_unit_test(the_last_mapping_is_refused),
 		cmocka_unit_test(sums_that_ran_over_come_back),
+		cmocka_unit_test(references_are_compared_at_one_instant),
 	};
 
 	return cmocka_run_group_tests(tests, world_attach, world_detach);

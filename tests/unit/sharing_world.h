@@ -60,6 +60,12 @@ static inline bool world_exclusive(struct sharing_world *w, unsigned mm)
 	return sharing_exclusive(&w->sharing, &w->state, w->order, &w->mms[mm]);
 }
 
+static inline bool world_all_mine(struct sharing_world *w, unsigned mm,
+				  const struct refcount *refs)
+{
+	return sharing_all_mine(&w->sharing, &w->state, w->order, &w->mms[mm], refs);
+}
+
 static inline bool world_shared(struct sharing_world *w)
 {
 	return sharing_shared(&w->sharing, &w->state, w->order);
