@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Makes the five recordings in recordings/ anew.  All but the build of quire
+# Makes the six recordings in recordings/ anew.  All but the build of quire
 # itself happens in a fresh folder.  As root, which gives the exact source of
 # touches; as an ordinary user the recordings say what they lack.
 #
-#	scripts/record-examples.sh [NAME...]	(default: all five)
+#	scripts/record-examples.sh [NAME...]	(default: all six)
 #
 set -eu
 cd "$(dirname "$0")/.."
@@ -37,6 +37,9 @@ one() {
 	python)
 		record python /usr/bin/python3 examples/workloads/workers.py
 		;;
+	daemon)
+		record daemon /usr/bin/python3 examples/workloads/daemon.py
+		;;
 	redis)
 		mkdir "$work/redis"
 		record redis examples/workloads/redis.sh "$work/redis"
@@ -49,13 +52,13 @@ one() {
 		record postgres "$work/postgres.sh" run "$work/postgres"
 		;;
 	*)
-		echo "$0: no recording '$1'; there are: build pipeline python redis postgres" >&2
+		echo "$0: no recording '$1'; there are: build pipeline python daemon redis postgres" >&2
 		exit 2
 		;;
 	esac
 }
 
-for name in "${@:-build pipeline python redis postgres}"; do
+for name in "${@:-build pipeline python daemon redis postgres}"; do
 	for each in $name; do
 		one "$each"
 	done

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The five kept recordings of real programs, replayed on the core: faults,
+ * The kept recordings of real programs, replayed on the core: faults,
  * peak page tables and peak RSS within 5 % of what Linux said, the VMAs and
  * the final maps exact, and nothing left behind.
  */
@@ -18,7 +18,7 @@
 
 #include "replay/replay.h"
 
-#define NR_RECORDINGS 5
+#define NR_RECORDINGS 6
 
 static void assert_near(const char *what, uint64_t ours, uint64_t theirs)
 {

@@ -117,6 +117,17 @@ static void test_python(void **state)
 	assert_int_equal(k.forked_from[k.first_program], 4);
 }
 
+static void test_daemon(void **state)
+{
+	static const char *const programs[4] = { "daemon.py" };
+	struct kept k = read_kept("daemon", programs);
+
+	(void)state;
+	assert_int_equal(k.processes, 3);
+	assert_int_equal(k.parent[1], k.first_program);
+	assert_int_equal(k.parent[2], 1); /* forked twice */
+}
+
 static void test_redis(void **state)
 {
 	static const char *const programs[4] = { "redis-server --port", "redis-cli" };
@@ -141,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_build),
 		cmocka_unit_test(test_pipeline),
 		cmocka_unit_test(test_python),
+		cmocka_unit_test(test_daemon),
 		cmocka_unit_test(test_redis),
 		cmocka_unit_test(test_postgres),
 	};
