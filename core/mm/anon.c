@@ -25,15 +25,6 @@ static void map_zero_page(struct fault *fault)
 	table_unlock(fault->table);
 }
 
-u32 vma_anon_orders(const struct vma *vma)
-{
-	const struct quire *q = vma->mm->q;
-
-	if (vma->flags & VMA_NOHUGEPAGE)
-		return 0;
-	return atomic_load(vma->flags & VMA_HUGEPAGE ? &q->madvise_orders : &q->always_orders);
-}
-
 /* Where a folio of 2^order pages around the fault would lie. */
 struct place {
 	u64 addr;
@@ -59,7 +50,6 @@ static bool place_is_empty(const struct place *place)
 	return true;
 }
 
-/* A PMD-sized one is mapped by another entry: see huge.c. */
 static bool place_suits(const struct fault *fault, const struct place *place)
 {
 	return place->addr >= fault->vma->start &&
@@ -67,36 +57,78 @@ static bool place_suits(const struct fault *fault, const struct place *place)
 	       place_is_empty(place);
 }
 
-/* The largest folio there is memory and a place for; NULL: no memory. */
-static struct folio *alloc_for(struct fault *fault, struct place *ret_place)
+/* The largest folio of `orders` there is memory and a place for, or NULL. */
+static struct folio *alloc_for(struct fault *fault, u32 orders, struct place *ret_place)
 {
-	struct quire *q = fault->mm->q;
-	u32 orders = vma_anon_orders(fault->vma) & ~(u32)BIT(QUIRE_PMD_ORDER);
-
-	for (unsigned order = QUIRE_PMD_ORDER; orders != 0; order--) {
+	while (orders != 0) {
+		unsigned order = bit_highest(orders);
 		struct folio *folio;
 
-		if (!(orders & BIT(order)))
-			continue;
 		orders &= ~(u32)BIT(order);
 		*ret_place = place_of(fault, order);
 		if (!place_suits(fault, ret_place))
 			continue;
-		folio = anon_folio_alloc_order(q, order, ALLOC_ZERO);
+		folio = anon_folio_alloc_order(fault->mm->q, order, ALLOC_ZERO);
 		if (folio != NULL)
 			return folio;
 	}
-	*ret_place = place_of(fault, 0);
-	return anon_folio_alloc(q, ALLOC_ZERO);
+	return NULL;
+}
+
+/* False: a page will have to do. */
+static NOINLINE bool map_large(struct fault *fault, u32 orders)
+{
+	struct quire *q = fault->mm->q;
+	struct place place;
+	struct folio *folio = alloc_for(fault, orders, &place);
+	entry_t e;
+	bool empty;
+
+	if (folio == NULL)
+		return false;
+	e = anon_entry(fault->vma, q, folio);
+	table_lock(fault->table);
+	empty = place_is_empty(&place);
+	if (likely(empty)) {
+		rmap_add_new_anon(folio, fault->vma, place.addr);
+		for (u64 i = 0; i < BIT(place.order); i++)
+			entry_store(&place.slots[i], entry_plus_pages(e, i));
+	}
+	table_unlock(fault->table);
+	if (likely(empty))
+		mm_rss_add(fault->mm, RSS_ANON, (s64)BIT(place.order));
+	else
+		folio_put(&q->phys, folio);
+	return true;
+}
+
+/* 0 or -ENOMEM. */
+static int map_page(struct fault *fault)
+{
+	struct quire *q = fault->mm->q;
+	struct folio *folio = anon_folio_alloc(q, ALLOC_ZERO);
+	entry_t e;
+
+	if (folio == NULL)
+		return -QUIRE_ENOMEM;
+	e = anon_entry(fault->vma, q, folio);
+	table_lock(fault->table);
+	if (unlikely(!entry_is_none(entry_load(fault->slot)))) {
+		table_unlock(fault->table);
+		folio_put(&q->phys, folio);
+		return 0;
+	}
+	rmap_add_new_anon(folio, fault->vma, fault->addr);
+	entry_store(fault->slot, e);
+	table_unlock(fault->table);
+	mm_rss_add(fault->mm, RSS_ANON, 1);
+	return 0;
 }
 
 int fault_anon(struct fault *fault)
 {
-	struct quire *q = fault->mm->q;
-	struct place place;
-	struct folio *folio;
-	entry_t e;
-	bool empty;
+	/* One of PMD size is mapped by another entry: see huge.c. */
+	u32 orders = vma_anon_orders(fault->vma) & ~(u32)BIT(QUIRE_PMD_ORDER);
 
 	if (!fault->write) {
 		map_zero_page(fault);
@@ -104,21 +136,7 @@ int fault_anon(struct fault *fault)
 	}
 	if (fault_prepare_anon(fault))
 		return -QUIRE_ENOMEM;
-	folio = alloc_for(fault, &place);
-	if (folio == NULL)
-		return -QUIRE_ENOMEM;
-	e = anon_entry(fault->vma, q, folio);
-	table_lock(fault->table);
-	empty = likely(place_is_empty(&place));
-	if (empty) {
-		rmap_add_new_anon(folio, fault->vma, place.addr);
-		for (u64 i = 0; i < BIT(place.order); i++)
-			entry_store(&place.slots[i], entry_plus_pages(e, i));
-	}
-	table_unlock(fault->table);
-	if (empty)
-		mm_rss_add(fault->mm, RSS_ANON, (s64)BIT(place.order));
-	else
-		folio_put(&q->phys, folio);
-	return 0;
+	if (unlikely(orders != 0) && map_large(fault, orders))
+		return 0;
+	return map_page(fault);
 }

@@ -346,19 +346,32 @@ static bool access_allowed(const struct vma *vma, enum mach_access_kind kind)
 	}
 }
 
-static int handle(struct fault *fault)
+/* No table of pages is there: a leaf, or room for one, or a table is made.  *ret_done:
+ * it was a leaf's fault, and has been dealt with. */
+static NOINLINE int handle_without_table(struct fault *fault, bool *ret_done)
 {
-	struct pgtable *pt = &fault->mm->pt;
 	int err;
 
-	if (unlikely(fault_may_map_leaf(fault)) && fault_huge(fault))
-		return 0;
-	while ((err = pgtable_ensure(pt, fault->addr, 0, &fault->slot, &fault->table)) ==
-	       -QUIRE_EEXIST)
-		if (fault_huge(fault))
+	do {
+		*ret_done = fault_huge(fault);
+		if (*ret_done)
 			return 0;
-	if (err)
-		return err;
+		err = pgtable_ensure(&fault->mm->pt, fault->addr, 0, &fault->slot,
+				     &fault->table);
+	} while (err == -QUIRE_EEXIST);
+	return err;
+}
+
+static int handle(struct fault *fault)
+{
+	fault->slot = pgtable_find(&fault->mm->pt, fault->addr, 0, &fault->table);
+	if (unlikely(fault->slot == NULL)) {
+		bool done;
+		int err = handle_without_table(fault, &done);
+
+		if (err || done)
+			return err;
+	}
 	fault->seen = entry_load(fault->slot);
 	if (entry_is_none(fault->seen)) {
 		if (vma_is_anonymous(fault->vma))

@@ -125,7 +125,8 @@ static bool vma_may_have_leaves(const struct vma *vma)
 	       is_aligned(vma->start - (vma->pgoff << PAGE_SHIFT), PMD_SIZE);
 }
 
-bool fault_may_map_leaf(const struct fault *fault)
+/* A leaf could be mapped where the fault is, if nothing is there yet. */
+static bool may_map_leaf(const struct fault *fault)
 {
 	const struct vma *vma = fault->vma;
 	u64 start = leaf_start(fault);
@@ -253,7 +254,7 @@ static bool fault_protected_leaf(struct fault *fault)
 
 	if (vma_is_shared(fault->vma))
 		return fault_write_protected(fault) == 0;
-	if (entry_is_special(fault->seen) && fault_may_map_leaf(fault) && !fault->unshare &&
+	if (entry_is_special(fault->seen) && may_map_leaf(fault) && !fault->unshare &&
 	    map_own_leaf(fault))
 		return true;
 	table_lock(fault->table);
@@ -269,22 +270,27 @@ static bool fault_protected_leaf(struct fault *fault)
 	return done;
 }
 
-bool fault_huge(struct fault *fault)
+/* Nothing is mapped in the range that a leaf would map. */
+static bool map_leaf(struct fault *fault)
 {
-	const struct quire_config *config = &fault->mm->q->config;
-
+	if (!may_map_leaf(fault) || fault->unshare)
+		return false;
 	/* Should there be no memory, the pages' fault will tell. */
 	if (pgtable_ensure(&fault->mm->pt, fault->addr, 1, &fault->slot, &fault->table))
 		return false;
-	fault->seen = entry_load(fault->slot);
-	if (entry_is_none(fault->seen)) {
-		if (!fault_may_map_leaf(fault) || fault->unshare)
-			return false;
-		if (!vma_is_anonymous(fault->vma))
-			return fault_file_leaf(fault);
-		return fault->write || !config->huge_zero_page ? map_own_leaf(fault) :
-								 map_zero_leaf(fault);
-	}
+	fault->seen = entry_none();
+	if (!vma_is_anonymous(fault->vma))
+		return fault_file_leaf(fault);
+	return fault->write || !fault->mm->q->config.huge_zero_page ? map_own_leaf(fault) :
+								      map_zero_leaf(fault);
+}
+
+bool fault_huge(struct fault *fault)
+{
+	fault->slot = pgtable_find(&fault->mm->pt, fault->addr, 1, &fault->table);
+	fault->seen = fault->slot != NULL ? entry_load(fault->slot) : entry_none();
+	if (entry_is_none(fault->seen))
+		return map_leaf(fault);
 	if (!entry_is_leaf(fault->seen))
 		return false;
 	if ((fault->write && !entry_is_writable(fault->seen)) ||

@@ -136,7 +136,15 @@ bool fault_file_leaf(struct fault *fault);
 /* ---- anon.c ------------------------------------------------------------------- */
 
 /* Which orders of folios the VMA's anonymous memory may get: bit n for order n. */
-u32 vma_anon_orders(const struct vma *vma);
+static inline u32 vma_anon_orders(const struct vma *vma)
+{
+	const struct quire *q = vma->mm->q;
+
+	if (unlikely(vma->flags & VMA_NOHUGEPAGE))
+		return 0;
+	return atomic_load(unlikely(vma->flags & VMA_HUGEPAGE) ? &q->madvise_orders :
+								 &q->always_orders);
+}
 /* A fault where nothing is mapped.  As mm_handle_fault. */
 int fault_anon(struct fault *fault) MUST_CHECK;
 
@@ -151,10 +159,8 @@ static inline void mm_note_leaf(struct mm *mm)
 		atomic_store(&mm->has_leaves, true);
 }
 
-/* A leaf could be mapped where the fault is, if nothing is there yet. */
-bool fault_may_map_leaf(const struct fault *fault);
 /*
- * A fault where a leaf is or may be.  True: dealt with, the access can be tried
+ * A fault where a leaf is or may be: no table is.  True: dealt with, the access can be tried
  * again.  False: go on with pages (or once more: another leaf may have come).
  */
 bool fault_huge(struct fault *fault);

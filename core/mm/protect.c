@@ -39,8 +39,9 @@ static bool allows_less(entry_t from, entry_t to)
 	return ((from.v & ~to.v & rights) | (~from.v & to.v & QUIRE_ENTRY_NX)) != 0;
 }
 
-/* True when what TLBs hold for the entry must be flushed. */
-static bool protect_entry(const struct protect *protect, entry_t *slot)
+/* True when what TLBs hold for the entry must be flushed.  Inline, so that what it asks of
+ * `protect` for each entry lies in registers. */
+ALWAYS_INLINE bool protect_entry(const struct protect *protect, entry_t *slot)
 {
 	entry_t from = entry_load(slot), to;
 
@@ -57,20 +58,21 @@ static bool protect_entry(const struct protect *protect, entry_t *slot)
 }
 
 /* All entries of a span of level 0. */
-static bool protect_span(const struct protect *protect, const struct span *span)
+ALWAYS_INLINE bool protect_span(const struct protect *protect, const struct span *span)
 {
 	u32 nr = (u32)((span->end - span->addr) >> PAGE_SHIFT);
+	entry_t *slots = span->slots;
 	bool flush = false;
 
 	table_lock(span->table);
 	for (u32 i = 0; i < nr; i++)
-		flush |= protect_entry(protect, &span->slots[i]);
+		flush |= protect_entry(protect, &slots[i]);
 	table_unlock(span->table);
 	return flush;
 }
 
 /* False: no leaf is there any more, walk again. */
-static bool protect_leaf(const struct protect *protect, const struct span *span, bool *flush)
+static NOINLINE bool protect_leaf(struct protect protect, const struct span *span, bool *flush)
 {
 	bool whole = span_is_whole_leaf(span);
 	entry_t e;
@@ -78,9 +80,9 @@ static bool protect_leaf(const struct protect *protect, const struct span *span,
 	if (!span_lock_leaf(span, &e))
 		return false;
 	if (whole)
-		*flush = protect_entry(protect, span->slots);
+		*flush = protect_entry(&protect, span->slots);
 	else
-		huge_split_locked(protect->vma, span->table, span->slots);
+		huge_split_locked(protect.vma, span->table, span->slots);
 	table_unlock(span->table);
 	return whole;
 }
@@ -101,8 +103,8 @@ void change_protection(struct vma *vma, u64 start, u64 end)
 
 		if (span.level == 0)
 			flush = protect_span(&protect, &span);
-		at = span.level == 0 || protect_leaf(&protect, &span, &flush) ? span.end :
-										span.addr;
+		at = span.level == 0 || protect_leaf(protect, &span, &flush) ? span.end :
+									       span.addr;
 		if (flush) {
 			flush_start = u64_min(flush_start, span.addr);
 			flush_end = span.end;

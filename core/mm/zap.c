@@ -139,7 +139,7 @@ static bool take_leaf(struct zap *zap, struct folio *folio)
 }
 
 /* False: no leaf is there any more, or only a part of it is to go: walk again. */
-static bool zap_leaf(struct zap *zap)
+static NOINLINE bool zap_leaf(struct zap *zap)
 {
 	const struct span *span = &zap->span;
 	bool done = true, full = false;
@@ -181,7 +181,7 @@ static void zap_span(struct zap *zap)
 	}
 }
 
-static void zap_range(struct zap *zap, struct vma *vma, u64 start, u64 end)
+ALWAYS_INLINE void zap_range(struct zap *zap, struct vma *vma, u64 start, u64 end)
 {
 	zap->vma = vma;
 	for (u64 at = start; pgtable_next_span(&vma->mm->pt, at, end, &zap->span);) {

@@ -184,7 +184,7 @@ int pgtable_ensure(struct pgtable *pt, u64 addr, unsigned level, entry_t **ret_s
  * Steps over the empty entries of `table` from *addr; false when none is left
  * before `end` in this table, *addr then being where to look next.
  */
-static bool skip_empty(const struct pgtable *pt, const struct table *table,
+ALWAYS_INLINE bool skip_empty(const struct pgtable *pt, const struct table *table,
 		       unsigned level, u64 *addr, u64 end, entry_t *ret_entry)
 {
 	const entry_t *slots = table_slots(pt, table);
