@@ -6,6 +6,8 @@
 #include <quire/decisions.h>
 
 double bench_now_ns(void);
+/* Of this thread alone: what others do to its core is no part of it. */
+double bench_thread_ns(void);
 /* Of nr >= 1 values, which are sorted on the way. */
 double bench_median(double *values, unsigned nr);
 

@@ -258,9 +258,9 @@ static struct sample run_once(struct side *s, const struct steps *op)
 
 	op->prepare(s);
 	quire_cost(s->q, &before);
-	start = bench_now_ns();
+	start = bench_thread_ns();
 	op->run(s);
-	end = bench_now_ns();
+	end = bench_thread_ns();
 	quire_cost(s->q, &after);
 	op->clean(s);
 	return (struct sample){

@@ -52,8 +52,8 @@ static void print_size(FILE *out, const struct letter_figures *f, unsigned size)
 
 void letter_print(FILE *out, const struct letter_figures *f)
 {
-	fprintf(out, "On %llu MiB of anonymous memory, by the size of its folios: ns per page (medians of\n"
-		     "%u rounds, in turns), the median ratio to moments, atomics and locks per page.\n",
+	fprintf(out, "On %llu MiB of anonymous memory, by the size of its folios: ns of CPU time per page\n"
+		     "(medians of %u rounds, in turns), the median ratio to moments, atomics and locks per page.\n",
 		(unsigned long long)(f->bytes >> 20), f->rounds);
 	fprintf(out, "Alternatives of `sharing`, -locked and -wide of moments, total: total-mapcount (a\n"
 		     "guess); by-page: moments with reuse-scope=page; per-sub: with nr-mapped=per-subpage.\n"

@@ -105,10 +105,10 @@ static const struct {
 
 static double update_ns(struct room *room, unsigned c)
 {
-	double start = bench_now_ns();
+	double start = bench_thread_ns();
 
 	map_and_unmap(room, update_cases[c].mm, update_cases[c].nr, ALONE_PAIRS);
-	return (bench_now_ns() - start) / (2.0 * ALONE_PAIRS);
+	return (bench_thread_ns() - start) / (2.0 * ALONE_PAIRS);
 }
 
 /* A round's sample of each rival in turn. */
