@@ -170,7 +170,8 @@ struct contest {
 	struct room *room;
 	u32 nr;
 	_Alignas(64) unsigned state; /* (A) CONTEST_ */
-	unsigned nr_ready;           /* (A) */
+	unsigned nr_ready;           /* (A) threads that wait */
+	unsigned nr_moved;           /* (A) threads that made updates */
 };
 
 enum { CONTEST_WAIT, CONTEST_RUN, CONTEST_STOP };
@@ -194,19 +195,25 @@ static void *contend(void *arg)
 	uint64_t nr = 0;
 
 	c->failed = quire_attach() != 0;
+	if (c->failed) /* nobody is to wait for this one */
+		mach_fetch_add(&contest->nr_moved, 1, MACH_RELAXED);
 	mach_fetch_add(&contest->nr_ready, 1, MACH_RELEASE);
 	while (contest_state(contest) == CONTEST_WAIT)
 		sched_yield();
 	if (c->failed)
 		return NULL;
-	for (; contest_state(contest) == CONTEST_RUN; nr += 2 * CONTENDED_PAIRS)
+	do {
 		map_and_unmap(contest->room, c->mm, contest->nr, CONTENDED_PAIRS);
+		if (nr == 0)
+			mach_fetch_add(&contest->nr_moved, 1, MACH_RELAXED);
+		nr += 2 * CONTENDED_PAIRS;
+	} while (contest_state(contest) == CONTEST_RUN);
 	c->nr_updates = nr;
 	quire_detach();
 	return NULL;
 }
 
-/* Lets them run for a while; how long they did. */
+/* Lets them run for a while, on a busy machine until each had a turn; how long they did. */
 static double hold_contest(struct contest *contest, unsigned nr_threads)
 {
 	const struct timespec length = { .tv_nsec = CONTEST_NS };
@@ -216,7 +223,9 @@ static double hold_contest(struct contest *contest, unsigned nr_threads)
 		sched_yield();
 	start = bench_now_ns();
 	mach_store(&contest->state, CONTEST_RUN, MACH_RELEASE);
-	nanosleep(&length, NULL);
+	do
+		nanosleep(&length, NULL);
+	while (mach_load(&contest->nr_moved, MACH_RELAXED) < nr_threads);
 	mach_store(&contest->state, CONTEST_STOP, MACH_RELEASE);
 	return bench_now_ns() - start;
 }
@@ -244,7 +253,7 @@ static double contended_ns(struct room *room, unsigned nr_threads, u32 nr)
 		failed |= contenders[i].failed;
 		nr_updates += contenders[i].nr_updates;
 	}
-	return failed || nr_updates == 0 ? -1 : ns / (double)nr_updates;
+	return failed ? -1 : ns / (double)nr_updates;
 }
 
 /* A round's sample of each rival in turn; each mm has a page mapped all the time. */
