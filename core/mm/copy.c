@@ -13,10 +13,11 @@
  * faulted in again, and most children never touch it.
  */
 #include "mm/pages.h"
+#include "rmap/split.h"
 
 /*
  * What copies entries returns how many it copied; 0: it stopped, for want of a page
- * (copy->spare), or as copy->err says.
+ * (copy->spare), for a page on the move, or as copy->err says.
  */
 
 /* The child's own copy of a page that stays with the parent. */
@@ -104,6 +105,13 @@ static inline u32 copy_entries(struct copy *copy, entry_t *dst_slots, entry_t *s
 	return 1;
 }
 
+/* Before this one can be copied. */
+static u32 wait_for(struct copy *copy, entry_t e)
+{
+	copy->moving = e;
+	return 0;
+}
+
 /* Copies the slots from index i on; where it stopped, or the end. */
 static u32 copy_slots(struct copy *copy, entry_t *dst_slots, u32 i)
 {
@@ -118,6 +126,8 @@ static u32 copy_slots(struct copy *copy, entry_t *dst_slots, u32 i)
 		if (entry_is_present(e))
 			run = copy_entries(copy, &dst_slots[i], &slots[i], e, nr - i,
 					   span->addr + ((u64)i << PAGE_SHIFT));
+		else if (unlikely(entry_is_migration(e)))
+			run = wait_for(copy, e);
 		if (unlikely(run == 0))
 			break;
 		i += run;
@@ -138,6 +148,20 @@ static int ensure_dst(struct copy *copy, entry_t **ret_slots)
 	return pgtable_ensure(pt, addr, 0, ret_slots, &copy->table);
 }
 
+/* What stopped copy_slots.  0 or -ENOMEM. */
+static int overcome(struct copy *copy)
+{
+	struct quire *q = copy->child->q;
+
+	if (entry_is_migration(copy->moving)) {
+		rmap_wait_migration(&q->rmap, copy->moving);
+		copy->moving = entry_none();
+		return 0;
+	}
+	copy->spare = anon_folio_alloc(q, 0);
+	return copy->spare != NULL ? 0 : -QUIRE_ENOMEM;
+}
+
 static int copy_span(struct copy *copy)
 {
 	u32 nr = (u32)((copy->span.end - copy->span.addr) >> PAGE_SHIFT), i = 0;
@@ -152,9 +176,7 @@ static int copy_span(struct copy *copy)
 		table_unlock(copy->table);
 		if (i == nr || copy->err)
 			return copy->err;
-		copy->spare = anon_folio_alloc(copy->child->q, 0);
-		if (copy->spare == NULL)
-			err = -QUIRE_ENOMEM;
+		err = overcome(copy);
 	}
 	return err;
 }

@@ -16,6 +16,7 @@
  * in a window of fault_around_bytes, as far as VMA, table and file reach.  Their accessed bits stay clear: nobody touched them.
  */
 #include "mm/pages.h"
+#include "rmap/split.h"
 
 /* ---- files ---------------------------------------------------------------------- */
 
@@ -379,6 +380,10 @@ static int handle(struct fault *fault)
 		if (fault->write && !vma_is_shared(fault->vma))
 			return fault_file_private(fault);
 		return fault_file_shared(fault);
+	}
+	if (unlikely(entry_is_migration(fault->seen))) {
+		rmap_wait_migration(&fault->mm->q->rmap, fault->seen);
+		return 0; /* tried again */
 	}
 	if ((fault->write && !entry_is_writable(fault->seen)) || fault->unshare)
 		return fault_write_protected(fault);

@@ -229,6 +229,14 @@ static void zero_page_fini(struct quire *q)
 	folio_put(&q->phys, q->zero_folio);
 }
 
+static enum deferred_rule deferred_chosen(const struct quire *q)
+{
+	if (DECIDED(q, deferred_split, subpage_counts))
+		return DEFERRED_SUBPAGE_COUNTS;
+	return DECIDED(q, deferred_split, total_count_scan) ? DEFERRED_TOTAL_COUNT_SCAN :
+							      DEFERRED_TOTAL_COUNT;
+}
+
 /* By the order of the `sharing` row. */
 static const struct sharing_ops *sharing_chosen(const struct quire *q)
 {
@@ -253,7 +261,10 @@ static int reverse_map_init(struct quire *q)
 	const struct rmap_config config = {
 		.ops = ops,
 		.nr_ids = u64_min((u64)q->config.max_mms + 1, ops->max_ids),
-		.per_subpage = DECIDED(q, nr_mapped, per_subpage),
+		/* Who asks for the pages' counts has them counted. */
+		.per_subpage = DECIDED(q, nr_mapped, per_subpage) ||
+			       DECIDED(q, deferred_split, subpage_counts),
+		.deferred = deferred_chosen(q),
 		.score = q->config.score_sharing,
 	};
 

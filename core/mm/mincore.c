@@ -21,6 +21,11 @@ static bool is_cached(const struct vma *vma, u64 addr)
 	return uptodate;
 }
 
+static bool is_resident(entry_t e)
+{
+	return entry_is_present(e) || entry_is_migration(e);
+}
+
 /* The pages of [start, end), inside one VMA. */
 static void look_at_range(const struct vma *vma, u64 start, u64 end, uint8_t *vec)
 {
@@ -32,7 +37,7 @@ static void look_at_range(const struct vma *vma, u64 start, u64 end, uint8_t *ve
 		if (at >= span.end && !pgtable_next_span(&vma->mm->pt, at, end, &span))
 			span = (struct span){ .addr = end, .end = end };
 		if (at >= span.addr)
-			there = entry_is_present(entry_load(span_slot(&span, at)));
+			there = is_resident(entry_load(span_slot(&span, at)));
 		*vec = there || is_cached(vma, at);
 	}
 }

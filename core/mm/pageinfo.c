@@ -2,6 +2,7 @@
 /* What the entry of one page says: for tests and pictures. */
 #include "mm/api.h"
 #include "mm/pages.h"
+#include "rmap/split.h"
 
 static void fill(struct mm *mm, entry_t e, bool leaf, struct quire_page_info *info)
 {
@@ -27,12 +28,25 @@ static void fill(struct mm *mm, entry_t e, bool leaf, struct quire_page_info *in
 	info->refcount = refcount_read(&folio->refs);
 }
 
+static void look_at(struct mm *mm, u64 addr, struct quire_page_info *info)
+{
+	struct table *table;
+	entry_t e;
+
+	while (lock_page_entry(mm, addr, &e, &table)) {
+		if (entry_is_present(e))
+			fill(mm, e, table->level == 1, info);
+		table_unlock(table);
+		if (!entry_is_migration(e))
+			break;
+		rmap_wait_migration(&mm->q->rmap, e);
+	}
+}
+
 int quire_page_info(struct quire_mm *handle, uint64_t addr, struct quire_page_info *ret_info)
 {
 	struct quire_page_info info = { 0 };
-	struct table *table;
 	struct mm *mm;
-	entry_t e;
 	int err = api_enter_mm(handle, &mm);
 
 	if (err)
@@ -42,11 +56,7 @@ int quire_page_info(struct quire_mm *handle, uint64_t addr, struct quire_page_in
 	if (addr >= TASK_SIZE)
 		return -QUIRE_EFAULT;
 	rwsem_read_lock(&mm->mmap_lock);
-	if (lock_page_entry(mm, addr, &e, &table)) {
-		if (entry_is_present(e))
-			fill(mm, e, table->level == 1, &info);
-		table_unlock(table);
-	}
+	look_at(mm, addr, &info);
 	rwsem_read_unlock(&mm->mmap_lock);
 	*ret_info = info;
 	return 0;

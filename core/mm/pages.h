@@ -205,6 +205,7 @@ struct copy {
 	struct folio *spare;   /* for the child's copy of a pinned page */
 	s64 rss[NR_RSS];       /* pages the child maps now */
 	int err;               /* what stopped it, or 0 */
+	entry_t moving;        /* a migration entry that stopped it, or none */
 	struct span span;      /* the parent's slots */
 	struct table *table;   /* the child's */
 };

@@ -39,6 +39,23 @@ static bool allows_less(entry_t from, entry_t to)
 	return ((from.v & ~to.v & rights) | (~from.v & to.v & QUIRE_ENTRY_NX)) != 0;
 }
 
+ALWAYS_INLINE entry_t protected_entry(const struct protect *protect, entry_t e)
+{
+	entry_t to = { (e.v & ~PROTECTION_BITS) | protect->bits };
+
+	if (protect->writable && may_become_writable(protect, e))
+		to.v |= QUIRE_ENTRY_WRITE;
+	return to;
+}
+
+/* What a page on the move will be given when it is mapped again; TLBs hold
+ * nothing of it. */
+static NOINLINE void protect_migration(struct protect protect, entry_t *slot, entry_t e)
+{
+	entry_store(slot, entry_to_migration(
+				  protected_entry(&protect, entry_from_migration(e))));
+}
+
 /* True when what TLBs hold for the entry must be flushed.  Inline, so that what it asks of
  * `protect` for each entry lies in registers. */
 ALWAYS_INLINE bool protect_entry(const struct protect *protect, entry_t *slot)
@@ -46,11 +63,12 @@ ALWAYS_INLINE bool protect_entry(const struct protect *protect, entry_t *slot)
 	entry_t from = entry_load(slot), to;
 
 	do {
-		if (!entry_is_present(from))
+		if (!entry_is_present(from)) {
+			if (entry_is_migration(from))
+				protect_migration(*protect, slot, from);
 			return false;
-		to.v = (from.v & ~PROTECTION_BITS) | protect->bits;
-		if (protect->writable && may_become_writable(protect, from))
-			to.v |= QUIRE_ENTRY_WRITE;
+		}
+		to = protected_entry(protect, from);
 		if (to.v == from.v)
 			return false;
 	} while (!entry_cas(slot, &from, to));

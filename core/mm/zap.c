@@ -68,6 +68,16 @@ static inline void zap_at_exit(struct zap *zap, entry_t *slot, struct frame *fra
 		folio_free(zap->gather->pt->phys, folio);
 }
 
+/* A page on the move counts as resident and as nothing else; it was flushed.
+ * True when it was one. */
+static bool zap_migration(const struct zap *zap, entry_t *slot, entry_t e)
+{
+	if (likely(!entry_is_migration(e)) || zap->keep_anon)
+		return false;
+	entry_store(slot, entry_none());
+	return true;
+}
+
 /*
  * Zaps the slots of a span from index i on; the index where it stopped, which
  * is short of the end when the gather is full.  Table lock held.
@@ -88,8 +98,10 @@ static u32 zap_slots(struct zap *zap, u32 i)
 		u32 run = 1, at = i;
 
 		i++;
-		if (!entry_is_present(e))
+		if (!entry_is_present(e)) {
+			zap->rss[RSS_ANON] += zap_migration(zap, &slots[at], e);
 			continue;
+		}
 		if (entry_is_special(e)) {
 			entry_take(&slots[at]);
 			first = at < first ? at : first;

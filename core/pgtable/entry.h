@@ -8,8 +8,9 @@
  *
  *   present          P or PROTNONE set: maps a frame
  *   none             the whole word is 0
- *   anything else    software's: bits 1..4 say what (swap and migration come
- *                    with reclaim)
+ *   migration        ENTRY_MIGRATION set: mapped a frame of an anonymous folio
+ *                    that is being split, and will map it again
+ *   anything else    software's (swap comes with reclaim)
  */
 #ifndef PGTABLE_ENTRY_H
 #define PGTABLE_ENTRY_H
@@ -34,6 +35,15 @@ typedef struct entry {
  * descriptor is touched.  An anonymous page is writable only where it is set.
  */
 #define ENTRY_EXCLUSIVE (UINT64_C(1) << 10)
+/*
+ * Not present, for a moment (rmap/split.h).  All else is as it was and will be
+ * again: whoever may change the entry while it was present may do so now, and
+ * who needs the page waits.  It holds no reference and counts as no mapping;
+ * the address space goes on counting the page as resident.
+ */
+#define ENTRY_MIGRATION (UINT64_C(1) << 11)
+/* Of a migration entry: which of the two kinds of present it was. */
+#define ENTRY_WAS_PROTNONE (UINT64_C(1) << 52)
 
 static inline entry_t entry_make(pfn_t pfn, u64 bits)
 {
@@ -55,7 +65,7 @@ static inline bool entry_is_present(entry_t e)
 	return (e.v & (QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_PROTNONE)) != 0;
 }
 
-/* Pre: present. */
+/* Pre: present, or migration. */
 static inline pfn_t entry_pfn(entry_t e)
 {
 	return pfn_make((e.v & QUIRE_ENTRY_PFN_MASK) >> QUIRE_ENTRY_PFN_SHIFT);
@@ -90,6 +100,28 @@ static inline bool entry_is_exclusive(entry_t e)
 static inline bool entry_is_leaf(entry_t e)
 {
 	return (e.v & QUIRE_ENTRY_LEAF) != 0;
+}
+
+static inline bool entry_is_migration(entry_t e)
+{
+	return (e.v & ENTRY_MIGRATION) != 0;
+}
+
+/* Pre: present, and of a page (no special one). */
+static inline entry_t entry_to_migration(entry_t e)
+{
+	u64 was = e.v & QUIRE_ENTRY_PROTNONE ? ENTRY_WAS_PROTNONE : 0;
+
+	return (entry_t){ (e.v & ~(QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_PROTNONE)) |
+			  ENTRY_MIGRATION | was };
+}
+
+/* The entry that it was.  Pre: entry_is_migration(). */
+static inline entry_t entry_from_migration(entry_t e)
+{
+	u64 present = e.v & ENTRY_WAS_PROTNONE ? QUIRE_ENTRY_PROTNONE : QUIRE_ENTRY_PRESENT;
+
+	return (entry_t){ (e.v & ~(ENTRY_MIGRATION | ENTRY_WAS_PROTNONE)) | present };
 }
 
 static inline entry_t entry_with(entry_t e, u64 bits)

@@ -361,11 +361,18 @@ static NOINLINE void large_free(struct phys *phys, struct folio *folio, unsigned
 	spin_unlock(&phys->zone);
 }
 
+/* What is no folio's head, or is free. */
+#define FRAME_NOT_FREED (FRAME_FREE | FRAME_PERCPU | FRAME_TAIL)
+
 static inline void folio_free_any(struct phys *phys, struct folio *folio)
 {
 	unsigned order = folio->order;
+	u32 flags = atomic_load(&folio->flags);
 
-	ensure(!(atomic_load(&folio->flags) & (FRAME_FREE | FRAME_PERCPU | FRAME_TAIL)));
+	if (unlikely(flags & (FRAME_NOT_FREED | FRAME_PARTLY_MAPPED))) {
+		ensure(!(flags & FRAME_NOT_FREED));
+		phys->above.forget_folio(phys->above.arg, folio);
+	}
 	check(refcount_read(&folio->refs) == 0);
 	COST_ADD(frames_freed, BIT(order));
 	if (mach_note_free(folio_bytes(phys, folio), PAGE_SIZE << order))

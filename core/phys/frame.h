@@ -34,6 +34,7 @@ enum frame_flag {
 	FRAME_LAZYFREE = 1u << 9,       /* MADV_FREE: drop if still clean */
 	FRAME_PERCPU = 1u << 10,        /* on a per-CPU free list */
 	FRAME_ZERO_PAGE = 1u << 11,     /* the shared page of zeros: not counted */
+	FRAME_PARTLY_MAPPED = 1u << 12, /* on the queue of rmap/deferred.h */
 };
 
 struct folio;
@@ -77,7 +78,7 @@ struct folio {
 struct folio_large {
 	u32 flags; /* as struct frame */
 	u8 spare[4];
-	struct list deferred;    /* deferred split queue */
+	struct list deferred;    /* (O) queue of rmap/deferred.h */
 	struct folio *head;      /* as struct frame */
 	u32 spare2;
 	u32 entire_mapcount;     /* (A) PMD mappings; with nr-mapped=per-subpage */

@@ -28,6 +28,14 @@
 
 struct phys_cpu; /* a CPU's lists; private to buddy.c */
 
+/* What the rooms above want to be told. */
+struct phys_above {
+	/* A folio marked FRAME_PARTLY_MAPPED has lost its last reference and is about
+	 * to be freed.  Context: as folio_put. */
+	void (*forget_folio)(void *arg, struct folio *folio);
+	void *arg;
+};
+
 struct phys {
 	void *base;            /* (C) byte 0 of frame 0 */
 	u64 nr_frames;         /* (C) */
@@ -45,6 +53,7 @@ struct phys {
 	u64 nr_quarantined;    /* (A) freed frames that the machine keeps */
 	struct list caches;    /* (C) object caches; changed only while the instance
 				* is made or taken down */
+	struct phys_above above; /* (C) set by the room above, NULLs before */
 };
 
 enum alloc_flag {

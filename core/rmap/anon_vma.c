@@ -27,6 +27,8 @@ int rmap_init(struct rmap *rmap, struct phys *phys, const struct rmap_config *co
 {
 	int err;
 
+	if (config->deferred == DEFERRED_SUBPAGE_COUNTS && !config->per_subpage)
+		return -QUIRE_EINVAL;
 	rmap->phys = phys;
 	rmap->per_subpage = config->per_subpage;
 	rmap->score = NULL;
@@ -44,6 +46,9 @@ int rmap_init(struct rmap *rmap, struct phys *phys, const struct rmap_config *co
 	err = config->score ? score_init(rmap) : 0;
 	if (err)
 		goto no_score;
+	for (unsigned i = 0; i < NR_MIGRATION_LOCKS; i++)
+		mutex_init(&rmap->migrations[i], LOCK_RANK_migration);
+	deferred_init(rmap, config->deferred);
 	return 0;
 no_score:
 	(void)objcache_fini(&rmap->links);

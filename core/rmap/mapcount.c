@@ -101,12 +101,19 @@ int rmap_add_large(struct folio *folio, struct frame *frame, u32 nr, struct vma 
 	return err;
 }
 
-void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+void rmap_uncount_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
 {
 	check(frame_folio(frame + nr - 1) == folio);
 	if (vma->owner->rmap->per_subpage)
 		pages_remove(folio, frame, nr);
 	count_unmap(folio, frame, nr, vma);
+}
+
+void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+{
+	rmap_uncount_large(folio, frame, nr, vma);
+	/* The reference of the mapping is still there: the folio cannot go. */
+	rmap_note_removal(vma->owner->rmap, folio);
 }
 
 int rmap_add_leaf(struct folio *folio, struct vma *vma)
@@ -131,6 +138,7 @@ void rmap_remove_leaf(struct folio *folio, struct vma *vma)
 		(void)old;
 	}
 	count_unmap(folio, &folio->frame, (u32)folio_nr_pages(folio), vma);
+	rmap_note_removal(vma->owner->rmap, folio);
 }
 
 void rmap_split_leaf(struct folio *folio, struct vma *vma)

@@ -34,6 +34,7 @@
 #define RMAP_RMAP_H
 
 #include "phys/objcache.h"
+#include "rmap/deferred.h"
 #include "rmap/score.h"
 #include "rmap/vma.h"
 #include "sharing/sharing.h"
@@ -64,6 +65,9 @@ struct anon_vma_link {
 	struct interval_node node; /* (V) */
 };
 
+/* A folio's place among them is that of its PMD range. */
+#define NR_MIGRATION_LOCKS 16
+
 /* Of one instance. */
 struct rmap {
 	struct phys *phys;
@@ -72,6 +76,8 @@ struct rmap {
 	struct sharing sharing;
 	bool per_subpage;       /* (C) pages of large folios count by themselves */
 	struct rmap_score *score; /* (C) NULL: nobody judges the rival */
+	struct deferred deferred;
+	struct mutex migrations[NR_MIGRATION_LOCKS]; /* rank migration: see split.h */
 };
 
 struct rmap_config {
@@ -79,9 +85,13 @@ struct rmap_config {
 	u64 nr_ids;                    /* one more than mms at a time */
 	bool per_subpage;              /* decision nr-mapped */
 	bool score;                    /* judge the rival (score.h); only if RMAP_SCORES */
+	enum deferred_rule deferred;   /* decision deferred-split */
 };
 
-/* 0; -EINVAL: the rival has not so many ids; -ENOMEM. */
+/*
+ * 0; -EINVAL: the rival has not so many ids, or the rule for the deferred queue
+ * wants pages that count by themselves; -ENOMEM.
+ */
 int rmap_init(struct rmap *rmap, struct phys *phys, const struct rmap_config *config) MUST_CHECK;
 /* Number of objects and ids leaked. */
 u64 rmap_fini(struct rmap *rmap);
@@ -233,6 +243,8 @@ static inline int rmap_folio_init(const struct rmap *rmap, struct folio *folio)
 void rmap_add_new_large(struct folio *folio, struct vma *vma, bool leaf);
 int rmap_add_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma) MUST_CHECK;
 void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma);
+/* The same, and no word to the deferred queue: for who will map them again. */
+void rmap_uncount_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma);
 /* A PMD entry maps the whole folio, or no longer does.  References as above. */
 int rmap_add_leaf(struct folio *folio, struct vma *vma) MUST_CHECK;
 void rmap_remove_leaf(struct folio *folio, struct vma *vma);

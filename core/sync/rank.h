@@ -17,6 +17,7 @@
 	X(mmap, many, "an address space: its VMAs and layout; parent before child")    \
 	X(file, one, "a file's size and its truncation")                               \
 	X(folio, many, "a folio's contents and membership in a file; by rising index") \
+	X(migration, one, "pages on the move: who meets one waits here")               \
 	X(i_mmap, one, "the mappings of a file")                                       \
 	X(anon_vma, one, "the mappings of an anon_vma root")                           \
 	X(page_table, one, "the upper tables of an address space")                     \

@@ -80,7 +80,15 @@ extern "C" {
 	ALT(nr_mapped, whole_folio, "whole-folio", true,                               \
 	    "nothing: one update for any number of pages")                             \
 	ALT(nr_mapped, per_subpage, "per-subpage", true,                               \
-	    "a count each and how many are mapped: an atomic a page")
+	    "a count each and how many are mapped: an atomic a page")                  \
+	ROW(deferred_split, "deferred-split", "002_c2ad3a3754927e32.txt",              \
+	    "when a large folio that lost mappings is queued, to be split one day")    \
+	ALT(deferred_split, total_count, "total-count", true,                          \
+	    "fewer mappings than pages: never wrong, misses folios of several")        \
+	ALT(deferred_split, total_count_scan, "total-count+scan", true,                \
+	    "always: misses none; whoever empties the queue looks for the pages")      \
+	ALT(deferred_split, subpage_counts, "subpage-counts", true,                    \
+	    "a page's own count fell to 0: never wrong, misses none; an atomic a page")
 
 #define QUIRE_DECISION_NOTHING(...)
 

@@ -97,6 +97,23 @@ struct quire_memory_stats {
 	uint64_t nr_address_spaces;
 };
 void quire_memory_stats(struct quire *q, struct quire_memory_stats *ret_stats);
+
+/*
+ * Large folios of which pages may be mapped by nobody are queued (decision
+ * deferred-split).  Looks at up to `nr_to_scan` of them, splits those where it is
+ * so, and frees such pages: *ret_nr_freed.  0 or -EINVAL.
+ */
+int quire_split_deferred(struct quire *q, uint64_t nr_to_scan, uint64_t *ret_nr_freed);
+struct quire_deferred_stats {
+	uint64_t nr_folios;   /* queued now */
+	uint64_t nr_queued;   /* ever */
+	uint64_t nr_scanned;  /* of those: looked at */
+	uint64_t nr_whole;    /* in vain: every page was mapped, or none */
+	uint64_t nr_split;
+	uint64_t nr_busy;     /* held by somebody, and queued again */
+};
+void quire_deferred_stats(struct quire *q, struct quire_deferred_stats *ret_stats);
+
 /* Sum over CPUs of the cost counters since creation; zeros unless the library
  * was built to count. */
 void quire_cost(struct quire *q, struct quire_cost *ret_cost);

@@ -186,6 +186,18 @@ int quire_pin_write(struct quire_pin *pin, uint64_t offset, const void *buf,
 		    uint64_t len_bytes);
 void quire_unpin(struct quire_pin *pin);
 
+/* ---- large folios ------------------------------------------------------------------ */
+
+/*
+ * Splits the large folios that the range maps into folios of 2^order pages,
+ * 0 or 2 .. QUIRE_PMD_ORDER - 1; smaller ones are left alone, and so is what
+ * somebody pinned or otherwise holds.  *ret_nr: how many were split.
+ * 0; -EINVAL: an address that is no page's, beyond the address space, or no such
+ * order.
+ */
+int quire_split_folios(struct quire_mm *mm, uint64_t addr, uint64_t len_bytes, unsigned order,
+		       uint64_t *ret_nr);
+
 /* ---- looking at it ---------------------------------------------------------------- */
 
 struct quire_mm_stats {
