@@ -134,6 +134,22 @@
 	X(huge_drop_drop)     \
 	X(huge_pin_split)
 
+/* collapse.c */
+#define SCENARIO_COLLAPSE(X)          \
+	X(collapse_store)             \
+	X(collapse_fault)             \
+	X(collapse_dontneed)          \
+	X(collapse_munmap)            \
+	X(collapse_advice)            \
+	X(collapse_pin)               \
+	X(collapse_cow)               \
+	X(collapse_fork)              \
+	X(collapse_both)              \
+	X(collapse_twice)             \
+	X(khugepaged_exit)            \
+	X(khugepaged_fork)            \
+	X(khugepaged_munmap)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
@@ -146,6 +162,7 @@
 	SCENARIO_MUSEUM(X) \
 	SCENARIO_SHARING(X) \
 	SCENARIO_COW(X) \
-	SCENARIO_HUGE(X)
+	SCENARIO_HUGE(X) \
+	SCENARIO_COLLAPSE(X)
 
 #endif

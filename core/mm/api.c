@@ -29,6 +29,7 @@ int quire_mm_create(struct quire *q, const struct quire_layout *layout,
 	ret = mm_alloc(q, layout, &mm);
 	if (ret)
 		return ret;
+	mm_publish(mm);
 	*ret_mm = mm_handle(mm);
 	return 0;
 }

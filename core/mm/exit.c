@@ -97,6 +97,8 @@ void mm_discard(struct mm *mm)
 
 void mm_exit(struct mm *mm)
 {
+	mm_withdraw(mm);
+	/* Who found it before has the lock, and is waited for. */
 	rwsem_write_lock(&mm->mmap_lock);
 	mm_unmap_all(mm, TASK_SIZE, 0);
 	rwsem_write_unlock(&mm->mmap_lock);

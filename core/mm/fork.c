@@ -259,6 +259,7 @@ int mm_fork(struct mm *parent, struct mm **ret_child)
 		mm_discard(child);
 		return err;
 	}
+	mm_publish(child);
 	*ret_child = child;
 	return 0;
 }

@@ -383,6 +383,7 @@ int mm_alloc(struct quire *q, const struct quire_layout *layout, struct mm **ret
 		return err;
 	*mm = (struct mm){ .q = q, .layout = *layout, .brk = layout->brk_start };
 	refcount_init(&mm->users, 1);
+	list_init(&mm->link);
 	rwsem_init(&mm->mmap_lock, LOCK_RANK_mmap);
 	maple_init(&mm->vmas, &q->tree_nodes, MAPLE_GAPS);
 	err = rmap_owner_init(&q->rmap, &mm->owner);
@@ -392,7 +393,6 @@ int mm_alloc(struct quire *q, const struct quire_layout *layout, struct mm **ret
 	if (err)
 		goto no_tables;
 	spin_lock(&q->mms_lock);
-	list_append(&q->mms, &mm->link);
 	q->nr_mms++;
 	spin_unlock(&q->mms_lock);
 	*ret_mm = mm;
@@ -408,14 +408,42 @@ void mm_free(struct mm *mm)
 {
 	struct quire *q = mm->q;
 
+	/* Also the last that somebody who unlocked it under this lock needs it for. */
 	spin_lock(&q->mms_lock);
-	list_remove(&mm->link);
+	check(list_empty(&mm->link));
 	q->nr_mms--;
 	spin_unlock(&q->mms_lock);
 	maple_destroy(&mm->vmas);
 	pgtable_fini(&mm->pt);
 	rmap_owner_fini(&mm->owner);
 	objcache_free(&q->mm_cache, mm);
+}
+
+void mm_publish(struct mm *mm)
+{
+	struct quire *q = mm->q;
+
+	spin_lock(&q->mms_lock);
+	list_append(&q->mms, &mm->link);
+	spin_unlock(&q->mms_lock);
+}
+
+struct mm *mm_next(const struct mm *mm)
+{
+	return mm->link.next == &mm->q->mms ? NULL : list_entry(mm->link.next, struct mm, link);
+}
+
+void mm_withdraw(struct mm *mm)
+{
+	struct quire *q = mm->q;
+
+	spin_lock(&q->mms_lock);
+	if (q->scan_mm == mm) {
+		q->scan_mm = mm_next(mm);
+		q->scan_addr = 0;
+	}
+	list_remove(&mm->link);
+	spin_unlock(&q->mms_lock);
 }
 
 /* ---- looking at it ------------------------------------------------------------------ */

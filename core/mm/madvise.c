@@ -6,6 +6,7 @@
  * that drop or fetch pages, and those that fault a range in.  A hole does not
  * stop a walk; it is reported when the walk is done.
  */
+#include "mm/above.h"
 #include "mm/change.h"
 
 /* What an advice does to the flags of a VMA; -EINVAL where it makes no sense. */
@@ -143,6 +144,8 @@ static int advise_part(struct maple_cursor *cur, struct vma *vma, u64 start, u64
 		return advise_remove(mm, vma, start, end);
 	case QUIRE_MADV_WILLNEED:
 		return advise_willneed(mm, vma, start, end);
+	case QUIRE_MADV_COLLAPSE:
+		return collapse_advised(vma, start, end);
 	default:
 		return advise_flags(cur, vma, start, end, advice, ret_next);
 	}
@@ -226,6 +229,7 @@ static enum advice_lock advice_lock(int advice)
 	case QUIRE_MADV_DONTNEED_LOCKED:
 	case QUIRE_MADV_FREE:
 	case QUIRE_MADV_REMOVE:
+	case QUIRE_MADV_COLLAPSE:
 		return ADVICE_READ;
 	case QUIRE_MADV_POPULATE_READ:
 	case QUIRE_MADV_POPULATE_WRITE:

@@ -41,7 +41,8 @@ enum rss_kind { RSS_ANON, RSS_FILE, RSS_SHMEM, NR_RSS };
 struct mm {
 	struct quire *q;          /* (C) */
 	struct refcount users;    /* threads */
-	struct list link;         /* quire.mms_lock */
+	struct list link;         /* quire.mms_lock; on quire.mms from when it is whole
+	                             until it begins to go */
 	struct rwsem mmap_lock;   /* rank mmap */
 	struct maple_tree vmas;   /* (M) */
 	struct pgtable pt;
@@ -80,6 +81,9 @@ struct quire {
 	u32 always_orders, madvise_orders; /* (A) bit n: anonymous folios of order n */
 	struct spinlock mms_lock; /* rank instance */
 	struct list mms;          /* (mms_lock) */
+	struct mm *scan_mm;       /* (mms_lock) khugepaged goes on here; NULL: at the first */
+	u64 scan_addr;            /* (mms_lock) in it */
+	u32 scanning;             /* (A) khugepaged is at work */
 	u64 nr_mms;               /* (mms_lock) */
 	u32 next_asid;            /* (A) */
 	u64 committed_pages;      /* (A) commit accounting */
@@ -179,7 +183,12 @@ int mm_fork(struct mm *parent, struct mm **ret_child) MUST_CHECK;
 void mm_exit(struct mm *mm); /* last user gone */
 /* instance.c: 0; -ENOMEM; -EAGAIN: too many address spaces */
 int mm_alloc(struct quire *q, const struct quire_layout *layout, struct mm **ret_mm) MUST_CHECK;
-void mm_free(struct mm *mm); /* Pre: no VMAs, no tables but the root */
+void mm_free(struct mm *mm); /* Pre: no VMAs, no tables but the root; withdrawn */
+/* From now on, or no longer, who goes through the instance's mms meets it. */
+void mm_publish(struct mm *mm);
+void mm_withdraw(struct mm *mm);
+/* The next on quire.mms, or NULL at the end; mms_lock held. */
+struct mm *mm_next(const struct mm *mm);
 
 /* check.c */
 void mm_check(struct mm *mm);

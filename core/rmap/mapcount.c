@@ -150,6 +150,15 @@ void rmap_split_leaf(struct folio *folio, struct vma *vma)
 	atomic_fetch_sub(&folio_large(folio)->entire_mapcount, 1u);
 }
 
+void rmap_join_leaf(struct folio *folio, struct vma *vma)
+{
+	if (!vma->owner->rmap->per_subpage)
+		return;
+	/* The leaf rises before the pages fall: as in rmap_split_leaf. */
+	atomic_fetch_add(&folio_large(folio)->entire_mapcount, 1u);
+	pages_remove(folio, &folio->frame, (u32)folio_nr_pages(folio));
+}
+
 /* ---- pins ------------------------------------------------------------------------ */
 
 /* Above this no pin is added; CPUs that pass the test together cannot add

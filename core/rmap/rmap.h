@@ -250,6 +250,8 @@ int rmap_add_leaf(struct folio *folio, struct vma *vma) MUST_CHECK;
 void rmap_remove_leaf(struct folio *folio, struct vma *vma);
 /* A PMD entry becomes an entry for each page: only where pages are counted. */
 void rmap_split_leaf(struct folio *folio, struct vma *vma);
+/* An entry for each page, in one table, becomes a PMD entry: as above. */
+void rmap_join_leaf(struct folio *folio, struct vma *vma);
 
 /* What folio->mapping of an anonymous folio holds, and back. */
 static inline void *anon_mapping(struct anon_vma *anon_vma)

@@ -77,6 +77,17 @@ int quire_create(const struct quire_config *config, struct quire **ret_q);
  */
 int quire_set_anon_folios(struct quire *q, unsigned order, enum quire_folios mode);
 
+/*
+ * One turn of khugepaged, which a thread of the caller's may call again and again:
+ * goes on where the last one ended and looks at about `nr_pages` pages, less when
+ * it has been everywhere.  PMD ranges of anonymous memory for which the PMD order is allowed
+ * are collapsed within the limits of the config.  An address space that is busy
+ * is passed over.
+ * 0 with *ret_nr_collapsed, ranges that are one folio now (may be NULL); -EBUSY:
+ * another CPU is in it.
+ */
+int quire_khugepaged_scan(struct quire *q, uint64_t nr_pages, uint64_t *ret_nr_collapsed);
+
 /* What quire_destroy found still allocated; all zero is a clean end. */
 struct quire_leaks {
 	uint64_t nr_frames, nr_objects, nr_address_spaces;

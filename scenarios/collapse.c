@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A PMD range becomes one folio while everything else happens to it.  Whatever the
+ * order, the program sees the bytes it stored, pins stay with their pages, and
+ * a relative that shares the pages sees nothing of it.
+ */
+#include "scenarios/world.h"
+
+enum { NR = QUIRE_TABLE_ENTRIES };
+
+static uint64_t page(unsigned i)
+{
+	return BASE + i * PAGE;
+}
+
+/* Page i holds i + 1. */
+static int pages_setup(struct world *w, unsigned step)
+{
+	int ret = world_begin(w);
+
+	if (!ret)
+		ret = map(w, BASE, NR);
+	for (unsigned i = 0; i < NR && !ret; i += step)
+		if (!put(w->mm, page(i), (uint8_t)(i + 1)))
+			ret = -QUIRE_ENOMEM;
+	return ret;
+}
+
+static int full_setup(void *state)
+{
+	return pages_setup(state, 1);
+}
+
+static int holes_setup(void *state)
+{
+	return pages_setup(state, 2);
+}
+
+static int child_setup(void *state)
+{
+	struct world *w = state;
+	int ret = full_setup(state);
+
+	return ret ? ret : quire_mm_fork(w->mm, &w->children[0]);
+}
+
+static int collapse(struct quire_mm *mm)
+{
+	return quire_madvise(mm, BASE, QUIRE_PMD_SIZE, QUIRE_MADV_COLLAPSE);
+}
+
+static bool is_leaf(struct quire_mm *handle)
+{
+	struct mm *mm = (struct mm *)(void *)handle;
+	struct table *table;
+	entry_t *slot;
+	bool leaf;
+
+	rwsem_read_lock(&mm->mmap_lock);
+	slot = pgtable_find(&mm->pt, BASE, 1, &table);
+	leaf = slot && entry_is_leaf(entry_load(slot));
+	rwsem_read_unlock(&mm->mmap_lock);
+	return leaf;
+}
+
+#define COLLAPSE_SCENARIO(id, text, what, bodies, setup_fn, fails) \
+	const struct scenario scenario_##id = {                    \
+		.name = text,                                      \
+		.shows = what,                                     \
+		.nr_bodies = bodies,                               \
+		.fail_each = fails,                                \
+		.state_bytes = sizeof(struct world),               \
+		.setup = setup_fn,                                 \
+		.body = id##_body,                                 \
+		.finish = id##_finish,                             \
+	}
+
+/* ---- stores ------------------------------------------------------------------------ */
+
+static void collapse_store_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	if (body == 0) {
+		scenario_expect(collapse(w->mm) == 0);
+		return;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		scenario_expect(put(w->mm, page(body) + i, (uint8_t)(10 * body + i)));
+		scenario_expect(must_get(w->mm, page(body) + i) == 10 * body + i);
+	}
+}
+
+static void collapse_store_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(is_leaf(w->mm));
+	scenario_expect(must_get(w->mm, page(0)) == 1);
+	for (unsigned body = 1; body < 3; body++)
+		for (unsigned i = 0; i < 2; i++)
+			scenario_expect(must_get(w->mm, page(body) + i) == 10 * body + i);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_store, "collapse-store",
+		  "two threads store to a range while it is collapsed: no store is lost", 3,
+		  full_setup, false);
+
+/* ---- faults ---------------------------------------------------------------------------- */
+
+static void collapse_fault_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	int ret;
+
+	switch (body) {
+	case 0:
+		ret = collapse(w->mm);
+		scenario_expect(ret == 0 || ret == -QUIRE_ENOMEM);
+		break;
+	case 1:
+		/* A hole.  When memory failed it stays one. */
+		w->flag = put(w->mm, page(1), 9);
+		break;
+	default:
+		scenario_expect(must_get(w->mm, page(2)) == 3);
+		if (get(w->mm, page(3), &w->seen[0]))
+			scenario_expect(w->seen[0] == 0);
+		break;
+	}
+}
+
+static void collapse_fault_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, page(0)) == 1);
+	scenario_expect(must_get(w->mm, page(1)) == (w->flag ? 9 : 0));
+	scenario_expect(must_get(w->mm, page(2)) == 3);
+	scenario_expect(must_get(w->mm, page(3)) == 0);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_fault, "collapse-fault",
+		  "holes of a range are written and read while it is collapsed", 3, holes_setup,
+		  true);
+
+/* ---- zaps and unmaps ------------------------------------------------------------------------ */
+
+static void collapse_dontneed_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	switch (body) {
+	case 0:
+		scenario_expect(collapse(w->mm) == 0);
+		break;
+	case 1:
+		scenario_expect(quire_madvise(w->mm, page(1), PAGE, QUIRE_MADV_DONTNEED) == 0);
+		scenario_expect(must_get(w->mm, page(1)) == 0);
+		scenario_expect(put(w->mm, page(1), 7));
+		break;
+	default:
+		scenario_expect(must_get(w->mm, page(2)) == 3);
+		scenario_expect(put(w->mm, page(2), 8));
+		break;
+	}
+}
+
+static void collapse_dontneed_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, page(0)) == 1);
+	scenario_expect(must_get(w->mm, page(1)) == 7);
+	scenario_expect(must_get(w->mm, page(2)) == 8);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_dontneed, "collapse-dontneed",
+		  "a page is given back, and a leaf perhaps split, while its range is collapsed", 3,
+		  full_setup, false);
+
+static void collapse_munmap_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	uint8_t byte;
+	int ret;
+
+	switch (body) {
+	case 0:
+		ret = collapse(w->mm);
+		scenario_expect(ret == 0 || ret == -QUIRE_EINVAL || ret == -QUIRE_ENOMEM);
+		break;
+	case 1:
+		scenario_expect(quire_munmap(w->mm, page(1), PAGE) == 0);
+		scenario_expect(!get(w->mm, page(1), &byte));
+		break;
+	default:
+		scenario_expect(must_get(w->mm, page(0)) == 1);
+		break;
+	}
+}
+
+static void collapse_munmap_finish(void *state)
+{
+	struct world *w = state;
+	uint8_t byte;
+
+	scenario_expect(!is_leaf(w->mm));
+	scenario_expect(must_get(w->mm, page(0)) == 1);
+	scenario_expect(!get(w->mm, page(1), &byte));
+	scenario_expect(must_get(w->mm, page(2)) == 3);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_munmap, "collapse-munmap",
+		  "a page of a range is unmapped while it is collapsed", 3, full_setup, false);
+
+/*
+ * Check, then lock: what was seen before the lock was taken may be different now
+ * (the shape of khugepaged's race with userfaultfd write-protection).
+ */
+static void collapse_advice_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	int ret;
+
+	if (body == 0) {
+		ret = collapse(w->mm);
+		scenario_expect(ret == 0 || ret == -QUIRE_EINVAL);
+		return;
+	}
+	scenario_expect(quire_madvise(w->mm, BASE, QUIRE_PMD_SIZE, QUIRE_MADV_NOHUGEPAGE) == 0);
+	w->flag = is_leaf(w->mm);
+}
+
+static void collapse_advice_finish(void *state)
+{
+	struct world *w = state;
+
+	if (is_leaf(w->mm) != (w->flag != 0))
+		scenario_fail("collapsed after it was forbidden");
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_advice, "collapse-advice",
+		  "MADV_NOHUGEPAGE comes while a range is collapsed: not after it", 2, full_setup,
+		  false);
+
+/* ---- pins --------------------------------------------------------------------------------------- */
+
+static void collapse_pin_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	struct quire_pin *pin;
+	uint8_t byte = 0;
+	int ret;
+
+	if (body == 0) {
+		ret = collapse(w->mm);
+		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		return;
+	}
+	scenario_expect(quire_pin_pages(w->mm, page(1), 1, QUIRE_PIN_WRITE | QUIRE_PIN_LONGTERM,
+					&pin) == 0);
+	scenario_expect(put(w->mm, page(1), 20));
+	scenario_expect(quire_pin_read(pin, 0, &byte, 1) == 0);
+	if (byte != 20)
+		scenario_fail("the pin does not see what its owner stored");
+	byte = 21;
+	scenario_expect(quire_pin_write(pin, 0, &byte, 1) == 0);
+	scenario_expect(must_get(w->mm, page(1)) == 21);
+	quire_unpin(pin);
+}
+
+static void collapse_pin_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, page(0)) == 1);
+	scenario_expect(must_get(w->mm, page(1)) == 21);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_pin, "collapse-pin",
+		  "a page is pinned and written while its range is collapsed: the pin stays", 2,
+		  full_setup, false);
+
+/* ---- relatives ------------------------------------------------------------------------------------ */
+
+static void collapse_cow_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	struct quire_mm *child = w->children[0];
+	int ret;
+
+	switch (body) {
+	case 0:
+		ret = collapse(w->mm);
+		/* The child's fault holds a page for a moment. */
+		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		break;
+	case 1:
+		scenario_expect(must_get(child, page(1)) == 2);
+		scenario_expect(put(child, page(0), 10));
+		scenario_expect(must_get(child, page(0)) == 10);
+		break;
+	default:
+		scenario_expect(put(w->mm, page(1), 20));
+		scenario_expect(must_get(w->mm, page(0)) == 1);
+		break;
+	}
+}
+
+static void collapse_cow_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, page(0)) == 1);
+	scenario_expect(must_get(w->mm, page(1)) == 20);
+	scenario_expect(must_get(w->children[0], page(0)) == 10);
+	scenario_expect(must_get(w->children[0], page(1)) == 2);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_cow, "collapse-cow",
+		  "a child and a thread write shared pages while the parent's are collapsed", 3,
+		  child_setup, false);
+
+static void collapse_fork_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	int ret;
+
+	switch (body) {
+	case 0:
+		ret = collapse(w->mm);
+		/* A fault holds the page that it copies for a moment. */
+		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		break;
+	case 1:
+		scenario_expect(quire_mm_fork(w->mm, &w->children[0]) == 0);
+		break;
+	default:
+		scenario_expect(put(w->mm, page(3), 30));
+		break;
+	}
+}
+
+static void collapse_fork_finish(void *state)
+{
+	struct world *w = state;
+	uint8_t seen = must_get(w->children[0], page(3));
+
+	scenario_expect(seen == 4 || seen == 30);
+	scenario_expect(must_get(w->mm, page(3)) == 30);
+	scenario_expect(put(w->mm, page(0), 9));
+	scenario_expect(must_get(w->children[0], page(0)) == 1);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_fork, "collapse-fork",
+		  "an address space forks while a range of it is collapsed", 3, full_setup, false);
+
+/* Both collapse what they share; a grandchild's walk would find either. */
+static void collapse_both_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	int ret;
+
+	if (body == 2) {
+		scenario_expect(put(w->children[0], page(2), 12));
+		return;
+	}
+	ret = collapse(body == 0 ? w->mm : w->children[0]);
+	scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+}
+
+static void collapse_both_finish(void *state)
+{
+	struct world *w = state;
+
+	for (unsigned i = 0; i < NR; i++)
+		scenario_expect(must_get(w->mm, page(i)) == i + 1);
+	scenario_expect(must_get(w->children[0], page(2)) == 12);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_both, "collapse-both",
+		  "parent and child collapse the pages they share", 3, child_setup, false);
+
+static void collapse_twice_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	if (body < 2)
+		scenario_expect(collapse(w->mm) == 0);
+	else
+		scenario_expect(put(w->mm, page(3), 40));
+}
+
+static void collapse_twice_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(is_leaf(w->mm));
+	scenario_expect(must_get(w->mm, page(2)) == 3);
+	scenario_expect(must_get(w->mm, page(3)) == 40);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_twice, "collapse-twice", "two threads collapse one range", 3, full_setup,
+		  false);
+
+/* ---- khugepaged -------------------------------------------------------------------------------------- */
+
+static int khugepaged_setup(void *state)
+{
+	struct world *w = state;
+	int ret = full_setup(state);
+
+	if (!ret)
+		ret = quire_mm_fork(w->mm, &w->children[0]);
+	/* Some pages are the child's own: not too many are shared. */
+	for (unsigned i = 0; i < NR - 1 && !ret; i++)
+		if (!put(w->children[0], page(i), (uint8_t)(i + 11)))
+			ret = -QUIRE_ENOMEM;
+	return ret ? ret : quire_set_anon_folios(w->q, QUIRE_PMD_ORDER, QUIRE_FOLIOS_ALWAYS);
+}
+
+static int scan(struct world *w)
+{
+	return quire_khugepaged_scan(w->q, 64 * NR, NULL);
+}
+
+static void khugepaged_exit_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	switch (body) {
+	case 0:
+		scenario_expect(scan(w) == 0);
+		break;
+	case 1:
+		scenario_expect(must_get(w->children[0], page(0)) == 11);
+		quire_mm_put(w->children[0]);
+		w->children[0] = NULL;
+		break;
+	default:
+		scenario_expect(put(w->mm, page(1), 50));
+		scenario_expect(must_get(w->mm, page(0)) == 1);
+		break;
+	}
+}
+
+static void khugepaged_exit_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, page(1)) == 50);
+	scenario_expect(must_get(w->mm, page(3)) == 4);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(khugepaged_exit, "khugepaged-exit",
+		  "khugepaged is at work while one of its address spaces exits", 3,
+		  khugepaged_setup, false);
+
+static void khugepaged_fork_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	int ret;
+
+	switch (body) {
+	case 0:
+		ret = scan(w);
+		scenario_expect(ret == 0 || ret == -QUIRE_EBUSY);
+		break;
+	case 1:
+		ret = quire_mm_fork(w->mm, &w->children[1]);
+		scenario_expect(ret == 0 || ret == -QUIRE_ENOMEM);
+		break;
+	default:
+		ret = scan(w);
+		scenario_expect(ret == 0 || ret == -QUIRE_EBUSY);
+		break;
+	}
+}
+
+static void khugepaged_fork_finish(void *state)
+{
+	struct world *w = state;
+
+	for (unsigned i = 0; i < NR; i++) {
+		scenario_expect(must_get(w->mm, page(i)) == i + 1);
+		if (w->children[1])
+			scenario_expect(must_get(w->children[1], page(i)) == i + 1);
+	}
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(khugepaged_fork, "khugepaged-fork",
+		  "two CPUs are khugepaged while an address space forks, or fails to", 3,
+		  khugepaged_setup, true);
+
+static void khugepaged_munmap_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	if (body == 0) {
+		scenario_expect(scan(w) == 0);
+	} else if (body == 1) {
+		scenario_expect(quire_munmap(w->mm, page(2), 2 * PAGE) == 0);
+		scenario_expect(map(w, page(2), 2) == 0);
+	} else {
+		scenario_expect(put(w->children[0], page(3), 60));
+		scenario_expect(must_get(w->mm, page(1)) == 2);
+	}
+}
+
+static void khugepaged_munmap_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, page(1)) == 2);
+	scenario_expect(must_get(w->mm, page(2)) == 0);
+	scenario_expect(must_get(w->mm, page(3)) == 0);
+	scenario_expect(must_get(w->children[0], page(3)) == 60);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(khugepaged_munmap, "khugepaged-munmap",
+		  "khugepaged is at work while pages are unmapped and new ones mapped", 3,
+		  khugepaged_setup, false);
