@@ -135,13 +135,18 @@ static bool may_map_leaf(const struct fault *fault)
 	       start + PMD_SIZE <= vma->end;
 }
 
+/* Prepared like a write, which zeros do not need: whether a VMA has an anon_vma
+ * decides what it merges with and what fork copies, and so it is on Linux. */
 static bool map_zero_leaf(struct fault *fault)
 {
 	struct mm *mm = fault->mm;
-	struct folio *zeros = huge_zero_folio(mm->q);
 	struct table *deposit;
+	struct folio *zeros;
 	entry_t e;
 
+	if (fault_prepare_anon(fault))
+		return false;
+	zeros = huge_zero_folio(mm->q);
 	if (zeros == NULL)
 		return false;
 	deposit = pgtable_alloc_deposit(&mm->pt);
@@ -246,7 +251,11 @@ static void reuse_leaf(struct fault *fault, struct folio *folio)
 	COST_ADD(cow_reuses, 1);
 }
 
-/* A leaf that does not allow the write: as fault_huge. */
+/*
+ * A leaf that does not allow the write: as fault_huge.  A leaf of zeros gives way
+ * to one of our own even where advice given since asks for none: what would be
+ * the use of 512 entries of zeros?  (Linux does the same.)
+ */
 static bool fault_protected_leaf(struct fault *fault)
 {
 	struct folio *folio;
@@ -254,8 +263,7 @@ static bool fault_protected_leaf(struct fault *fault)
 
 	if (vma_is_shared(fault->vma))
 		return fault_write_protected(fault) == 0;
-	if (entry_is_special(fault->seen) && may_map_leaf(fault) && !fault->unshare &&
-	    map_own_leaf(fault))
+	if (entry_is_special(fault->seen) && !fault->unshare && map_own_leaf(fault))
 		return true;
 	table_lock(fault->table);
 	if (likely(entry_same(entry_load(fault->slot), fault->seen))) {

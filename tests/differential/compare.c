@@ -49,7 +49,7 @@ static bool differs_in_result(const struct diff_program *program, const struct d
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		if (fields[i].left == fields[i].right ||
-		    (fields[i].what == DIFF_IN_FAULTS && deliberate_faults(program)))
+		    (fields[i].what == DIFF_IN_FAULTS && deliberate_faults(program, fields[i].left, fields[i].right)))
 			continue;
 		difference->what = fields[i].what;
 		snprintf(difference->text, sizeof(difference->text), "0x%" PRIx64 " against 0x%" PRIx64,
@@ -100,19 +100,39 @@ static bool differs_in_maps(const struct diff_snapshot *l, const struct diff_sna
 	return l->nr_maps != r->nr_maps;
 }
 
+/* What one side is unsure of does not differ. */
+static bool same_page(uint8_t l, uint8_t r)
+{
+	const uint8_t unsure = (l | r) & DIFF_PAGE_UNSURE ? DIFF_PAGE_UNSURE | DIFF_PAGE_ALONE : 0;
+
+	return ((l ^ r) & ~unsure) == 0;
+}
+
+static const char *print_page(char *text, size_t room, uint8_t page)
+{
+	snprintf(text, room, "%s%s%s",
+		 !(page & DIFF_PAGE_PRESENT) ? "absent"
+		 : page & DIFF_PAGE_ZERO     ? "zero"
+		 : page & DIFF_PAGE_FILE     ? "file's"
+					     : "anonymous",
+		 page & DIFF_PAGE_ALONE ? ", alone" : "", page & DIFF_PAGE_HUGE ? ", huge" : "");
+	return text;
+}
+
 static bool differs_in_pages(const struct diff_program *program, const struct diff_snapshot *l,
 			     const struct diff_snapshot *r, struct diff_difference *difference)
 {
-	static const char *const states[] = { "absent",	      "anonymous or zero", "?", "file's", "?",
-					      "anonymous, alone", "?", "file's, alone" };
+	char left[32], right[32];
 
 	difference->what = DIFF_IN_PAGES;
-	for (uint32_t i = 0; i < DIFF_ARENA_PAGES; i++) {
-		if (l->pages[i] == r->pages[i] || deliberate_page(program, l->pages[i], r->pages[i]))
+	for (uint32_t i = 0; i < l->nr_pages && i < r->nr_pages; i++) {
+		if (same_page(l->pages[i], r->pages[i]) ||
+		    deliberate_page(program, l->pages[i], r->pages[i]))
 			continue;
 		snprintf(difference->text, sizeof(difference->text),
-			 "page 0x%" PRIx64 ": %s against %s", DIFF_ARENA_START + i * DIFF_PAGE,
-			 states[l->pages[i] & 7], states[r->pages[i] & 7]);
+			 "page 0x%" PRIx64 ": %s against %s", l->start + i * DIFF_PAGE,
+			 print_page(left, sizeof(left), l->pages[i]),
+			 print_page(right, sizeof(right), r->pages[i]));
 		return true;
 	}
 	return false;
@@ -218,9 +238,12 @@ static void format_result(char *text, size_t room, const struct diff_op *op,
 	if (result->skipped)
 		snprintf(text, room, "(no such process)");
 	else if (op->kind == DIFF_read || op->kind == DIFF_write || op->kind == DIFF_exec)
-		snprintf(text, room, "%s 0x%" PRIx64,
+		snprintf(text, room, "%s 0x%" PRIx64 " %" PRIu64 "f",
 			 result->signal ? signal_name(result->signal) : "ok",
-			 result->signal ? result->fault_addr : result->data);
+			 result->signal ? result->fault_addr : result->data, result->faults);
+	else if (op->kind == DIFF_fill || op->kind == DIFF_scan)
+		snprintf(text, room, "%" PRIi64 " pages, %s, 0x%" PRIx64 " %" PRIu64 "f", result->ret,
+			 signal_name(result->signal), result->data, result->faults);
 	else if (result->ret < 0)
 		snprintf(text, room, "-%s", strerrorname_np((int)-result->ret)
 						 ? strerrorname_np((int)-result->ret)
@@ -245,6 +268,25 @@ static void format_map(char *text, size_t room, const struct diff_snapshot *snap
 		 map->locked ? " lo" : "");
 }
 
+/* Runs of pages that differ in the same way. */
+static void print_pages(FILE *to, const struct diff_snapshot *l, const struct diff_snapshot *r)
+{
+	char left[32], right[32];
+
+	for (uint32_t i = 0, nr; l && r && i < l->nr_pages && i < r->nr_pages; i += nr) {
+		nr = 1;
+		if (same_page(l->pages[i], r->pages[i]))
+			continue;
+		while (i + nr < l->nr_pages && i + nr < r->nr_pages &&
+		       l->pages[i + nr] == l->pages[i] && r->pages[i + nr] == r->pages[i])
+			nr++;
+		fprintf(to, "  page %012" PRIx64 " and %u behind it: %s against %s\n",
+			l->start + i * DIFF_PAGE, nr - 1,
+			print_page(left, sizeof(left), l->pages[i]),
+			print_page(right, sizeof(right), r->pages[i]));
+	}
+}
+
 static void print_maps(FILE *to, const struct diff_snapshot *l, const struct diff_snapshot *r)
 {
 	const uint32_t left = l ? l->nr_maps : 0, right = r ? r->nr_maps : 0;
@@ -255,10 +297,7 @@ static void print_maps(FILE *to, const struct diff_snapshot *l, const struct dif
 		format_map(b, sizeof(b), r, i);
 		fprintf(to, "  %-58s %s\n", a, b);
 	}
-	for (uint32_t i = 0; i < DIFF_ARENA_PAGES && l && r; i++)
-		if (l->pages[i] != r->pages[i])
-			fprintf(to, "  page %012" PRIx64 ": %u against %u\n",
-				DIFF_ARENA_START + i * DIFF_PAGE, l->pages[i], r->pages[i]);
+	print_pages(to, l, r);
 }
 
 /* The last snapshots with maps that both made no later than operation `op`. */

@@ -12,6 +12,7 @@
 #include "core.h"
 
 #define MEMORY_BYTES (UINT64_C(96) << 20)
+#define HUGE_MEMORY_BYTES (UINT64_C(384) << 20) /* of programs that ask for huge pages */
 
 /* What stands for a disk. */
 #define DISK_BYTES (64 * DIFF_PAGE)
@@ -324,6 +325,51 @@ static void do_access(struct core *core, const struct diff_op *op, uint64_t addr
 		result->faults = count_faults(mm) - before;
 }
 
+/* One page of a fill or a scan. */
+static void visit_page(struct core *core, const struct diff_op *op, uint64_t addr, uint64_t page,
+		       struct diff_result *access, struct diff_result *result)
+{
+	struct quire_fault fault = { QUIRE_NO_SIGNAL, 0 };
+	const uint64_t word = diff_fill_word(op, page);
+	static uint64_t bytes[DIFF_PAGE / 8];
+
+	if (op->kind == DIFF_fill) {
+		take_fault(access,
+			   quire_write(core->mms[op->who], addr + diff_fill_offset(op), &word,
+				       sizeof(word), &fault),
+			   &fault);
+		return;
+	}
+	take_fault(access, quire_read(core->mms[op->who], addr, bytes, DIFF_PAGE, &fault), &fault);
+	if (!access->signal)
+		result->data = diff_scan_digest(result->data, (const uint8_t *)bytes);
+}
+
+static void do_pages(struct core *core, const struct diff_op *op, uint64_t start,
+		     struct diff_result *result)
+{
+	const uint64_t before = count_faults(core->mms[op->who]);
+	const uint64_t end = start + op->len;
+	struct diff_result access = { 0 };
+
+	for (uint64_t addr = start; addr < end;) {
+		visit_page(core, op, addr, (addr - start) / DIFF_PAGE, &access, result);
+		if (!access.signal) {
+			result->ret++;
+			addr += DIFF_PAGE;
+			continue;
+		}
+		result->data = diff_hash_signal(result->data, addr, access.signal);
+		if (!result->signal) {
+			result->signal = access.signal;
+			result->fault_addr = access.fault_addr;
+		}
+		addr = diff_after_signal(addr);
+	}
+	if (!result->signal)
+		result->faults = count_faults(core->mms[op->who]) - before;
+}
+
 static void do_file(struct core *core, const struct diff_op *op, struct diff_result *result)
 {
 	struct quire_file *file = op_file(core, op);
@@ -388,7 +434,24 @@ static void count_resident(struct core *core, struct quire_mm *mm,
 	}
 }
 
-static void do_look(struct core *core, uint32_t index, const struct diff_op *op)
+static uint8_t page_state(const struct quire_page_info *page)
+{
+	uint8_t state = DIFF_PAGE_PRESENT;
+
+	if (page->leaf)
+		state |= DIFF_PAGE_HUGE;
+	if (page->zero_page)
+		return state | DIFF_PAGE_ZERO;
+	if (!page->anon)
+		state |= DIFF_PAGE_FILE;
+	if (page->exclusive || (!page->order && page->mapcount == 1))
+		state |= DIFF_PAGE_ALONE;
+	else if (page->order)
+		state |= DIFF_PAGE_UNSURE;
+	return state;
+}
+
+static void do_look(struct core *core, uint32_t index, const struct diff_op *op, uint64_t addr)
 {
 	struct diff_snapshot *snapshot = outcome_snapshot(core->outcome, index);
 	struct map_visit visit = { snapshot, op->flags & DIFF_LOOK_DEEP };
@@ -397,15 +460,11 @@ static void do_look(struct core *core, uint32_t index, const struct diff_op *op)
 	struct quire_mm_stats stats;
 
 	quire_mm_maps(mm, take_map, &visit);
-	for (uint32_t i = 0; i < DIFF_ARENA_PAGES; i++) {
-		if (quire_page_info(mm, DIFF_ARENA_START + i * DIFF_PAGE, &page) || !page.present)
-			continue;
-		snapshot->pages[i] = DIFF_PAGE_PRESENT;
-		if (!page.anon && !page.zero_page)
-			snapshot->pages[i] |= DIFF_PAGE_FILE;
-		if (!page.zero_page && page.mapcount == 1)
-			snapshot->pages[i] |= DIFF_PAGE_ALONE;
-	}
+	snapshot->start = diff_look_start(op, addr);
+	snapshot->nr_pages = diff_look_pages(op);
+	for (uint32_t i = 0; i < snapshot->nr_pages; i++)
+		if (!quire_page_info(mm, snapshot->start + i * DIFF_PAGE, &page) && page.present)
+			snapshot->pages[i] = page_state(&page);
 	if (!visit.deep)
 		return;
 	quire_mm_stats(mm, &stats);
@@ -512,10 +571,14 @@ static void do_op(struct core *core, uint32_t index, const struct diff_op *op)
 		do_process(core, op, result);
 		break;
 	case DIFF_look:
-		do_look(core, index, op);
+		do_look(core, index, op, addr);
 		break;
 	case DIFF_sweep:
 		do_sweep(core, index, op, addr);
+		break;
+	case DIFF_fill:
+	case DIFF_scan:
+		do_pages(core, op, addr & ~(DIFF_PAGE - 1), result);
 		break;
 	default:
 		result->ret = do_call(core, op, addr);
@@ -540,6 +603,36 @@ static void draw_decisions(uint64_t seed, struct quire_decisions *decisions)
 	}
 }
 
+bool core_reuses_folios(const struct diff_program *program)
+{
+	struct quire_decisions decisions;
+
+	draw_decisions(program->seed, &decisions);
+	return decisions.chosen[QUIRE_DECISION_reuse_scope] == QUIRE_reuse_scope_folio;
+}
+
+/* As the host is set up. */
+static void mirror_huge(const struct diff_huge *huge, struct quire_config *config)
+{
+	for (unsigned order = 2; order <= QUIRE_PMD_ORDER; order++)
+		config->anon_folios[order] = huge->orders >> order & 1 ? QUIRE_FOLIOS_MADVISE
+								       : QUIRE_FOLIOS_NEVER;
+	config->huge_zero_page = huge->zero_page;
+	config->max_ptes_none = huge->max_ptes_none;
+	config->max_ptes_shared = huge->max_ptes_shared;
+	config->max_ptes_swap = huge->max_ptes_swap;
+}
+
+static bool asks_for_huge(const struct diff_program *program)
+{
+	for (uint32_t i = 0; i < program->nr_ops; i++)
+		if (program->ops[i].kind == DIFF_madvise &&
+		    (program->ops[i].flags == QUIRE_MADV_HUGEPAGE ||
+		     program->ops[i].flags == DIFF_MADV_COLLAPSE))
+			return true;
+	return false;
+}
+
 void core_run(const struct diff_layout *layout, const struct diff_program *program,
 	      struct diff_outcome *outcome)
 {
@@ -552,7 +645,8 @@ void core_run(const struct diff_layout *layout, const struct diff_program *progr
 	core.outcome = outcome;
 	outcome_reset(outcome);
 	quire_config_default(&config);
-	config.memory_bytes = MEMORY_BYTES;
+	config.memory_bytes = asks_for_huge(program) ? HUGE_MEMORY_BYTES : MEMORY_BYTES;
+	mirror_huge(&layout->huge, &config);
 	draw_decisions(program->seed, &config.decisions);
 	if (setjmp(stopped)) {
 		snprintf(outcome->failure, sizeof(outcome->failure), "%s", stop_text);

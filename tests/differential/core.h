@@ -16,5 +16,7 @@ int core_attach(void);
  */
 void core_run(const struct diff_layout *layout, const struct diff_program *program,
 	      struct diff_outcome *outcome);
+/* Has the core decided that one write fault makes all of a folio writable? */
+bool core_reuses_folios(const struct diff_program *program);
 
 #endif

@@ -3,7 +3,7 @@
  * The differences that are meant: deliberate.md lists them with their reasons,
  * and this file and the marked places of generate.c are all that acts on them.
  */
-#include "native.h"
+#include "core.h"
 
 #define MAX_EMPTY_TABLES 8
 
@@ -23,14 +23,36 @@ static bool maps_disk(const struct diff_program *program)
 	return false;
 }
 
+/* Is a PMD range that may be mapped huge dropped whole? */
+static bool empties_table(const struct diff_program *program)
+{
+	bool huge = false, drops = false;
+
+	for (uint32_t i = 0; i < program->nr_ops; i++) {
+		const struct diff_op *op = &program->ops[i];
+
+		if (op->kind != DIFF_madvise)
+			continue;
+		huge |= op->flags == QUIRE_MADV_HUGEPAGE || op->flags == DIFF_MADV_COLLAPSE;
+		drops |= (op->flags == QUIRE_MADV_DONTNEED ||
+			  op->flags == QUIRE_MADV_DONTNEED_LOCKED) &&
+			 op->len >= DIFF_PMD_BYTES;
+	}
+	return huge && drops;
+}
+
 bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right)
 {
+	if (empties_table(program) && !((left | right) & DIFF_PAGE_FILE))
+		return true;
 	return !is_anonymous(left) && !is_anonymous(right) && maps_disk(program);
 }
 
-bool deliberate_faults(const struct diff_program *program)
+bool deliberate_faults(const struct diff_program *program, uint64_t left, uint64_t right)
 {
-	return maps_disk(program);
+	if (right < left && core_reuses_folios(program))
+		return true;
+	return maps_disk(program) || empties_table(program);
 }
 
 /* Has the program an operation of this kind with any of these flags? */
@@ -49,7 +71,9 @@ bool deliberate_count(const struct diff_program *program, enum diff_count count,
 	case DIFF_COUNT_locked:
 		return has_op(program, DIFF_mremap, QUIRE_MREMAP_DONTUNMAP);
 	case DIFF_COUNT_resident:
-		return maps_disk(program);
+		return maps_disk(program) || empties_table(program);
+	case DIFF_COUNT_anonymous:
+		return empties_table(program);
 	case DIFF_COUNT_table:
 		return (left > right ? left - right : right - left) <= MAX_EMPTY_TABLES;
 	default:

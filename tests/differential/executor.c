@@ -24,6 +24,7 @@
 #include <asm/siginfo.h>
 #include <asm/signal.h>
 #include <asm/ucontext.h>
+#include <asm/ioctl.h>
 #include <asm/unistd_64.h>
 #include <linux/capability.h>
 #include <linux/falloc.h>
@@ -42,6 +43,14 @@
 /* Initialised data is file-backed; a bss would be memory next to the heap. */
 #define IN_DATA __attribute__((section(".data")))
 #define WAIT_SECONDS 20
+
+/* Newer than the headers that a host may have. */
+#define THP_DISABLE_EXCEPT_ADVISED (1 << 1)
+struct scan_arguments {
+	uint64_t size, flags, start, end, walk_end, regions, room, max_pages;
+	uint64_t inverted, all_of, any_of, returned;
+};
+#define SCAN_PAGES _IOWR('f', 16, struct scan_arguments)
 
 static struct diff_control *const control = (void *)DIFF_CONTROL_ADDR;
 
@@ -253,18 +262,49 @@ static void log_file(enum diff_log_kind kind, uint32_t op, const char *path)
 	call1(__NR_close, fd);
 }
 
-static void look(uint32_t index, const struct diff_op *op)
+/* What maps the pages, which are at the zero page, which behind a PMD entry. */
+static void log_regions(uint32_t index, int64_t fd, uint64_t start, uint64_t end)
 {
-	const uint64_t at = DIFF_ARENA_START / DIFF_PAGE * 8;
+	struct scan_arguments scan = {
+		.size = sizeof(scan), .start = start, .end = end, .regions = (uint64_t)buffer,
+		.room = sizeof(buffer) / sizeof(struct diff_region),
+		.all_of = DIFF_SCAN_PRESENT,
+		.returned = DIFF_SCAN_PRESENT | DIFF_SCAN_ZERO | DIFF_SCAN_HUGE,
+	};
+	uint64_t len_bytes = 0;
+
+	while (scan.start < end) {
+		const int64_t nr = call3(__NR_ioctl, fd, SCAN_PAGES, &scan);
+
+		if (nr < 0)
+			broken(__LINE__);
+		append(&len_bytes, buffer, (uint64_t)nr * sizeof(struct diff_region));
+		scan.start = scan.walk_end;
+	}
+	end_record(DIFF_LOG_REGIONS, index, len_bytes);
+}
+
+static void log_pages(uint32_t index, uint64_t start, uint64_t nr_pages)
+{
+	const int64_t fd = open_read("/proc/self/pagemap");
+	uint64_t len_bytes = 0;
+
+	if (call4(__NR_pread64, fd, buffer, nr_pages * 8, start / DIFF_PAGE * 8) !=
+	    (int64_t)nr_pages * 8)
+		broken(__LINE__);
+	append(&len_bytes, &start, sizeof(start));
+	append(&len_bytes, buffer, nr_pages * 8);
+	end_record(DIFF_LOG_PAGES, index, len_bytes);
+	log_regions(index, fd, start, start + nr_pages * DIFF_PAGE);
+	call1(__NR_close, fd);
+}
+
+static void look(uint32_t index, const struct diff_op *op, uint64_t addr)
+{
 	const bool deep = op->flags & DIFF_LOOK_DEEP;
-	int64_t fd;
 
 	log_file(DIFF_LOG_MAPS, index, deep ? "/proc/self/smaps" : "/proc/self/maps");
-	fd = open_read("/proc/self/pagemap");
-	if (call4(__NR_pread64, fd, buffer, DIFF_ARENA_PAGES * 8, at) != DIFF_ARENA_PAGES * 8)
-		broken(__LINE__);
-	call1(__NR_close, fd);
-	log_bytes(DIFF_LOG_PAGES, index, buffer, DIFF_ARENA_PAGES * 8);
+	log_pages(index, diff_look_start(op, addr), diff_look_pages(op));
 	if (deep)
 		log_file(DIFF_LOG_STATUS, index, "/proc/self/status");
 }
@@ -365,17 +405,20 @@ static uint64_t count_faults(void)
 	return (uint64_t)(usage.ru_minflt + usage.ru_majflt);
 }
 
-static void do_access(const struct diff_op *op, uint64_t addr, struct diff_result *result)
+/* Faults so far; from here on its own memory is not to fault. */
+static uint64_t start_counting(struct diff_result *result)
 {
-	const uint64_t len_bytes = op->kind == DIFF_exec ? 1 : op->len;
-	uint64_t before;
-
-	/* Its own memory is not to fault in between. */
 	memset(buffer, 0, DIFF_ACCESS_BYTES);
 	memset(&usage, 0, sizeof(usage));
 	memset(&last_fault, 0, sizeof(last_fault));
 	memset(result, 0, sizeof(*result));
-	before = count_faults();
+	return count_faults();
+}
+
+static void do_access(const struct diff_op *op, uint64_t addr, struct diff_result *result)
+{
+	const uint64_t len_bytes = op->kind == DIFF_exec ? 1 : op->len;
+	const uint64_t before = start_counting(result);
 
 	if (op->kind == DIFF_write) {
 		result->signal = write_bytes(op, addr);
@@ -389,6 +432,45 @@ static void do_access(const struct diff_op *op, uint64_t addr, struct diff_resul
 	if (result->signal)
 		result->fault_addr = last_fault.addr;
 	else
+		result->faults = count_faults() - before;
+}
+
+/* One page of a fill or a scan: its signal. */
+static uint32_t visit_page(const struct diff_op *op, uint64_t addr, uint64_t page,
+			   struct diff_result *result)
+{
+	const uint64_t word = diff_fill_word(op, page);
+	uint32_t signal;
+
+	if (op->kind == DIFF_fill)
+		return access_bytes((void *)(addr + diff_fill_offset(op)), &word, sizeof(word));
+	signal = access_bytes(buffer, (const void *)addr, DIFF_PAGE);
+	if (!signal)
+		result->data = diff_scan_digest(result->data, buffer);
+	return signal;
+}
+
+static void do_pages(const struct diff_op *op, uint64_t start, struct diff_result *result)
+{
+	const uint64_t before = start_counting(result);
+	const uint64_t end = start + op->len;
+
+	for (uint64_t addr = start; addr < end;) {
+		const uint32_t signal = visit_page(op, addr, (addr - start) / DIFF_PAGE, result);
+
+		if (!signal) {
+			result->ret++;
+			addr += DIFF_PAGE;
+			continue;
+		}
+		result->data = diff_hash_signal(result->data, addr, signal);
+		if (!result->signal) {
+			result->signal = signal;
+			result->fault_addr = last_fault.addr;
+		}
+		addr = diff_after_signal(addr);
+	}
+	if (!result->signal)
 		result->faults = count_faults() - before;
 }
 
@@ -488,10 +570,14 @@ static void do_op(uint32_t index, const struct diff_op *op)
 		do_fork(op, result);
 		break;
 	case DIFF_look:
-		look(index, op);
+		look(index, op, addr);
 		break;
 	case DIFF_sweep:
 		sweep(index, op, addr);
+		break;
+	case DIFF_fill:
+	case DIFF_scan:
+		do_pages(op, addr & ~(DIFF_PAGE - 1), result);
 		break;
 	default: /* nop; exit is the caller's */
 		break;
@@ -588,7 +674,11 @@ static void catch_signals(void)
 		broken(__LINE__);
 }
 
-/* An ordinary user's rights, and no huge pages: both sides are equal in that. */
+/*
+ * An ordinary user's rights, and huge pages only where a program asks for them:
+ * where the host would give them anyway depends on its settings.  Before Linux
+ * 6.18 such a host can only be told to give none.
+ */
 static void become_ordinary(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -596,7 +686,9 @@ static void become_ordinary(void)
 
 	if (call2(__NR_capset, &header, none))
 		broken(__LINE__);
-	if (call5(__NR_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0))
+	control->huge_by_advice =
+		!call5(__NR_prctl, PR_SET_THP_DISABLE, 1, THP_DISABLE_EXCEPT_ADVISED, 0, 0);
+	if (!control->huge_by_advice && call5(__NR_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0))
 		broken(__LINE__);
 }
 

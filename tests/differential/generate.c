@@ -5,9 +5,6 @@
  * Swarm style (Groce and others, "Swarm Testing", 2012): each program leaves
  * out a random half of the kinds of operations and features, for some
  * behaviour shows only where others do not get in its way.
- * Addresses come mostly from a window of the arena that is small, so that
- * mappings collide, split and merge; the rest refer to what earlier operations
- * returned, to the heap, or are wrong on purpose.
  *
  * What a program must not do is hurt the native executor: no operation covers
  * its text, its control block or its stack.  So absolute addresses have short
@@ -17,45 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <quire/file.h>
-
-#include "outcome.h"
+#include "generator.h"
 
 #define GUARD_PAGES 1024
+#define HUGE_GUARD_PAGES 16384
 #define LOOK_EVERY 8
-#define MAX_PLACED 24
-#define NR_MAPPED 8
-#define TABLE_PAGES 512 /* that one page table maps */
-#define MAX_PLAIN_LEN (DIFF_ARENA_PAGES * DIFF_PAGE)
-
-enum feature {
-	FEATURE_SHARED, FEATURE_FILES, FEATURE_FREE, FEATURE_HINT, FEATURE_NOREPLACE,
-	FEATURE_GROWSDOWN, FEATURE_NORESERVE, FEATURE_POPULATE, FEATURE_LOCKED, FEATURE_PROTS,
-	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_DISK, FEATURE_NEAR, FEATURE_FAMILY,
-	FEATURE_BRK, FEATURE_BAD, NR_FEATURES
-};
-
-struct generator {
-	uint64_t state;
-	struct diff_program *program;
-	uint32_t weights[DIFF_NR_KINDS];
-	bool features[NR_FEATURES];
-	uint64_t window_pages, max_len_pages;
-	bool alive[DIFF_MAX_PROCS];
-	uint32_t nr_procs; /* ever forked, and the first */
-	uint32_t who;
-	uint16_t placed[MAX_PLACED]; /* operations that chose an address */
-	uint32_t nr_placed;
-	/* Where something was mapped lately, in the arena; a ring. */
-	struct {
-		struct diff_addr addr;
-		uint64_t nr_pages;
-	} mapped[NR_MAPPED];
-	uint32_t nr_mapped;
-	/* Where the operation before was at work, when that was the arena. */
-	struct diff_addr last_addr;
-	uint64_t last_pages; /* 0: it was elsewhere */
-};
+#define MAX_HUGE_LOOKS 6 /* at what was placed freely, at the end */
 
 /* How likely a kind is when it is not left out; kinds of weight 0 are made
  * otherwise.  `always`: it is never left out. */
@@ -73,428 +37,6 @@ static const struct {
 	{ DIFF_limit, 1, false },    { DIFF_fork, 3, false },	    { DIFF_exit, 2, false },
 };
 
-static uint64_t draw(struct generator *gen)
-{
-	uint64_t x = gen->state += UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
-
-static uint64_t below(struct generator *gen, uint64_t limit)
-{
-	return draw(gen) % limit;
-}
-
-static bool chance(struct generator *gen, unsigned percent)
-{
-	return below(gen, 100) < percent;
-}
-
-static bool feature(struct generator *gen, enum feature what, unsigned percent)
-{
-	return gen->features[what] && chance(gen, percent);
-}
-
-#define PICK(gen, array) ((array)[below(gen, sizeof(array) / sizeof((array)[0]))])
-
-/* ---- operands -------------------------------------------------------------------------- */
-
-static struct diff_addr arena_addr(struct generator *gen)
-{
-	int64_t page = (int64_t)below(gen, gen->window_pages) - (int64_t)gen->window_pages / 2;
-
-	/* At and beside the places where a page table begins. */
-	if (feature(gen, FEATURE_LONG, 60))
-		page = ((int64_t)below(gen, 6) - 3) * TABLE_PAGES + (int64_t)below(gen, 3) - 1;
-	return (struct diff_addr){ .base = DIFF_ARENA, .offset = page * (int64_t)DIFF_PAGE };
-}
-
-static struct diff_addr bad_addr(struct generator *gen)
-{
-	static const int64_t absolutes[] = { 0, 0x100, 0x7ffffffff000, 0x800000000000, -4096,
-					     INT64_C(1) << 50 };
-	struct diff_addr addr = arena_addr(gen);
-
-	if (chance(gen, 60))
-		addr.offset += 1 + (int64_t)below(gen, DIFF_PAGE - 1);
-	else
-		addr = (struct diff_addr){ .base = DIFF_ABSOLUTE, .offset = PICK(gen, absolutes) };
-	return addr;
-}
-
-/* The same place as the operation before, right behind it, or inside it. */
-static struct diff_addr near_last(struct generator *gen)
-{
-	struct diff_addr addr = gen->last_addr;
-	const uint64_t pages = chance(gen, 40)	 ? 0
-			       : chance(gen, 50) ? gen->last_pages
-						 : below(gen, gen->last_pages);
-
-	addr.offset += (int64_t)(pages * DIFF_PAGE);
-	return addr;
-}
-
-/* A page of something that may be mapped, or of the window. */
-static struct diff_addr likely_addr(struct generator *gen)
-{
-	const uint32_t nr = gen->nr_mapped < NR_MAPPED ? gen->nr_mapped : NR_MAPPED;
-	struct diff_addr addr;
-	uint32_t at;
-
-	if (gen->last_pages && feature(gen, FEATURE_NEAR, 50))
-		return near_last(gen);
-	if (!nr || chance(gen, 40))
-		return arena_addr(gen);
-	at = (uint32_t)below(gen, nr);
-	addr = gen->mapped[at].addr;
-	if (chance(gen, 60))
-		addr.offset += (int64_t)(below(gen, gen->mapped[at].nr_pages) * DIFF_PAGE);
-	return addr;
-}
-
-static struct diff_addr any_addr(struct generator *gen)
-{
-	struct diff_addr addr = likely_addr(gen);
-
-	if (feature(gen, FEATURE_BAD, 4))
-		return bad_addr(gen);
-	if (feature(gen, FEATURE_BRK, 8)) {
-		addr = (struct diff_addr){ .base = DIFF_BRK };
-		addr.offset = (int64_t)(below(gen, 8) * DIFF_PAGE);
-	} else if (feature(gen, FEATURE_GROWSDOWN, 6)) {
-		addr.offset -= (int64_t)((32 + below(gen, 600)) * DIFF_PAGE);
-	} else if (gen->nr_placed && chance(gen, 25)) {
-		addr = (struct diff_addr){ .base = DIFF_RESULT };
-		addr.op = gen->placed[below(gen, gen->nr_placed)];
-		addr.offset = (int64_t)(below(gen, 5) * DIFF_PAGE);
-		if (chance(gen, 20))
-			addr.offset = -addr.offset;
-	}
-	return addr;
-}
-
-/* `addr`: where the length will start.  Long ones only where nothing of the
- * executor lies above. */
-static uint64_t any_len(struct generator *gen, const struct diff_addr *addr)
-{
-	static const uint64_t lengths[] = { UINT64_C(1) << 40, UINT64_C(1) << 47,
-					    UINT64_C(1) << 62, (uint64_t)-4096, (uint64_t)-1 };
-	uint64_t pages = 1 + below(gen, chance(gen, 50) ? 3 : gen->max_len_pages);
-
-	if (feature(gen, FEATURE_BAD, 4)) {
-		if (chance(gen, 30))
-			return 0;
-		if (chance(gen, 50) || addr->base == DIFF_ABSOLUTE || addr->base == DIFF_RESULT)
-			return pages * DIFF_PAGE - below(gen, DIFF_PAGE);
-		return PICK(gen, lengths);
-	}
-	if (chance(gen, 3))
-		pages = gen->window_pages;
-	if (addr->base == DIFF_ARENA && feature(gen, FEATURE_LONG, 40))
-		pages = (1 + below(gen, 3)) * TABLE_PAGES + (chance(gen, 70) ? 0 : below(gen, 3) - 1);
-	return pages * DIFF_PAGE;
-}
-
-static uint32_t any_prot(struct generator *gen)
-{
-	static const uint32_t prots[] = {
-		QUIRE_PROT_READ, QUIRE_PROT_READ, QUIRE_PROT_NONE, QUIRE_PROT_WRITE,
-		QUIRE_PROT_READ | QUIRE_PROT_EXEC,
-		QUIRE_PROT_READ | QUIRE_PROT_WRITE | QUIRE_PROT_EXEC,
-	};
-
-	if (feature(gen, FEATURE_PROTS, 40))
-		return PICK(gen, prots);
-	return QUIRE_PROT_READ | QUIRE_PROT_WRITE;
-}
-
-static uint64_t in_page(struct generator *gen)
-{
-	static const uint64_t offsets[] = { 0, 0, 1, 2047, 4095 };
-
-	return PICK(gen, offsets);
-}
-
-static void pick_file(struct generator *gen, struct diff_op *op)
-{
-	static const int16_t files[] = { 0, 0, 0, 1, 3, 3, 2, DIFF_GUARD_FILE };
-
-	op->file = feature(gen, FEATURE_DISK, 60) ? (int16_t)(5 + below(gen, 2)) : PICK(gen, files);
-	if (op->file == 2 && chance(gen, 70))
-		op->file = 0;
-	op->off = feature(gen, FEATURE_OFFSETS, 70) ? below(gen, 14) * DIFF_PAGE : 0;
-	if (feature(gen, FEATURE_BAD, 3))
-		op->off += chance(gen, 50) ? 512 : (uint64_t)-4096;
-}
-
-/* ---- operations --------------------------------------------------------------------------- */
-
-static void spoil_mmap(struct generator *gen, struct diff_op *op)
-{
-	switch (below(gen, 5)) {
-	case 0:
-		op->flags &= ~(uint32_t)QUIRE_MAP_SHARED_VALIDATE;
-		break;
-	case 1:
-		op->flags |= QUIRE_MAP_SHARED_VALIDATE;
-		break;
-	case 2:
-		op->flags &= ~(uint32_t)QUIRE_MAP_ANONYMOUS;
-		break;
-	case 3:
-		op->flags |= QUIRE_MAP_GROWSDOWN;
-		break;
-	default:
-		op->prot |= 0x10;
-		break;
-	}
-}
-
-static void mmap_options(struct generator *gen, struct diff_op *op)
-{
-	const bool private_anon = (op->flags & QUIRE_MAP_PRIVATE) && op->file < 0;
-
-	if (private_anon && feature(gen, FEATURE_GROWSDOWN, 25))
-		op->flags |= QUIRE_MAP_GROWSDOWN;
-	if (feature(gen, FEATURE_NORESERVE, 15))
-		op->flags |= QUIRE_MAP_NORESERVE;
-	if (feature(gen, FEATURE_POPULATE, 20))
-		op->flags |= QUIRE_MAP_POPULATE;
-	if (feature(gen, FEATURE_POPULATE, 3))
-		op->flags |= QUIRE_MAP_NONBLOCK;
-	if (feature(gen, FEATURE_LOCKED, 10))
-		op->flags |= QUIRE_MAP_LOCKED;
-	if (feature(gen, FEATURE_NORESERVE, 4))
-		op->flags |= QUIRE_MAP_DENYWRITE;
-	if (feature(gen, FEATURE_GROWSDOWN, 4))
-		op->flags |= QUIRE_MAP_STACK;
-	if (feature(gen, FEATURE_BAD, 6))
-		spoil_mmap(gen, op);
-}
-
-static void make_mmap(struct generator *gen, struct diff_op *op)
-{
-	op->addr = any_addr(gen);
-	op->prot = any_prot(gen);
-	if (gen->features[FEATURE_FILES] && chance(gen, 45))
-		pick_file(gen, op);
-	op->flags = feature(gen, FEATURE_SHARED, 45) ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE;
-	if (op->file < 0)
-		op->flags |= QUIRE_MAP_ANONYMOUS;
-	if (feature(gen, FEATURE_FREE, 30)) {
-		op->addr = (struct diff_addr){ .base = DIFF_ABSOLUTE };
-	} else if (feature(gen, FEATURE_NOREPLACE, 15)) {
-		op->flags |= QUIRE_MAP_FIXED_NOREPLACE;
-	} else if (!feature(gen, FEATURE_HINT, 25)) {
-		op->flags |= QUIRE_MAP_FIXED;
-	}
-	op->len = any_len(gen, &op->addr);
-	/* Placed freely, at address 0: of whole page tables, too. */
-	if (!(op->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) &&
-	    feature(gen, FEATURE_LONG, 30))
-		op->len = (1 + below(gen, 3)) * TABLE_PAGES * DIFF_PAGE;
-	mmap_options(gen, op);
-	/* Filling a terabyte would take both sides hours. */
-	if (op->len > MAX_PLAIN_LEN)
-		op->flags &= ~(uint32_t)QUIRE_MAP_POPULATE;
-}
-
-static void make_mremap(struct generator *gen, struct diff_op *op)
-{
-	static const uint32_t flags[] = {
-		0, 0, QUIRE_MREMAP_MAYMOVE, QUIRE_MREMAP_MAYMOVE, QUIRE_MREMAP_MAYMOVE,
-		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED,
-		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED,
-		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED,
-		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_DONTUNMAP,
-		QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_DONTUNMAP | QUIRE_MREMAP_FIXED,
-	};
-
-	op->addr = any_addr(gen);
-	op->addr2 = any_addr(gen);
-	op->len = chance(gen, 5) ? 0 : any_len(gen, &op->addr);
-	op->newlen = chance(gen, 40) ? op->len : any_len(gen, &op->addr2);
-	op->flags = PICK(gen, flags);
-	if (feature(gen, FEATURE_BAD, 5))
-		op->flags = (uint32_t)below(gen, 16);
-	if (!gen->features[FEATURE_DONTUNMAP])
-		op->flags &= ~(uint32_t)QUIRE_MREMAP_DONTUNMAP;
-	if ((op->flags & QUIRE_MREMAP_DONTUNMAP) && chance(gen, 90))
-		op->newlen = op->len;
-	if ((op->addr2.base == DIFF_ABSOLUTE || op->addr2.base == DIFF_RESULT) &&
-	    op->newlen > MAX_PLAIN_LEN)
-		op->newlen = DIFF_PAGE;
-}
-
-static void make_madvise(struct generator *gen, struct diff_op *op)
-{
-	static const uint32_t advice[] = {
-		QUIRE_MADV_NORMAL, QUIRE_MADV_RANDOM, QUIRE_MADV_SEQUENTIAL, QUIRE_MADV_WILLNEED,
-		QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_FREE,
-		QUIRE_MADV_FREE, QUIRE_MADV_REMOVE, QUIRE_MADV_REMOVE, QUIRE_MADV_DONTFORK,
-		QUIRE_MADV_DOFORK, QUIRE_MADV_HUGEPAGE, QUIRE_MADV_NOHUGEPAGE, QUIRE_MADV_DONTDUMP,
-		QUIRE_MADV_DODUMP, QUIRE_MADV_WIPEONFORK, QUIRE_MADV_WIPEONFORK,
-		QUIRE_MADV_KEEPONFORK, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE,
-		QUIRE_MADV_DONTNEED_LOCKED,
-	};
-	static const uint32_t unknown[] = { 5, 6, 7, 26, 99, 250, (uint32_t)-1 };
-
-	op->addr = any_addr(gen);
-	op->len = any_len(gen, &op->addr);
-	op->flags = PICK(gen, advice);
-	if (feature(gen, FEATURE_BAD, 4))
-		op->flags = PICK(gen, unknown);
-	/* madvise goes over holes, up to the executor's control block. */
-	if (op->len > UINT64_C(1) << 40 && op->len < UINT64_C(1) << 63)
-		op->len = UINT64_C(1) << 40;
-	if (op->len > MAX_PLAIN_LEN && (op->flags == QUIRE_MADV_POPULATE_READ ||
-					op->flags == QUIRE_MADV_POPULATE_WRITE))
-		op->len = DIFF_PAGE;
-}
-
-static void make_mprotect(struct generator *gen, struct diff_op *op)
-{
-	op->addr = any_addr(gen);
-	op->len = any_len(gen, &op->addr);
-	op->prot = any_prot(gen);
-	if (op->prot == (QUIRE_PROT_READ | QUIRE_PROT_WRITE) && chance(gen, 50))
-		op->prot = QUIRE_PROT_READ;
-	if (feature(gen, FEATURE_GROWSDOWN, 10))
-		op->prot |= QUIRE_PROT_GROWSDOWN;
-	if (feature(gen, FEATURE_BAD, 5))
-		op->prot |= chance(gen, 50) ? 0x10 : QUIRE_PROT_GROWSUP;
-}
-
-static void make_file_op(struct generator *gen, struct diff_op *op)
-{
-	/* See deliberate.md, "beyond the end on a disk". */
-	const bool on_disk = feature(gen, FEATURE_DISK, 60);
-
-	op->file = on_disk ? 5 : chance(gen, 60) ? 0 : 3;
-	op->off = below(gen, 14) * DIFF_PAGE;
-	if (op->kind == DIFF_truncate) {
-		op->len = below(gen, 14) * DIFF_PAGE;
-		if (chance(gen, 40) && !on_disk)
-			op->len += below(gen, DIFF_PAGE);
-	} else if (op->kind == DIFF_punch) {
-		op->len = (1 + below(gen, 4)) * DIFF_PAGE;
-	} else {
-		op->off += on_disk ? DIFF_PAGE - 1 : in_page(gen);
-		op->value = (uint32_t)below(gen, 256);
-		if (feature(gen, FEATURE_BAD, 10))
-			op->file = chance(gen, 50) ? 1 : 2;
-	}
-}
-
-static void make_limit(struct generator *gen, struct diff_op *op)
-{
-	op->flags = (uint32_t)below(gen, DIFF_NR_LIMITS);
-	op->len = chance(gen, 30) ? DIFF_NO_LIMIT : below(gen, 48);
-	/* See deliberate.md, "locked after DONTUNMAP". */
-	if (gen->features[FEATURE_DONTUNMAP] && op->flags == DIFF_LIMIT_MEMLOCK)
-		op->flags = DIFF_LIMIT_AS;
-}
-
-static void make_process(struct generator *gen, struct diff_op *op)
-{
-	if (op->kind == DIFF_exit) {
-		if (gen->who == 0)
-			op->kind = DIFF_nop;
-		gen->alive[gen->who] = gen->who == 0;
-	} else if (gen->nr_procs == DIFF_MAX_PROCS) {
-		op->kind = DIFF_nop;
-	} else {
-		op->value = gen->nr_procs;
-		gen->alive[gen->nr_procs++] = true;
-	}
-}
-
-static void make_flags(struct generator *gen, struct diff_op *op)
-{
-	static const uint32_t all[] = {
-		QUIRE_MCL_CURRENT, QUIRE_MCL_FUTURE, QUIRE_MCL_CURRENT | QUIRE_MCL_FUTURE,
-		QUIRE_MCL_CURRENT | QUIRE_MCL_ONFAULT, QUIRE_MCL_FUTURE | QUIRE_MCL_ONFAULT,
-	};
-	static const uint32_t sync[] = { QUIRE_MS_SYNC, QUIRE_MS_ASYNC, 0,
-					 QUIRE_MS_SYNC | QUIRE_MS_INVALIDATE };
-
-	op->addr = any_addr(gen);
-	op->len = any_len(gen, &op->addr);
-	if (op->kind == DIFF_mlock)
-		op->flags = chance(gen, 25) ? QUIRE_MLOCK_ONFAULT : 0;
-	else if (op->kind == DIFF_mlockall)
-		op->flags = PICK(gen, all);
-	else if (op->kind == DIFF_msync)
-		op->flags = PICK(gen, sync);
-	if (op->kind != DIFF_mincore && feature(gen, FEATURE_BAD, 5))
-		op->flags = (uint32_t)below(gen, 16);
-	/* mincore's vector is compared whole; so it has to fit. */
-	if (op->kind == DIFF_mincore && op->len > DIFF_ARENA_PAGES * DIFF_PAGE &&
-	    op->len < UINT64_C(1) << 47)
-		op->len = DIFF_ARENA_PAGES * DIFF_PAGE;
-}
-
-static void make_access(struct generator *gen, struct diff_op *op)
-{
-	static const uint64_t lengths[] = { 2, 8, 64, 4095, 4096, 4097, 8192, 12000 };
-
-	op->addr = any_addr(gen);
-	op->addr.offset += (int64_t)in_page(gen);
-	/* Not a program's address, or one that raises another signal. */
-	if (op->addr.base == DIFF_ABSOLUTE)
-		op->addr = arena_addr(gen);
-	op->len = feature(gen, FEATURE_SPANS, 40) ? PICK(gen, lengths) : 1;
-	op->value = (uint32_t)below(gen, 256);
-	if (gen->weights[DIFF_exec] && chance(gen, 40))
-		op->value = DIFF_CODE;
-}
-
-static void make_op(struct generator *gen, struct diff_op *op)
-{
-	switch (op->kind) {
-	case DIFF_mmap:
-		make_mmap(gen, op);
-		break;
-	case DIFF_mremap:
-		make_mremap(gen, op);
-		break;
-	case DIFF_mprotect:
-		make_mprotect(gen, op);
-		break;
-	case DIFF_madvise:
-		make_madvise(gen, op);
-		break;
-	case DIFF_brk:
-		op->addr = (struct diff_addr){ .base = DIFF_BRK };
-		op->addr.offset = (int64_t)(below(gen, 12) * DIFF_PAGE + in_page(gen));
-		if (feature(gen, FEATURE_BAD, 10))
-			op->addr = bad_addr(gen);
-		break;
-	case DIFF_read:
-	case DIFF_write:
-	case DIFF_exec:
-		make_access(gen, op);
-		break;
-	case DIFF_truncate:
-	case DIFF_pread:
-	case DIFF_pwrite:
-	case DIFF_punch:
-		make_file_op(gen, op);
-		break;
-	case DIFF_limit:
-		make_limit(gen, op);
-		break;
-	case DIFF_fork:
-	case DIFF_exit:
-		make_process(gen, op);
-		break;
-	default:
-		make_flags(gen, op);
-	}
-}
-
 /* ---- programs -------------------------------------------------------------------------------- */
 
 static struct diff_op *append(struct generator *gen, enum diff_kind kind)
@@ -503,6 +45,20 @@ static struct diff_op *append(struct generator *gen, enum diff_kind kind)
 
 	*op = (struct diff_op){ .kind = (uint8_t)kind, .who = (uint8_t)gen->who, .file = -1 };
 	return op;
+}
+
+static void draw_huge(struct generator *gen)
+{
+	gen->plain_bytes = gen->features[FEATURE_HUGE] ? DIFF_WIDE_PAGES * DIFF_PAGE : MAX_PLAIN_LEN;
+	if (!gen->features[FEATURE_HUGE])
+		return;
+	gen->weights[DIFF_madvise] = 16;
+	gen->weights[DIFF_fill] = 10;
+	gen->weights[DIFF_scan] = 4;
+	gen->features[FEATURE_LONG] = false;
+	/* See deliberate.md, "collapse of files". */
+	if (gen->features[FEATURE_FILES] || gen->features[FEATURE_SHARED])
+		gen->features[FEATURE_COLLAPSE] = false;
 }
 
 static void draw_swarm(struct generator *gen, uint32_t nr_ops)
@@ -516,6 +72,8 @@ static void draw_swarm(struct generator *gen, uint32_t nr_ops)
 		gen->features[i] = chance(gen, i == FEATURE_LONG     ? 10
 					       : i == FEATURE_FAMILY ? 15
 					       : i == FEATURE_DISK   ? 25
+					       : i == FEATURE_HUGE   ? 30
+					       : i == FEATURE_EMPTIED ? 20
 								     : 50);
 	/* Many generations: who shares an anon_vma with whom. */
 	if (gen->features[FEATURE_FAMILY]) {
@@ -533,6 +91,7 @@ static void draw_swarm(struct generator *gen, uint32_t nr_ops)
 		gen->weights[DIFF_mlock] = 0;
 		gen->features[FEATURE_LOCKED] = false;
 	}
+	draw_huge(gen);
 	gen->window_pages = PICK(gen, windows);
 	gen->max_len_pages = 2 + below(gen, gen->window_pages / 2);
 }
@@ -570,7 +129,7 @@ static void remember_mapped(struct generator *gen, const struct diff_op *op)
 	if (op->kind != DIFF_mmap && op->kind != DIFF_mremap)
 		return;
 	if (addr->base != DIFF_ARENA || addr->offset % (int64_t)DIFF_PAGE || len < DIFF_PAGE ||
-	    len > MAX_PLAIN_LEN)
+	    len > gen->plain_bytes)
 		return;
 	gen->mapped[at].addr = *addr;
 	gen->mapped[at].nr_pages = len / DIFF_PAGE;
@@ -582,7 +141,7 @@ static void remember_last(struct generator *gen, const struct diff_op *op)
 	const int64_t page = (int64_t)DIFF_PAGE;
 
 	gen->last_pages = 0;
-	if (op->addr.base != DIFF_ARENA || op->kind == DIFF_nop || op->len > MAX_PLAIN_LEN)
+	if (op->addr.base != DIFF_ARENA || op->kind == DIFF_nop || op->len > gen->plain_bytes)
 		return;
 	gen->last_addr = op->addr;
 	gen->last_addr.offset -= ((op->addr.offset % page) + page) % page;
@@ -609,13 +168,47 @@ static void append_sweep(struct generator *gen, struct diff_addr addr, uint64_t 
 	op->len = nr_pages * DIFF_PAGE;
 }
 
+static void append_look(struct generator *gen, uint32_t flags)
+{
+	struct diff_op *op = append(gen, DIFF_look);
+
+	op->flags = flags;
+	if (!gen->features[FEATURE_HUGE])
+		return;
+	op->addr = (struct diff_addr){ .base = DIFF_ARENA,
+				       .offset = -(int64_t)(DIFF_WIDE_PAGES / 2 * DIFF_PAGE) };
+	op->len = DIFF_WIDE_PAGES * DIFF_PAGE;
+}
+
+/* Of programs with huge pages: all that a program may have put there. */
+static void append_wide_looks(struct generator *gen)
+{
+	struct diff_op *op;
+
+	if (!gen->features[FEATURE_HUGE])
+		return;
+	for (uint32_t i = 0; i < gen->nr_placed && i < MAX_HUGE_LOOKS; i++) {
+		op = append(gen, DIFF_look);
+		op->addr = (struct diff_addr){ .base = DIFF_RESULT, .op = gen->placed[i] };
+		op->len = TABLE_PAGES * DIFF_PAGE;
+		op = append(gen, DIFF_scan);
+		op[0].addr = op[-1].addr;
+		op[0].len = op[-1].len;
+	}
+	op = append(gen, DIFF_scan);
+	op->addr = (struct diff_addr){ .base = DIFF_ARENA,
+				       .offset = -(int64_t)(DIFF_WIDE_PAGES / 2 * DIFF_PAGE) };
+	op->len = DIFF_WIDE_PAGES * DIFF_PAGE;
+}
+
 /* What every process sees at the end. */
 static void append_final_looks(struct generator *gen)
 {
 	for (gen->who = 0; gen->who < gen->nr_procs; gen->who++) {
 		if (!gen->alive[gen->who])
 			continue;
-		append(gen, DIFF_look)->flags = DIFF_LOOK_DEEP;
+		append_look(gen, DIFF_LOOK_DEEP);
+		append_wide_looks(gen);
 		append_sweep(gen,
 			     (struct diff_addr){ .base = DIFF_ARENA,
 						 .offset = -(int64_t)(DIFF_ARENA_PAGES / 2 *
@@ -627,8 +220,35 @@ static void append_final_looks(struct generator *gen)
 							 .op = gen->placed[i] },
 				     8);
 		append_sweep(gen, (struct diff_addr){ .base = DIFF_BRK }, 12);
-		append(gen, DIFF_look);
+		append_look(gen, 0);
 	}
+}
+
+/* The guard; and, where huge pages are the matter, mostly memory that asks for
+ * them. */
+static void append_beginning(struct generator *gen)
+{
+	struct diff_op *op = append(gen, DIFF_mmap);
+	struct diff_addr addr = { .base = DIFF_ARENA };
+
+	op->len = (gen->features[FEATURE_HUGE] ? HUGE_GUARD_PAGES : GUARD_PAGES) * DIFF_PAGE;
+	op->flags = QUIRE_MAP_SHARED;
+	op->file = DIFF_GUARD_FILE;
+	if (!feature(gen, FEATURE_HUGE, 90))
+		return;
+	addr.offset = ((int64_t)below(gen, 4) - 3) * (int64_t)DIFF_PMD_BYTES;
+	op = append(gen, DIFF_mmap);
+	op->addr = addr;
+	op->len = 3 * DIFF_PMD_BYTES;
+	op->prot = QUIRE_PROT_READ | QUIRE_PROT_WRITE;
+	op->flags = QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED;
+	remember_mapped(gen, op);
+	if (chance(gen, 20))
+		return;
+	op = append(gen, DIFF_madvise);
+	op->addr = addr;
+	op->len = 3 * DIFF_PMD_BYTES;
+	op->flags = QUIRE_MADV_HUGEPAGE;
 }
 
 void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_program)
@@ -643,11 +263,8 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
 	draw_swarm(&gen, nr_ops);
 	if (!nr_ops)
 		nr_ops = 30 + (uint32_t)below(&gen, 50);
-	op = append(&gen, DIFF_mmap);
-	op->len = GUARD_PAGES * DIFF_PAGE;
-	op->flags = QUIRE_MAP_SHARED;
-	op->file = DIFF_GUARD_FILE;
-	for (uint32_t i = 1; i < nr_ops; i++) {
+	append_beginning(&gen);
+	for (uint32_t i = gen.program->nr_ops; i < nr_ops; i++) {
 		draw_process(&gen);
 		op = append(&gen, draw_kind(&gen));
 		make_op(&gen, op);
@@ -655,7 +272,7 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
 		remember_mapped(&gen, op);
 		remember_last(&gen, op);
 		if (i % LOOK_EVERY == 0 && gen.alive[gen.who])
-			append(&gen, DIFF_look);
+			append_look(&gen, 0);
 	}
 	append_final_looks(&gen);
 }

@@ -22,7 +22,7 @@
 
 /* Shared by all jobs; every number is atomic. */
 struct board {
-	uint64_t next, nr_run;
+	uint64_t next, nr_run, nr_disturbed;
 	uint32_t nr_found;
 	struct diff_found found[MAX_FOUND];
 	struct {
@@ -72,6 +72,7 @@ static _Noreturn void run_job(const struct diff_options *options, struct board *
 		if (found.difference.what == DIFF_IN_FAILURE)
 			_exit(1);
 	}
+	__atomic_fetch_add(&board->nr_disturbed, trial.nr_disturbed, __ATOMIC_RELAXED);
 	trial_fini(&trial);
 	_exit(0);
 }
@@ -179,6 +180,9 @@ int hunt(const struct diff_options *options, struct diff_found *found, int room,
 	if (board == MAP_FAILED || run_jobs(options, board))
 		return -1;
 	show_progress(board, options, true);
+	if (board->nr_disturbed)
+		printf("%" PRIu64 " programs could not be compared: the host is short of huge pages\n",
+		       board->nr_disturbed);
 	while (nr < room && nr < MAX_FOUND && (uint32_t)nr < board->nr_found) {
 		found[nr] = board->found[nr];
 		nr++;

@@ -36,6 +36,7 @@ const struct diff_file_info diff_files[DIFF_NR_FILES] = {
 struct native {
 	pid_t pid;
 	int control_fd, log_fd;
+	int collapsed_fd, fallback_fd; /* see count_disturbances() */
 	int files[DIFF_NR_FILES];
 	struct diff_control *control;
 	uint8_t *log;
@@ -239,6 +240,77 @@ static int read_sizes(struct native *native)
 	return 0;
 }
 
+/* ---- huge pages ------------------------------------------------------------------------------ */
+
+#define HUGE_FOLDER "/sys/kernel/mm/transparent_hugepage"
+#define HUGE_ORDER 9
+
+/* The text of a setting; empty when the host has no such. */
+static void read_setting(const char *name, char *text, size_t room)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), HUGE_FOLDER "/%s", name);
+	file = fopen(path, "re");
+	text[0] = '\0';
+	if (!file)
+		return;
+	if (!fgets(text, (int)room, file))
+		text[0] = '\0';
+	fclose(file);
+}
+
+static uint32_t read_number(const char *name)
+{
+	char text[64];
+
+	read_setting(name, text, sizeof(text));
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
+/* Does a setting of the form "always [madvise] never" give to those who ask? */
+static bool gives_by_advice(const char *text)
+{
+	return strstr(text, "[always]") || strstr(text, "[madvise]");
+}
+
+static void read_huge(struct native *native)
+{
+	struct diff_huge *huge = &native->layout.huge;
+	char all[64], one[64], name[64];
+
+	huge->known = native->control->huge_by_advice;
+	read_setting("enabled", all, sizeof(all));
+	for (uint32_t order = 2; huge->known && order <= HUGE_ORDER; order++) {
+		snprintf(name, sizeof(name), "hugepages-%ukB/enabled", 4u << order);
+		read_setting(name, one, sizeof(one));
+		if (gives_by_advice(one) || (strstr(one, "[inherit]") && gives_by_advice(all)))
+			huge->orders |= UINT32_C(1) << order;
+	}
+	huge->zero_page = read_number("use_zero_page");
+	huge->max_ptes_none = read_number("khugepaged/max_ptes_none");
+	huge->max_ptes_shared = read_number("khugepaged/max_ptes_shared");
+	huge->max_ptes_swap = read_number("khugepaged/max_ptes_swap");
+	native->collapsed_fd = open(HUGE_FOLDER "/khugepaged/pages_collapsed", O_RDONLY | O_CLOEXEC);
+	native->fallback_fd = open(HUGE_FOLDER "/hugepages-2048kB/stats/anon_fault_fallback",
+				   O_RDONLY | O_CLOEXEC);
+}
+
+static uint64_t read_counter(int fd)
+{
+	char text[32] = "";
+
+	return fd >= 0 && pread(fd, text, sizeof(text) - 1, 0) > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+/* How often the host's daemon put small pages together, or a fault that should
+ * get a huge page did not: neither is the program's doing. */
+static uint64_t count_disturbances(const struct native *native)
+{
+	return read_counter(native->collapsed_fd) + read_counter(native->fallback_fd);
+}
+
 /* ---- starting and ending it -------------------------------------------------------------- */
 
 static void set_limit(__rlimit_resource_t which, uint64_t pages)
@@ -313,6 +385,7 @@ int native_create(const char *executor, struct native **ret_native)
 	}
 	if (read_layout(native) || read_sizes(native))
 		goto fail;
+	read_huge(native);
 	*ret_native = native;
 	return 0;
 fail:
@@ -339,6 +412,10 @@ void native_destroy(struct native *native)
 		close(native->control_fd);
 	if (native->log_fd > 0)
 		close(native->log_fd);
+	if (native->collapsed_fd > 0)
+		close(native->collapsed_fd);
+	if (native->fallback_fd > 0)
+		close(native->fallback_fd);
 	free(native);
 }
 
@@ -409,11 +486,43 @@ static void take_status(struct diff_snapshot *snapshot, const char *text)
 	snapshot->counts[DIFF_COUNT_table] = number_after(text, "VmPTE:") / 4;
 }
 
+static void take_pages(struct diff_snapshot *snapshot, const uint64_t *words, uint64_t len_bytes)
+{
+	snapshot->start = words[0];
+	snapshot->nr_pages = (uint32_t)(len_bytes / 8 - 1);
+	for (uint32_t i = 0; i < snapshot->nr_pages; i++) {
+		const uint64_t word = words[i + 1];
+		const bool present = word >> 63, file = word >> 61 & 1, alone = word >> 56 & 1;
+
+		if (present)
+			snapshot->pages[i] = (uint8_t)(DIFF_PAGE_PRESENT | file * DIFF_PAGE_FILE |
+						       alone * DIFF_PAGE_ALONE);
+	}
+}
+
+/* pagemap takes the huge zero page for a file's. */
+static void take_regions(struct diff_snapshot *snapshot, const struct diff_region *regions,
+			 uint64_t nr_regions)
+{
+	for (uint64_t i = 0; i < nr_regions; i++) {
+		const uint64_t first = (regions[i].start - snapshot->start) / DIFF_PAGE;
+		const uint64_t end = (regions[i].end - snapshot->start) / DIFF_PAGE;
+		const bool zero = regions[i].categories & DIFF_SCAN_ZERO;
+		const bool huge = regions[i].categories & DIFF_SCAN_HUGE;
+
+		for (uint64_t page = first; page < end && page < snapshot->nr_pages; page++) {
+			if (zero)
+				snapshot->pages[page] = DIFF_PAGE_PRESENT | DIFF_PAGE_ZERO;
+			if (huge)
+				snapshot->pages[page] |= DIFF_PAGE_HUGE;
+		}
+	}
+}
+
 static void take_record(const struct diff_layout *layout, struct diff_outcome *outcome,
 			const struct diff_log_header *header, const void *payload)
 {
 	struct diff_snapshot *snapshot = outcome_snapshot(outcome, header->op);
-	const uint64_t *words = payload;
 	char text[8192];
 
 	switch (header->kind) {
@@ -421,15 +530,10 @@ static void take_record(const struct diff_layout *layout, struct diff_outcome *o
 		take_maps(layout, snapshot, payload, header->len_bytes);
 		break;
 	case DIFF_LOG_PAGES:
-		for (uint32_t i = 0; i < DIFF_ARENA_PAGES; i++) {
-			const bool present = words[i] >> 63, file = words[i] >> 61 & 1;
-			const bool alone = words[i] >> 56 & 1;
-
-			if (present)
-				snapshot->pages[i] = (uint8_t)(DIFF_PAGE_PRESENT |
-							       file * DIFF_PAGE_FILE |
-							       alone * DIFF_PAGE_ALONE);
-		}
+		take_pages(snapshot, payload, header->len_bytes);
+		break;
+	case DIFF_LOG_REGIONS:
+		take_regions(snapshot, payload, header->len_bytes / sizeof(struct diff_region));
 		break;
 	case DIFF_LOG_STATUS:
 		snprintf(text, sizeof(text), "%.*s", (int)header->len_bytes, (const char *)payload);
@@ -449,6 +553,7 @@ void native_run(struct native *native, const struct diff_program *program,
 		struct diff_outcome *outcome)
 {
 	struct diff_control *control = native->control;
+	const uint64_t disturbances = count_disturbances(native);
 	uint64_t at = 0;
 
 	outcome_reset(outcome);
@@ -478,6 +583,7 @@ void native_run(struct native *native, const struct diff_program *program,
 			 control->next);
 		return;
 	}
+	outcome->disturbed = count_disturbances(native) != disturbances;
 	memcpy(outcome->results, control->results, sizeof(outcome->results[0]) * program->nr_ops);
 	while (at < control->log_bytes) {
 		const struct diff_log_header *header = (const void *)(native->log + at);

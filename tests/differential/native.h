@@ -11,6 +11,14 @@ enum layout_kind { LAYOUT_FILE, LAYOUT_ANON, LAYOUT_STACK, LAYOUT_SPECIAL };
 
 #define LAYOUT_MAX_MAPS 32
 
+/* Huge pages as the host is set up. */
+struct diff_huge {
+	bool known;      /* memory that asks for them gets them, and no other does */
+	uint32_t orders; /* bit n: memory that asks for it gets folios of order n */
+	bool zero_page;
+	uint32_t max_ptes_none, max_ptes_shared, max_ptes_swap;
+};
+
 /* The address space a program starts with, as the host's maps tell it. */
 struct diff_layout {
 	struct {
@@ -21,6 +29,7 @@ struct diff_layout {
 	uint32_t nr_maps;
 	uint64_t brk_start, mmap_base, mmap_min, stack_top, data_segment_bytes;
 	uint64_t limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
+	struct diff_huge huge;
 };
 
 /* Above this the host maps its own pages into every process. */

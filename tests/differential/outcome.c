@@ -28,6 +28,7 @@ void outcome_reset(struct diff_outcome *outcome)
 	memset(outcome->results, 0, sizeof(outcome->results));
 	outcome->nr_snapshots = 0;
 	outcome->failure[0] = '\0';
+	outcome->disturbed = false;
 }
 
 void outcome_fini(struct diff_outcome *outcome)

@@ -25,8 +25,18 @@ struct diff_map {
 	bool shared, grows_down, locked; /* the last two in deep looks only */
 };
 
-/* What maps a page of the arena; alone: nothing else maps it. */
-enum diff_page { DIFF_PAGE_PRESENT = 1, DIFF_PAGE_FILE = 2, DIFF_PAGE_ALONE = 4 };
+/*
+ * What maps a page; alone: nothing else maps it; unsure: the core does not know
+ * that (it counts the mappings of a large folio in sum).
+ */
+enum diff_page {
+	DIFF_PAGE_PRESENT = 1,
+	DIFF_PAGE_FILE = 2,
+	DIFF_PAGE_ALONE = 4,
+	DIFF_PAGE_ZERO = 8,
+	DIFF_PAGE_HUGE = 16, /* behind a PMD entry */
+	DIFF_PAGE_UNSURE = 32,
+};
 
 #define DIFF_COUNT_LIST(X) X(total) X(locked) X(data) X(stack) X(table) X(resident) X(anonymous)
 enum diff_count {
@@ -42,7 +52,9 @@ struct diff_snapshot {
 	bool deep;
 	struct diff_map *maps;
 	uint32_t nr_maps, room_maps;
-	uint8_t pages[DIFF_ARENA_PAGES]; /* enum diff_page */
+	uint64_t start; /* of the pages */
+	uint32_t nr_pages;
+	uint8_t pages[DIFF_WIDE_PAGES]; /* enum diff_page */
 	/* Pages; of resident ones those that are not the native executor's own. */
 	uint64_t counts[DIFF_NR_COUNTS];
 	uint64_t sweep[DIFF_ARENA_PAGES];
@@ -55,6 +67,9 @@ struct diff_outcome {
 	uint32_t nr_snapshots, room_snapshots;
 	/* Not empty: the side itself failed, and this is how. */
 	char failure[512];
+	/* The host was short of huge pages, or made some by itself meanwhile:
+	 * another run may go otherwise. */
+	bool disturbed;
 };
 
 /* Ends the program of the harness: it has no memory to go on with. */
@@ -86,7 +101,7 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
 /* Is a difference in the state of a page, or in a count, one that is meant?  In
  * how many faults an access took? */
 bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right);
-bool deliberate_faults(const struct diff_program *program);
+bool deliberate_faults(const struct diff_program *program, uint64_t left, uint64_t right);
 bool deliberate_count(const struct diff_program *program, enum diff_count count, uint64_t left,
 		      uint64_t right);
 

@@ -31,6 +31,12 @@
 #define DIFF_ARENA_PAGES 64
 #define DIFF_ARENA_START (DIFF_ARENA_MID - DIFF_ARENA_PAGES / 2 * DIFF_PAGE)
 
+/* Programs with huge pages are at work in the few PMD ranges around it. */
+#define DIFF_PMD_PAGES 512
+#define DIFF_PMD_BYTES (DIFF_PMD_PAGES * DIFF_PAGE)
+#define DIFF_WIDE_PAGES (6 * DIFF_PMD_PAGES)
+#define DIFF_WIDE_START (DIFF_ARENA_MID - DIFF_WIDE_PAGES / 2 * DIFF_PAGE)
+
 /*        name        fields, in the order they are written and read */
 #define DIFF_OP_LIST(X)                                   \
 	X(nop, "")                                        \
@@ -56,8 +62,10 @@
 	X(limit, "flags len")                             \
 	X(fork, "value")                                  \
 	X(exit, "")                                       \
-	X(look, "flags")                                  \
-	X(sweep, "addr len")
+	X(look, "addr len flags")                         \
+	X(sweep, "addr len")                              \
+	X(fill, "addr len value")                         \
+	X(scan, "addr len")
 
 enum diff_kind {
 #define DIFF_OP_ENUM(name, fields) DIFF_##name,
@@ -87,8 +95,11 @@ enum diff_limit { DIFF_LIMIT_AS, DIFF_LIMIT_DATA, DIFF_LIMIT_MEMLOCK, DIFF_LIMIT
 #define DIFF_MEMLOCK_PAGES UINT64_C(2048)
 #define DIFF_STACK_PAGES UINT64_C(2048)
 
-/* A look with this flag also reads what is slow to read. */
+/* A look is at the pages of a range, or, of length 0, of the arena; with this
+ * flag it also reads what is slow to read. */
 #define DIFF_LOOK_DEEP 1
+
+#define DIFF_MADV_COLLAPSE 25
 
 /* A read or write is of at most so many bytes. */
 #define DIFF_ACCESS_BYTES UINT64_C(16384)
@@ -126,8 +137,15 @@ struct diff_result {
 	uint32_t skipped;  /* its process did not exist */
 	uint64_t fault_addr;
 	uint64_t data;     /* bytes read, summed; bits or hash of a vector */
-	uint64_t faults;   /* that a read or write took, if it raised no signal */
+	uint64_t faults;   /* that an access took, if it raised no signal */
 };
+
+/*
+ * A fill writes a word into each page of a range, a scan reads them.  Pages that
+ * raise a signal are told apart in `data`; the first gives `signal`.  Behind one
+ * the rest of so many (aligned) pages is passed over: signals are slow.
+ */
+#define DIFF_SIGNAL_STEP_PAGES 16
 
 /* ---- the native executor's share -------------------------------------------- */
 
@@ -147,6 +165,7 @@ struct diff_control {
 	uint32_t broken; /* the executor itself faulted or failed: line */
 	uint32_t nr_ops;
 	int32_t exiting; /* pid of a process that ends; to be waited for */
+	uint32_t huge_by_advice; /* memory that asked for huge pages may get them, no other */
 	uint8_t alive[DIFF_MAX_PROCS];
 	uint64_t brk_start;
 	uint64_t first_free; /* where a one-page mapping lands */
@@ -157,11 +176,24 @@ struct diff_control {
 	struct diff_result results[DIFF_MAX_OPS];
 };
 
-enum diff_log_kind { DIFF_LOG_MAPS, DIFF_LOG_PAGES, DIFF_LOG_STATUS, DIFF_LOG_SWEEP };
+enum diff_log_kind {
+	DIFF_LOG_MAPS,
+	DIFF_LOG_PAGES,   /* the first address, then a word of pagemap for each page */
+	DIFF_LOG_REGIONS, /* struct diff_region, behind the pages they are of */
+	DIFF_LOG_STATUS,
+	DIFF_LOG_SWEEP,
+};
 struct diff_log_header {
 	uint32_t kind, op;
 	uint64_t len_bytes;
 };
+/* What PAGEMAP_SCAN gives: pages that are alike. */
+struct diff_region {
+	uint64_t start, end, categories;
+};
+#define DIFF_SCAN_PRESENT (UINT64_C(1) << 3)
+#define DIFF_SCAN_ZERO (UINT64_C(1) << 5)
+#define DIFF_SCAN_HUGE (UINT64_C(1) << 6)
 #define DIFF_LOG_BYTES (UINT64_C(64) << 20)
 
 /* ---- what both sides do alike -------------------------------------------------- */
@@ -206,6 +238,57 @@ static inline uint64_t diff_hash(uint64_t hash, const void *bytes, uint64_t len_
 	for (uint64_t i = 0; i < len_bytes / 8; i++)
 		hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15) + (hash >> 29);
 	return hash;
+}
+
+/* What a look looks at. */
+static inline uint64_t diff_look_start(const struct diff_op *op, uint64_t addr)
+{
+	return op->len ? addr : DIFF_ARENA_START;
+}
+
+static inline uint32_t diff_look_pages(const struct diff_op *op)
+{
+	return op->len ? (uint32_t)(op->len / DIFF_PAGE) : DIFF_ARENA_PAGES;
+}
+
+/* Where a scan looks in each page: there most writes go. */
+static const uint32_t diff_pieces[] = { 0, 2040, DIFF_PAGE - 16 };
+#define DIFF_NR_PIECES 3
+#define DIFF_PIECE_BYTES 16
+
+/* Where a fill writes its word in each page, and what in that of index `page`. */
+static inline uint64_t diff_fill_offset(const struct diff_op *op)
+{
+	return diff_pieces[op->value % DIFF_NR_PIECES] +
+	       op->value / DIFF_NR_PIECES % (DIFF_PIECE_BYTES / 8) * 8;
+}
+
+static inline uint64_t diff_fill_word(const struct diff_op *op, uint64_t page)
+{
+	return (page + 1) * UINT64_C(0x9e3779b97f4a7c15) + op->value;
+}
+
+/* Of a page that a scan read. */
+static inline uint64_t diff_scan_digest(uint64_t hash, const uint8_t *page)
+{
+	for (uint32_t i = 0; i < DIFF_NR_PIECES; i++)
+		hash = diff_hash(hash, page + diff_pieces[i], DIFF_PIECE_BYTES);
+	return hash + 1;
+}
+
+static inline uint64_t diff_hash_signal(uint64_t hash, uint64_t addr, uint32_t signal)
+{
+	const uint64_t words[] = { addr, signal };
+
+	return diff_hash(hash, words, sizeof(words));
+}
+
+/* The page to go on with after one that raised a signal. */
+static inline uint64_t diff_after_signal(uint64_t addr)
+{
+	const uint64_t step = DIFF_SIGNAL_STEP_PAGES * DIFF_PAGE;
+
+	return (addr / step + 1) * step;
 }
 
 /* What a sweep says of a page that could not be read. */

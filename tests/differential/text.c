@@ -73,6 +73,8 @@ static void print_field(FILE *to, enum field field, const struct diff_op *op)
 		[FIELD_flags] = op->flags, [FIELD_value] = op->value,	[FIELD_off] = op->off,
 	};
 
+	if (op->kind == DIFF_look && !op->len && (field == FIELD_addr || field == FIELD_len))
+		return;
 	fprintf(to, " %s=", field_names[field]);
 	if (field == FIELD_addr)
 		print_addr(to, &op->addr);
@@ -191,6 +193,9 @@ static const char *check_op(const struct diff_program *program, const struct dif
 		return "access too long";
 	if (op->kind == DIFF_sweep && op->len > DIFF_ARENA_PAGES * DIFF_PAGE)
 		return "sweep too long";
+	if ((op->kind == DIFF_look || op->kind == DIFF_fill || op->kind == DIFF_scan) &&
+	    op->len > DIFF_WIDE_PAGES * DIFF_PAGE)
+		return "too many pages";
 	if (op->kind != DIFF_fork)
 		return NULL;
 	if (op->value == 0 || op->value >= DIFF_MAX_PROCS)

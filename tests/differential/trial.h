@@ -22,11 +22,14 @@ struct trial {
 	const struct diff_options *options;
 	struct native *left, *right; /* right: only against_native */
 	struct diff_outcome left_outcome, right_outcome;
+	uint64_t nr_disturbed; /* programs given up: see trial_run() */
 };
 
 /* 0, or -1 with a message on stderr.  Once per process. */
 int trial_init(struct trial *trial, const struct diff_options *options);
 void trial_fini(struct trial *trial);
+/* Runs again what the host disturbed; when it always does, there is no difference
+ * to tell of, and the program is counted. */
 void trial_run(struct trial *trial, const struct diff_program *program,
 	       struct diff_difference *ret_difference);
 const char *trial_right_name(const struct diff_options *options);
