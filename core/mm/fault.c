@@ -347,12 +347,26 @@ static bool access_allowed(const struct vma *vma, enum mach_access_kind kind)
 	}
 }
 
-/* No table of pages is there: a leaf, or room for one, or a table is made.  *ret_done:
- * it was a leaf's fault, and has been dealt with. */
+static bool is_beyond_end(const struct fault *fault)
+{
+	const struct vma *vma = fault->vma;
+
+	return !vma_is_anonymous(vma) &&
+	       vma_index(vma, fault->addr) >= mapping_nr_pages(vma->mapping);
+}
+
+/*
+ * No table of pages is there: a leaf, or room for one, or a table is made, which
+ * stays: so not for a write beyond the end of a file (a read may find something
+ * to map around it).  *ret_done: it was a leaf's fault, and has been dealt with.
+ */
 static NOINLINE int handle_without_table(struct fault *fault, bool *ret_done)
 {
 	int err;
 
+	if (unlikely(fault->write && is_beyond_end(fault)))
+		return !vma_is_shared(fault->vma) && fault_prepare_anon(fault) ? -QUIRE_ENOMEM :
+										 -QUIRE_ERANGE;
 	do {
 		*ret_done = fault_huge(fault);
 		if (*ret_done)

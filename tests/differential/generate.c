@@ -87,7 +87,8 @@ static void draw_swarm(struct generator *gen, uint32_t nr_ops)
 	 * deliberate.md, "locked after DONTUNMAP". */
 	if (gen->features[FEATURE_DONTUNMAP])
 		gen->weights[DIFF_mlockall] = 0;
-	if (gen->features[FEATURE_DONTUNMAP] && (gen->features[FEATURE_LONG] || nr_ops > 100)) {
+	if (gen->features[FEATURE_DONTUNMAP] &&
+	    (gen->features[FEATURE_LONG] || gen->features[FEATURE_HUGE] || nr_ops > 100)) {
 		gen->weights[DIFF_mlock] = 0;
 		gen->features[FEATURE_LOCKED] = false;
 	}
