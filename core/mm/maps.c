@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What /proc would show of an address space: its maps and its sums. */
 #include "mm/api.h"
+#include "mm/pages.h"
 
 static struct quire_map_info map_info(const struct vma *vma)
 {
@@ -38,6 +39,36 @@ void quire_mm_maps(struct quire_mm *handle,
 	rwsem_read_unlock(&mm->mmap_lock);
 }
 
+/* Anonymous leaves of one level 1 table, those of zeros aside. */
+static u64 count_leaves(const struct mm *mm, struct table *table)
+{
+	const entry_t *slots = table_slots(&mm->pt, table);
+	u64 nr = 0;
+
+	table_lock(table);
+	for (u32 i = 0; i < QUIRE_TABLE_ENTRIES; i++) {
+		entry_t e = entry_load(&slots[i]);
+
+		nr += entry_is_leaf(e) && !entry_is_special(e) &&
+		      folio_is_anon(frame_folio(entry_frame(mm, e)));
+	}
+	table_unlock(table);
+	return nr;
+}
+
+/* Nobody has to keep the number while faults run: it is seldom asked for. */
+static u64 count_leaf_pages(const struct mm *mm)
+{
+	u64 addr = 0, nr = 0;
+	struct table *table;
+
+	if (!atomic_load(&mm->has_leaves))
+		return 0;
+	while ((table = pgtable_next_pmd_table(&mm->pt, &addr)) != NULL)
+		nr += count_leaves(mm, table);
+	return nr * PMD_PAGES;
+}
+
 void quire_mm_stats(struct quire_mm *handle, struct quire_mm_stats *ret_stats)
 {
 	struct mm *mm;
@@ -56,6 +87,7 @@ void quire_mm_stats(struct quire_mm *handle, struct quire_mm_stats *ret_stats)
 		.rss_anon_pages = atomic_load(&mm->rss[RSS_ANON]),
 		.rss_file_pages = atomic_load(&mm->rss[RSS_FILE]),
 		.rss_shmem_pages = atomic_load(&mm->rss[RSS_SHMEM]),
+		.anon_leaf_pages = count_leaf_pages(mm),
 		.peak_rss_pages = u64_max(rss, atomic_load(&mm->peak_rss)),
 		.page_table_bytes = atomic_load(&mm->pt.table_bytes),
 		.peak_page_table_bytes = atomic_load(&mm->pt.table_bytes_peak),

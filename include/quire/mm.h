@@ -206,6 +206,7 @@ struct quire_mm_stats {
 	uint64_t major_faults;
 	uint64_t cow_copies, cow_reuses;
 	uint64_t rss_anon_pages, rss_file_pages, rss_shmem_pages;
+	uint64_t anon_leaf_pages; /* of rss_anon_pages, those that PMD entries map */
 	uint64_t peak_rss_pages;
 	uint64_t page_table_bytes, peak_page_table_bytes; /* without the root */
 	uint64_t nr_vmas;

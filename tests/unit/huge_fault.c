@@ -22,6 +22,7 @@ static void a_write_maps_a_leaf(void **state)
 	assert_int_equal(page.mapcount, HPAGES);
 	assert_int_equal(info(mm, BASE + HUGE - PAGE).pfn, page.pfn + HPAGES - 2);
 	assert_int_equal(stats(mm).rss_anon_pages, HPAGES);
+	assert_int_equal(stats(mm).anon_leaf_pages, HPAGES);
 	assert_int_equal(stats(mm).faults, 1);
 	assert_int_equal(get(mm, BASE + HUGE - PAGE), 7);
 	put(mm, BASE, 1);
@@ -49,6 +50,7 @@ static void a_read_maps_zeros(void **state)
 	assert_int_equal(get(mm, BASE + PAGE), 0);
 	assert_true(info(mm, BASE).leaf && info(mm, BASE).zero_page);
 	assert_int_equal(stats(mm).rss_anon_pages, 0);
+	assert_int_equal(stats(mm).anon_leaf_pages, 0);
 	assert_int_equal(get(mm, BASE + HUGE), 0);
 	/* The same frames. */
 	free_pages = info(mm, BASE + PAGE).pfn;
