@@ -290,25 +290,29 @@ static int make_uptodate(struct mapping *mapping, struct folio *folio)
 #define READ_AROUND_ORDER 4
 #define READ_AROUND_PAGES BIT(READ_AROUND_ORDER)
 
-/* Reads in what is missing of the window around `index`; best effort, and no
- * trace of an error: who needs the page tries again. */
-static void read_around(struct mapping *mapping, u64 index)
+/* Reads in what is missing of the window around `there`, which was; best effort,
+ * and no trace of an error: who needs the page tries again.  Pre: a reference. */
+static void read_around(struct mapping *mapping, const struct folio *there)
 {
-	u64 first = align_down(index, READ_AROUND_PAGES);
-	u64 end = u64_min(first + READ_AROUND_PAGES, mapping_size_pages(mapping));
+	u64 i = align_down(there->index, READ_AROUND_PAGES);
+	u64 end = u64_min(i + READ_AROUND_PAGES, mapping_size_pages(mapping));
 	unsigned max_order = (unsigned)u64_min(mapping->files->file_order, READ_AROUND_ORDER);
 
-	for (u64 i = first; i < end; i++) {
+	while (i < end) {
 		struct folio *folio;
 		int err;
 
-		if (i == index)
+		if (i == there->index) {
+			i = folio_last_index(there) + 1;
 			continue;
+		}
 		err = create_folio(mapping, i, CACHE_INSIDE_SIZE, max_order, &folio);
+		i++;
 		if (err == -QUIRE_EAGAIN)
 			continue;
 		if (err)
 			return;
+		i = folio_last_index(folio) + 1;
 		err = make_uptodate(mapping, folio);
 		folio_put(mapping->files->phys, folio);
 		if (err)
@@ -354,7 +358,7 @@ int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_fol
 	if (err)
 		return err;
 	if (created && mapping->kind == QUIRE_FILE_HOST)
-		read_around(mapping, index);
+		read_around(mapping, folio);
 	*ret_folio = folio;
 	return 0;
 }

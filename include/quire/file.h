@@ -57,7 +57,11 @@ void quire_file_put(struct quire_file *file);
 int quire_file_read(struct quire_file *file, uint64_t offset, void *buf, uint64_t len_bytes);
 int quire_file_write(struct quire_file *file, uint64_t offset, const void *buf,
 		     uint64_t len_bytes);
-/* Grows or shrinks; shrinking unmaps what lies beyond, private copies too. */
+/*
+ * Grows or shrinks; shrinking unmaps what lies beyond, private copies too.  A large
+ * folio that is cut in two while somebody pins it (or looks it up) is zeroed from
+ * the cut on and stays in memory whole; so it is with a hole.
+ */
 int quire_file_truncate(struct quire_file *file, uint64_t size_bytes);
 /* Frees the whole pages of a range, which then reads as zeros. */
 int quire_file_punch(struct quire_file *file, uint64_t offset, uint64_t len_bytes);
