@@ -150,6 +150,13 @@
 	X(khugepaged_fork)            \
 	X(khugepaged_munmap)
 
+/* arena.c */
+#define SCENARIO_ARENA(X)     \
+	X(arena_moments)      \
+	X(arena_mm_ids)       \
+	X(arena_rmap_ids)     \
+	X(arena_owner)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
@@ -163,6 +170,7 @@
 	SCENARIO_SHARING(X) \
 	SCENARIO_COW(X) \
 	SCENARIO_HUGE(X) \
-	SCENARIO_COLLAPSE(X)
+	SCENARIO_COLLAPSE(X) \
+	SCENARIO_ARENA(X)
 
 #endif

@@ -51,6 +51,7 @@ static inline void world_config(struct quire_config *config)
 	config->nr_cpus = SCENARIO_INSTANCE_CPUS(3);
 	config->tlb_sets = 2;
 	config->tlb_ways = 2;
+	config->score_sharing = quire_scores_sharing(); /* on the explore machine */
 }
 
 static inline int world_begin_config(struct world *w, const struct quire_config *config)
@@ -85,6 +86,21 @@ static inline int world_begin(struct world *w)
 	return world_begin_with(w, NULL, NULL);
 }
 
+/* Whoever is called sound was never wrong where that corrupts, in any schedule. */
+static inline void world_expect_sound_answers(struct world *w)
+{
+	const struct quire_decisions *decided = &w->q->config.decisions;
+	const struct quire_alternative_info *rival = quire_alternative_info(
+		(enum quire_alternative)decided->chosen[QUIRE_DECISION_sharing]);
+	struct quire_sharing_score score;
+
+	if (!rival->sound || quire_sharing_score(w->q, &score) != 0)
+		return;
+	scenario_expect(score.false_exclusive == 0);
+	if (decided->chosen[QUIRE_DECISION_sharing] == QUIRE_sharing_moments)
+		scenario_expect(score.false_shared == 0);
+}
+
 static inline void world_end(struct world *w)
 {
 	struct quire_leaks leaks;
@@ -94,6 +110,7 @@ static inline void world_end(struct world *w)
 			quire_mm_put(w->children[i]);
 	quire_mm_put(w->mm);
 	quire_check(w->q);
+	world_expect_sound_answers(w);
 	quire_destroy(w->q, &leaks);
 	scenario_expect_no_leak(leaks.nr_address_spaces, "address spaces");
 	scenario_expect_no_leak(leaks.nr_committed_pages, "committed pages");

@@ -169,8 +169,7 @@ static void reuse_page(struct fault *fault, struct folio *folio, enum reuse reus
 		return;
 	if (DECIDED(fault->mm->q, reuse_scope, folio))
 		nr += reuse_neighbours(fault, folio);
-	if (rmap_scores(&fault->mm->q->rmap))
-		score_reused(&fault->mm->q->rmap, nr);
+	rmap_score_reused(&fault->mm->q->rmap, nr);
 }
 
 /* ---- copy ---------------------------------------------------------------------- */

@@ -233,7 +233,10 @@ static bool may_reuse_leaf(const struct fault *fault, struct folio *folio)
 	if (DECIDED(fault->mm->q, cow_reuse, mapcount))
 		return folio_is_exclusive(folio, fault->vma);
 	/* ACQUIRE pairs with the put of whoever copied a page before us. */
-	return atomic_load_acquire(&folio->refs.value) == PMD_PAGES;
+	if (atomic_load_acquire(&folio->refs.value) != PMD_PAGES)
+		return false;
+	rmap_score_question(folio, fault->vma);
+	return true;
 }
 
 static void reuse_leaf(struct fault *fault, struct folio *folio)
@@ -243,9 +246,12 @@ static void reuse_leaf(struct fault *fault, struct folio *folio)
 			fault->unshare ? ENTRY_EXCLUSIVE :
 					 ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE |
 						 QUIRE_ENTRY_DIRTY | QUIRE_ENTRY_ACCESSED);
-	if (!entry_is_exclusive(fault->seen) && folio_trylock(folio)) {
-		rmap_move_anon(folio, fault->vma);
-		folio_unlock(folio);
+	if (!entry_is_exclusive(fault->seen)) {
+		if (folio_trylock(folio)) {
+			rmap_move_anon(folio, fault->vma);
+			folio_unlock(folio);
+		}
+		rmap_score_reused(&fault->mm->q->rmap, PMD_PAGES);
 	}
 	atomic_fetch_add(&fault->mm->cow_reuses, 1);
 	COST_ADD(cow_reuses, 1);

@@ -61,6 +61,7 @@ static enum reuse by_entries(struct folio *folio, const struct vma *vma,
 
 static enum reuse by_rival(struct folio *folio, const struct vma *vma)
 {
+	rmap_score_question(folio, vma);
 	return sharing_all_mine(&vma->owner->rmap->sharing, folio_sharing(folio),
 				folio_order(folio), vma_sharer(vma), &folio->refs) ?
 		       REUSE_MAPPED : REUSE_NOTHING;

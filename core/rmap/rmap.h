@@ -472,6 +472,22 @@ static inline bool folio_is_exclusive(struct folio *folio, const struct vma *vma
 				 folio_order(folio), vma_sharer(vma));
 }
 
+/* A write fault decides about a large folio without folio_is_exclusive(): the
+ * judge asks the rival all the same. */
+static inline void rmap_score_question(struct folio *folio, const struct vma *vma)
+{
+	if (rmap_scores(vma->owner->rmap))
+		score_question(folio, vma);
+}
+
+/* A write fault kept its page of a large folio that fork had shared, and made
+ * `nr_pages` of it exclusive. */
+static inline void rmap_score_reused(const struct rmap *rmap, u32 nr_pages)
+{
+	if (rmap_scores(rmap))
+		score_reused(rmap, nr_pages);
+}
+
 /* More than one mm maps it, as far as the rival can tell; a small file folio
  * mapped twice counts as shared. */
 static inline bool folio_is_shared(const struct rmap *rmap, struct folio *folio)

@@ -36,7 +36,9 @@ void score_map_new(struct folio *folio, struct vma *vma, u32 nr);
 int score_map(struct folio *folio, struct vma *vma, u32 first, u32 nr) MUST_CHECK;
 void score_unmap(struct folio *folio, struct vma *vma, u32 first, u32 nr);
 bool score_exclusive(struct folio *folio, const struct vma *vma);
-/* A write fault kept its page of a large folio, and made `nr_pages` exclusive. */
+/* score_exclusive() for the judge alone: costs nothing, answers nobody. */
+void score_question(struct folio *folio, const struct vma *vma);
+/* See rmap_score_reused(). */
 void score_reused(const struct rmap *rmap, u32 nr_pages);
 
 #endif

@@ -185,6 +185,32 @@ static void updates_are_counted(void **state)
 	assert_int_equal(now.bytes_per_folio, 16);
 }
 
+/* A PMD leaf is reused without asking: the judge asks. */
+static void leaves_are_judged(void **state)
+{
+	(void)state;
+	begin_with("moments");
+	assert_int_equal(quire_set_anon_folios(q, QUIRE_PMD_ORDER, QUIRE_FOLIOS_ALWAYS), 0);
+	map_anon(2 * BASE, QUIRE_PMD_SIZE / PAGE);
+	put(mm, 2 * BASE, 1);
+	quire_mm_put(fork_of(mm));
+	put(mm, 2 * BASE + PAGE, 2);
+	EXPECT_VERDICT(true_exclusive);
+	assert_int_equal(score().copies_avoided, 1);
+	assert_int_equal(score().pages_reused, QUIRE_PMD_SIZE / PAGE);
+}
+
+static void whatever_proves_the_reuse(void **state)
+{
+	(void)state;
+	world_decide("reuse-proof", "rival");
+	begin_with("mm-ids");
+	quire_mm_put(fork_of(mm));
+	put(mm, BASE, 2);
+	EXPECT_VERDICT(true_exclusive);
+	assert_int_equal(score().copies_avoided, 1);
+}
+
 /* ---- random families ------------------------------------------------------------ */
 
 enum { NR_MMS = 4, NR_PAGES = 4 * NR };
@@ -325,6 +351,8 @@ int main(void)
 		world_test(owner_does_not_know_when_the_owner_left),
 		world_test(two_slots_do_not_know_the_third),
 		world_test(updates_are_counted),
+		world_test(leaves_are_judged),
+		world_test(whatever_proves_the_reuse),
 		world_test(verdicts_are_what_the_tables_say),
 	};
 
