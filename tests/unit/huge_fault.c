@@ -195,6 +195,9 @@ static void pages_when_memory_is_short(void **state)
 	struct quire_mm *other;
 
 	(void)state;
+	world_end();
+	world_config.memory_bytes = 12 * HUGE + 256 * PAGE;
+	world_begin();
 	map_huge(BASE, 12);
 	assert_int_equal(get(mm, zeros), 0);
 	other = fork_of(mm);
