@@ -119,6 +119,19 @@
 	X(reuse_rival_locked)     \
 	X(reuse_rival_wide)
 
+/* cow_folio.c */
+#define SCENARIO_COW_FOLIO(X)          \
+	X(folio_children)              \
+	X(folio_children_mm_ids)       \
+	X(folio_children_rmap_ids)     \
+	X(folio_tables)                \
+	X(folio_tables_mm_ids)         \
+	X(folio_tables_locked)         \
+	X(folio_splice_kept)           \
+	X(folio_splice_seen)           \
+	X(folio_pin_kept)              \
+	X(folio_pin_lost)
+
 /* huge.c */
 #define SCENARIO_HUGE(X)      \
 	X(huge_split_store)   \
@@ -169,6 +182,7 @@
 	SCENARIO_MUSEUM(X) \
 	SCENARIO_SHARING(X) \
 	SCENARIO_COW(X) \
+	SCENARIO_COW_FOLIO(X) \
 	SCENARIO_HUGE(X) \
 	SCENARIO_COLLAPSE(X) \
 	SCENARIO_ARENA(X)
