@@ -415,6 +415,108 @@ static void collapse_twice_finish(void *state)
 COLLAPSE_SCENARIO(collapse_twice, "collapse-twice", "two threads collapse one range", 3, full_setup,
 		  false);
 
+/* ---- splits of folios --------------------------------------------------------------------------- */
+
+/* One folio, mapped by an entry for each page, the last of which may be gone. */
+static int folio_setup(struct world *w, bool whole)
+{
+	int ret = world_begin(w);
+
+	if (!ret)
+		ret = quire_set_anon_folios(w->q, QUIRE_PMD_ORDER, QUIRE_FOLIOS_ALWAYS);
+	if (!ret)
+		ret = map(w, BASE, NR);
+	for (unsigned i = 0; i < NR && !ret; i++)
+		if (!put(w->mm, page(i), (uint8_t)(i + 1)))
+			ret = -QUIRE_ENOMEM;
+	if (!ret && whole)
+		ret = quire_mprotect(w->mm, BASE, PAGE, QUIRE_PROT_READ);
+	if (!ret && whole)
+		ret = quire_mprotect(w->mm, BASE, PAGE, RW);
+	if (!ret && !whole)
+		ret = quire_madvise(w->mm, page(NR - 1), PAGE, QUIRE_MADV_DONTNEED);
+	return ret;
+}
+
+static int whole_folio_setup(void *state)
+{
+	return folio_setup(state, true);
+}
+
+static int part_folio_setup(void *state)
+{
+	return folio_setup(state, false);
+}
+
+static void collapse_split_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	uint64_t nr;
+	int ret;
+
+	switch (body) {
+	case 0:
+		ret = collapse(w->mm);
+		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		break;
+	case 1:
+		scenario_expect(quire_split_folios(w->mm, BASE, QUIRE_PMD_SIZE, 0, &nr) == 0);
+		break;
+	default:
+		scenario_expect(put(w->mm, page(1), 20));
+		scenario_expect(must_get(w->mm, page(0)) == 1);
+		break;
+	}
+}
+
+static void collapse_split_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, page(0)) == 1);
+	scenario_expect(must_get(w->mm, page(1)) == 20);
+	scenario_expect(must_get(w->mm, page(NR - 1)) == NR);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_split, "collapse-split",
+		  "a folio is split while its entries become a leaf again", 3, whole_folio_setup,
+		  false);
+
+static void collapse_deferred_body(void *state, unsigned body)
+{
+	struct world *w = state;
+	uint64_t nr;
+	int ret;
+
+	switch (body) {
+	case 0:
+		ret = collapse(w->mm);
+		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		break;
+	case 1:
+		scenario_expect(quire_split_deferred(w->q, 8, &nr) == 0);
+		break;
+	default:
+		scenario_expect(put(w->mm, page(1), 20));
+		break;
+	}
+}
+
+static void collapse_deferred_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(must_get(w->mm, page(0)) == 1);
+	scenario_expect(must_get(w->mm, page(1)) == 20);
+	scenario_expect(must_get(w->mm, page(NR - 1)) == 0);
+	world_end(w);
+}
+
+COLLAPSE_SCENARIO(collapse_deferred, "collapse-deferred",
+		  "the queue is emptied while what is left of a folio on it is collapsed", 3,
+		  part_folio_setup, false);
+
 /* ---- khugepaged -------------------------------------------------------------------------------------- */
 
 static int khugepaged_setup(void *state)

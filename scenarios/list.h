@@ -159,6 +159,8 @@
 	X(collapse_fork)              \
 	X(collapse_both)              \
 	X(collapse_twice)             \
+	X(collapse_split)             \
+	X(collapse_deferred)          \
 	X(khugepaged_exit)            \
 	X(khugepaged_fork)            \
 	X(khugepaged_munmap)

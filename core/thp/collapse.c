@@ -29,10 +29,10 @@
  * must look at the level 1 slot again after it took its pin.  Looking at the
  * entries only after the slot is empty is what makes that enough.
  *
- * The folio lock is not needed.  Against a split, which holds it: the split puts
- * migration entries and takes them away under the anon_vma's lock, so it comes
- * before us, and we find its entries and refuse, or after us, and finds none of
- * the pages that we took.
+ * The folio lock is not needed.  A split, which holds it, has the lock of the
+ * anon_vma's root from before its first migration entry until after its last
+ * (rmap/split.h).  So it comes before us, or after us, when it finds none of the
+ * pages that we took: never in between.
  *
  * Check, then lock: collapse_look() without the write lock saves work and
  * decides nothing.  VMA and entries are looked at again under the lock (the race of

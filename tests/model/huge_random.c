@@ -287,6 +287,28 @@ static void step_pin(struct model *m)
 	quire_unpin(pin);
 }
 
+/* Whether it can be done or not, nothing is to be seen of it. */
+static void step_collapse(struct model *m)
+{
+	struct range r = pick_range();
+	int err;
+
+	if (!all_mapped(m, &r))
+		return;
+	maybe_fail();
+	err = quire_madvise(m->mm, r.addr, r.len, QUIRE_MADV_COLLAPSE);
+	quire_fail_nth(0);
+	assert_true(err == 0 || err == -QUIRE_EINVAL || err == -QUIRE_ENOMEM);
+}
+
+static void step_khugepaged(struct model *m)
+{
+	(void)m;
+	maybe_fail();
+	assert_int_equal(quire_khugepaged_scan(q, 1 + pick(2 * HPAGES), NULL), 0);
+	quire_fail_nth(0);
+}
+
 typedef void step_fn(struct model *m);
 
 /* How often each is taken. */
@@ -297,6 +319,7 @@ static const struct {
 	{ step_write, 12 }, { step_read, 8 }, { step_drop, 3 },  { step_protect, 4 },
 	{ step_map, 3 },    { step_unmap, 1 }, { step_advise, 2 }, { step_move, 3 },
 	{ step_fork, 2 },   { step_exit, 2 },  { step_pin, 1 },
+	{ step_collapse, 2 }, { step_khugepaged, 1 },
 };
 
 static void step(void)

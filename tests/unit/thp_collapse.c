@@ -30,11 +30,7 @@ static int collapse(uint64_t addr, uint64_t nr_pmds)
 
 static bool is_leaf(struct quire_mm *where, uint64_t addr)
 {
-	struct mm *inside = (struct mm *)(void *)where;
-	struct table *table;
-	entry_t *slot = pgtable_find(&inside->pt, addr, 1, &table);
-
-	return slot != NULL && entry_is_leaf(entry_load(slot));
+	return info(where, addr).leaf;
 }
 
 static uint8_t pattern(uint64_t page)

@@ -28,11 +28,7 @@ static uint64_t scan(uint64_t nr_pages)
 
 static bool is_leaf(struct quire_mm *where, uint64_t addr)
 {
-	struct mm *inside = (struct mm *)(void *)where;
-	struct table *table;
-	entry_t *slot = pgtable_find(&inside->pt, addr, 1, &table);
-
-	return slot != NULL && entry_is_leaf(entry_load(slot));
+	return info(where, addr).leaf;
 }
 
 static unsigned nr_leaves(struct quire_mm *where, unsigned nr_pmds)
