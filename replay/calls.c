@@ -205,6 +205,7 @@ static bool advice_is_ours(uint32_t advice)
 	case QUIRE_MADV_REMOVE:
 	case QUIRE_MADV_DONTFORK:
 	case QUIRE_MADV_DOFORK:
+	case QUIRE_MADV_COLLAPSE:
 	case QUIRE_MADV_HUGEPAGE:
 	case QUIRE_MADV_NOHUGEPAGE:
 	case QUIRE_MADV_DONTDUMP:

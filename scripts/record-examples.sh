@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Makes the six recordings in recordings/ anew.  All but the build of quire
+# Makes the seven recordings in recordings/ anew.  All but the build of quire
 # itself happens in a fresh folder.  As root, which gives the exact source of
 # touches; as an ordinary user the recordings say what they lack.
 #
-#	scripts/record-examples.sh [NAME...]	(default: all six)
+#	scripts/record-examples.sh [NAME...]	(default: all seven)
 #
 set -eu
 cd "$(dirname "$0")/.."
@@ -40,6 +40,10 @@ one() {
 	daemon)
 		record daemon /usr/bin/python3 examples/workloads/daemon.py
 		;;
+	huge)
+		# As its name says: where huge pages are to be had by MADV_HUGEPAGE.
+		record huge /usr/bin/python3 examples/workloads/huge.py
+		;;
 	redis)
 		mkdir "$work/redis"
 		record redis examples/workloads/redis.sh "$work/redis"
@@ -52,13 +56,13 @@ one() {
 		record postgres "$work/postgres.sh" run "$work/postgres"
 		;;
 	*)
-		echo "$0: no recording '$1'; there are: build pipeline python daemon redis postgres" >&2
+		echo "$0: no recording '$1'; there are: build pipeline python daemon huge redis postgres" >&2
 		exit 2
 		;;
 	esac
 }
 
-for name in "${@:-build pipeline python daemon redis postgres}"; do
+for name in "${@:-build pipeline python daemon huge redis postgres}"; do
 	for each in $name; do
 		one "$each"
 	done

@@ -15,7 +15,7 @@
 
 #include "replay/replay.h"
 
-static const char *const recordings[] = { "build", "daemon", "pipeline",
+static const char *const recordings[] = { "build", "daemon", "huge", "pipeline",
 					  "postgres", "python", "redis" };
 #define NR_RECORDINGS (sizeof(recordings) / sizeof(recordings[0]))
 

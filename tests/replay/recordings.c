@@ -18,7 +18,7 @@
 
 #include "replay/replay.h"
 
-#define NR_RECORDINGS 6
+#define NR_RECORDINGS 7
 
 static void assert_near(const char *what, uint64_t ours, uint64_t theirs)
 {
@@ -168,6 +168,20 @@ static void holds_with_each_rival(const char *path)
 	}
 }
 
+/* A program with huge pages, under every alternative of every decision. */
+static void test_decisions_with_huge_pages(void **state)
+{
+	struct replay_options options;
+
+	(void)state;
+	for (unsigned alt = 0; alt < QUIRE_NR_ALTERNATIVES; alt++) {
+		replay_options_default(&options);
+		options.config.decisions.chosen[quire_alternative_info(
+			(enum quire_alternative)alt)->row] = (uint8_t)alt;
+		holds_with(RECORDINGS "/huge.quire", &options);
+	}
+}
+
 static void test_each_order(void **state)
 {
 	(void)state;
@@ -203,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_agrees_with_linux),
 		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_decisions_with_huge_pages),
 		cmocka_unit_test(test_each_order),
 		cmocka_unit_test(test_each_rival),
 		cmocka_unit_test(test_small_memory),

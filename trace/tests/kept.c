@@ -128,6 +128,17 @@ static void test_daemon(void **state)
 	assert_int_equal(k.parent[2], 1); /* forked twice */
 }
 
+static void test_huge(void **state)
+{
+	static const char *const programs[4] = { "huge.py" };
+	struct kept k = read_kept("huge", programs);
+
+	(void)state;
+	assert_int_equal(k.forked_from[k.first_program], 2);
+	/* With small pages alone it would be 12,288 and the interpreter's. */
+	assert_in_range(k.touches, 1000, 9000);
+}
+
 static void test_redis(void **state)
 {
 	static const char *const programs[4] = { "redis-server --port", "redis-cli" };
@@ -153,6 +164,7 @@ int main(void)
 		cmocka_unit_test(test_pipeline),
 		cmocka_unit_test(test_python),
 		cmocka_unit_test(test_daemon),
+		cmocka_unit_test(test_huge),
 		cmocka_unit_test(test_redis),
 		cmocka_unit_test(test_postgres),
 	};
