@@ -24,7 +24,24 @@ static void set_size(struct mapping *mapping, u64 size_bytes)
 	spin_unlock(&mapping->index_lock);
 }
 
-/* Folio lock held, but for a folio that nobody else can see. */
+/*
+ * The folio of page `index` if it is in the cache: locked, with a reference.
+ * The size lock is held, so nobody else takes it out of the file; and nobody
+ * splits a folio to which we have a reference.
+ */
+static struct folio *find_and_lock(struct mapping *mapping, u64 index)
+	NO_LOCK_ANALYSIS /* locked only when there is one */
+{
+	struct folio *folio = mapping_find_folio(mapping, index);
+
+	if (folio) {
+		folio_lock(folio);
+		check(folio_is_at(folio, mapping, index));
+	}
+	return folio;
+}
+
+/* Folio lock held. */
 static void zero_bytes(struct mapping *mapping, struct folio *folio, u64 from, u64 end)
 {
 	u64 offset = folio->index << PAGE_SHIFT;
@@ -38,21 +55,17 @@ static void zero_bytes(struct mapping *mapping, struct folio *folio, u64 from, u
  * in the cache and begins before: bytes beyond the end that a mapping (or who
  * pins a folio that was cut off) may have written. */
 static void zero_tail(struct mapping *mapping, u64 offset)
+	NO_LOCK_ANALYSIS /* find_and_lock */
 {
-	struct folio *folio;
-	u64 index = offset >> PAGE_SHIFT;
+	struct folio *folio = find_and_lock(mapping, offset >> PAGE_SHIFT);
 
-	folio = mapping_find_folio(mapping, index);
 	if (!folio)
 		return;
-	folio_lock(folio);
-	if (folio_is_at(folio, mapping, index) && folio_is_uptodate(folio) &&
-	    folio->index << PAGE_SHIFT < offset) {
+	if (folio_is_uptodate(folio) && folio->index << PAGE_SHIFT < offset) {
 		mapping_dirty_folio(mapping, folio);
 		zero_bytes(mapping, folio, offset, UINT64_MAX);
 	}
-	folio_unlock(folio);
-	folio_put(mapping->files->phys, folio);
+	cache_unlock_folio(mapping, folio);
 }
 
 /*
@@ -84,18 +97,16 @@ static int unmap_and_split(struct mapping *mapping, struct folio *folio,
  */
 static void cut_folio(struct mapping *mapping, u64 edge, u64 first, u64 end,
 		      mapping_unmap_fn *unmap)
+	NO_LOCK_ANALYSIS /* find_and_lock */
 {
-	struct folio *folio = mapping_find_folio(mapping, edge);
+	struct folio *folio = find_and_lock(mapping, edge);
 
 	if (!folio)
 		return;
-	folio_lock(folio);
-	if (folio_is_at(folio, mapping, edge) && folio->index < edge &&
-	    unmap_and_split(mapping, folio, unmap))
+	if (folio->index < edge && unmap_and_split(mapping, folio, unmap))
 		zero_bytes(mapping, folio, u64_max(first, folio->index) << PAGE_SHIFT,
 			   end << PAGE_SHIFT);
-	folio_unlock(folio);
-	folio_put(mapping->files->phys, folio);
+	cache_unlock_folio(mapping, folio);
 }
 
 int mapping_truncate(struct mapping *mapping, u64 size_bytes, mapping_unmap_fn *unmap)

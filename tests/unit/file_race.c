@@ -316,6 +316,9 @@ static void write_round(struct cut_race *race)
 		u64 *word = (u64 *)(void *)folio_page(&race->f, folio, index);
 
 		*word = atomic_load(&race->round);
+		/* Somebody else than truncation splits it. */
+		if (mach_random() % 8 == 0 && folio_is_large(folio))
+			(void)!mapping_split_folio(mapping, folio, 0);
 	}
 	folio_unlock(folio);
 	folio_put(&race->f.phys, folio);
