@@ -68,14 +68,13 @@ static inline void zap_at_exit(struct zap *zap, entry_t *slot, struct frame *fra
 		folio_free(zap->gather->pt->phys, folio);
 }
 
-/* A page on the move counts as resident and as nothing else; it was flushed.
- * True when it was one. */
-static bool zap_migration(const struct zap *zap, entry_t *slot, entry_t e)
+/* A page on the move counts as resident and as nothing else; it was flushed. */
+static NOINLINE void zap_migration(struct zap *zap, entry_t *slot)
 {
-	if (likely(!entry_is_migration(e)) || zap->keep_anon)
-		return false;
+	if (zap->keep_anon)
+		return;
 	entry_store(slot, entry_none());
-	return true;
+	zap->rss[RSS_ANON]++;
 }
 
 /*
@@ -99,7 +98,8 @@ static u32 zap_slots(struct zap *zap, u32 i)
 
 		i++;
 		if (!entry_is_present(e)) {
-			zap->rss[RSS_ANON] += zap_migration(zap, &slots[at], e);
+			if (unlikely(entry_is_migration(e)))
+				zap_migration(zap, &slots[at]);
 			continue;
 		}
 		if (entry_is_special(e)) {

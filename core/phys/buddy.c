@@ -364,15 +364,10 @@ static NOINLINE void large_free(struct phys *phys, struct folio *folio, unsigned
 /* What is no folio's head, or is free. */
 #define FRAME_NOT_FREED (FRAME_FREE | FRAME_PERCPU | FRAME_TAIL)
 
-static inline void folio_free_any(struct phys *phys, struct folio *folio)
+static inline void frames_free(struct phys *phys, struct folio *folio)
 {
 	unsigned order = folio->order;
-	u32 flags = atomic_load(&folio->flags);
 
-	if (unlikely(flags & (FRAME_NOT_FREED | FRAME_PARTLY_MAPPED))) {
-		ensure(!(flags & FRAME_NOT_FREED));
-		phys->above.forget_folio(phys->above.arg, folio);
-	}
 	check(refcount_read(&folio->refs) == 0);
 	COST_ADD(frames_freed, BIT(order));
 	if (mach_note_free(folio_bytes(phys, folio), PAGE_SIZE << order))
@@ -381,6 +376,24 @@ static inline void folio_free_any(struct phys *phys, struct folio *folio)
 		frame_free(phys, &folio->frame);
 	else
 		large_free(phys, folio, order);
+}
+
+/* Out of line, and the last that its caller does: the others save no registers. */
+static NOINLINE void folio_free_noted(struct phys *phys, struct folio *folio, u32 flags)
+{
+	ensure(!(flags & FRAME_NOT_FREED));
+	phys->above.forget_folio(phys->above.arg, folio);
+	frames_free(phys, folio);
+}
+
+static inline void folio_free_any(struct phys *phys, struct folio *folio)
+{
+	u32 flags = atomic_load(&folio->flags);
+
+	if (unlikely(flags & (FRAME_NOT_FREED | FRAME_PARTLY_MAPPED)))
+		folio_free_noted(phys, folio, flags);
+	else
+		frames_free(phys, folio);
 }
 
 void folio_free(struct phys *phys, struct folio *folio)
