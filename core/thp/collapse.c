@@ -153,8 +153,6 @@ static enum collapse judge(const struct look *look, const struct collapse_limits
 {
 	if (look->busy)
 		return COLLAPSE_BUSY;
-	if (look->nr_none == QUIRE_TABLE_ENTRIES)
-		return COLLAPSE_NOTHING;
 	if (look->nr_none + look->nr_zero > limits->max_none ||
 	    look->nr_shared > limits->max_shared)
 		return COLLAPSE_BEYOND;
@@ -170,7 +168,7 @@ enum collapse collapse_look(struct vma *vma, u64 addr, const struct collapse_lim
 	u64 bits;
 
 	if (slot == NULL)
-		return COLLAPSE_NOTHING;
+		return COLLAPSE_ABSENT;
 	e = entry_load(slot);
 	if (entry_is_leaf(e))
 		return COLLAPSE_ALREADY;
@@ -331,7 +329,7 @@ enum collapse collapse_range(struct mm *mm, u64 addr, const struct collapse_limi
 		return COLLAPSE_NOTHING;
 	work.slot = pgtable_find(&mm->pt, addr, 1, &work.pmd_table);
 	if (work.slot == NULL)
-		return COLLAPSE_NOTHING;
+		return COLLAPSE_ABSENT;
 	e = entry_load(work.slot);
 	if (entry_is_leaf(e))
 		return COLLAPSE_ALREADY;
@@ -360,53 +358,58 @@ static int collapse_errno(enum collapse answer)
 		return 0;
 	case COLLAPSE_BUSY:
 		return -QUIRE_EAGAIN;
+	case COLLAPSE_NO_MEMORY:
+		return -QUIRE_ENOMEM;
 	default:
 		return -QUIRE_EINVAL;
 	}
 }
 
 /* Memory is had without the lock, for which faults wait. */
-static int collapse_one(struct mm *mm, u64 addr)
+static enum collapse collapse_one(struct mm *mm, u64 addr)
 	NO_LOCK_ANALYSIS /* drops the caller's read lock and takes it again */
 {
 	struct vma *vma = vma_at(mm, addr);
 	enum collapse answer = COLLAPSE_NOTHING;
 	struct folio *folio = NULL;
-	int err;
 
 	if (vma != NULL && vma_may_collapse(vma, addr))
 		answer = collapse_look(vma, addr, &no_limits);
 	if (answer != COLLAPSE_OK && answer != COLLAPSE_IN_PLACE)
-		return collapse_errno(answer);
+		return answer;
 	rwsem_read_unlock(&mm->mmap_lock);
 	if (answer == COLLAPSE_OK)
 		folio = collapse_alloc(mm->q);
 	rwsem_write_lock(&mm->mmap_lock);
 	if (answer == COLLAPSE_OK && folio == NULL)
-		err = -QUIRE_ENOMEM;
+		answer = COLLAPSE_NO_MEMORY;
 	else
-		err = collapse_errno(collapse_range(mm, addr, &no_limits, &folio));
+		answer = collapse_range(mm, addr, &no_limits, &folio);
 	rwsem_downgrade(&mm->mmap_lock);
 	if (folio != NULL)
 		folio_put(&mm->q->phys, folio);
-	return err;
+	return answer;
 }
 
+/* Ranges behind one that was refused for now, or that nothing was ever near, get
+ * their turn; what else is refused ends it (as on Linux). */
 int collapse_advised(struct vma *vma, u64 start, u64 end)
 {
+	u64 first = align_up(start, PMD_SIZE), last = align_down(end, PMD_SIZE);
 	struct mm *mm = vma->mm;
 	int ret = 0;
 
-	if (!vma_has_collapsible(vma))
+	/* A part within one range is wrong, one that touches two is only empty. */
+	if (!vma_has_collapsible(vma) || atomic_load(&vma->anon_vma) == NULL || first > last)
 		return -QUIRE_EINVAL;
-	end = align_down(end, PMD_SIZE);
-	for (u64 addr = align_up(start, PMD_SIZE); addr < end; addr += PMD_SIZE) {
-		int err = collapse_one(mm, addr);
+	for (u64 addr = first; addr < last; addr += PMD_SIZE) {
+		enum collapse answer = collapse_one(mm, addr);
+		int err = collapse_errno(answer);
 
-		if (err == -QUIRE_EAGAIN)
+		if (err)
 			ret = err;
-		else if (err)
-			return err;
+		if (err && answer != COLLAPSE_BUSY && answer != COLLAPSE_ABSENT)
+			break;
 	}
 	return ret;
 }

@@ -18,9 +18,11 @@ enum collapse {
 	COLLAPSE_OK,       /* it can be, or was just made, one folio */
 	COLLAPSE_IN_PLACE, /* it can be, and needs no new folio */
 	COLLAPSE_ALREADY,  /* one entry maps it */
-	COLLAPSE_NOTHING,  /* there is no page, or the VMA is none for it */
+	COLLAPSE_NOTHING,  /* there is no table of pages, or the VMA is none for it */
+	COLLAPSE_ABSENT,   /* there is not even the table above */
 	COLLAPSE_BUSY,     /* somebody holds a page: try again */
 	COLLAPSE_BEYOND,   /* a limit forbids it */
+	COLLAPSE_NO_MEMORY,
 };
 
 /* The whole PMD range at `addr` may be one folio of this VMA. */

@@ -628,7 +628,7 @@ static bool asks_for_huge(const struct diff_program *program)
 	for (uint32_t i = 0; i < program->nr_ops; i++)
 		if (program->ops[i].kind == DIFF_madvise &&
 		    (program->ops[i].flags == QUIRE_MADV_HUGEPAGE ||
-		     program->ops[i].flags == DIFF_MADV_COLLAPSE))
+		     program->ops[i].flags == QUIRE_MADV_COLLAPSE))
 			return true;
 	return false;
 }

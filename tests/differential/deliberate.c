@@ -33,7 +33,7 @@ static bool empties_table(const struct diff_program *program)
 
 		if (op->kind != DIFF_madvise)
 			continue;
-		huge |= op->flags == QUIRE_MADV_HUGEPAGE || op->flags == DIFF_MADV_COLLAPSE;
+		huge |= op->flags == QUIRE_MADV_HUGEPAGE || op->flags == QUIRE_MADV_COLLAPSE;
 		drops |= (op->flags == QUIRE_MADV_DONTNEED ||
 			  op->flags == QUIRE_MADV_DONTNEED_LOCKED) &&
 			 op->len >= DIFF_PMD_BYTES;

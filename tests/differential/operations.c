@@ -282,7 +282,7 @@ static uint32_t huge_advice(struct generator *gen)
 		QUIRE_MADV_POPULATE_WRITE, QUIRE_MADV_POPULATE_READ,
 	};
 
-	return PICK(gen, advice);
+	return feature(gen, FEATURE_COLLAPSE, 30) ? QUIRE_MADV_COLLAPSE : PICK(gen, advice);
 }
 
 static bool is_drop(uint32_t advice)
@@ -296,7 +296,7 @@ static void restrain_advice(struct generator *gen, struct diff_op *op)
 	const bool huge = gen->features[FEATURE_HUGE];
 
 	/* "Collapse of files." */
-	if (op->flags == DIFF_MADV_COLLAPSE && op->addr.base != DIFF_ARENA)
+	if (op->flags == QUIRE_MADV_COLLAPSE && op->addr.base != DIFF_ARENA)
 		op->addr = arena_addr(gen);
 	/* "Emptied tables." */
 	if (op->flags == QUIRE_MADV_HUGEPAGE && gen->features[FEATURE_LONG])

@@ -99,8 +99,6 @@ enum diff_limit { DIFF_LIMIT_AS, DIFF_LIMIT_DATA, DIFF_LIMIT_MEMLOCK, DIFF_LIMIT
  * flag it also reads what is slow to read. */
 #define DIFF_LOOK_DEEP 1
 
-#define DIFF_MADV_COLLAPSE 25
-
 /* A read or write is of at most so many bytes. */
 #define DIFF_ACCESS_BYTES UINT64_C(16384)
 /* exec calls what is at its address if it is this byte, a return; else it is

@@ -41,7 +41,7 @@ void trial_fini(struct trial *trial)
 
 static bool is_collapse(const struct diff_op *op)
 {
-	return op->kind == DIFF_madvise && op->flags == DIFF_MADV_COLLAPSE;
+	return op->kind == DIFF_madvise && op->flags == QUIRE_MADV_COLLAPSE;
 }
 
 /* A host that cannot be told to give huge pages by advice only gives none, and

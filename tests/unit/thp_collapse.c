@@ -365,11 +365,16 @@ static void nothing_there(void **state)
 	/* Only read so far: nothing was ever written in this VMA. */
 	assert_int_equal(get(mm, BASE), 0);
 	assert_refused(-QUIRE_EINVAL, BASE, 1);
+	/* Where a table is, pages are thought of as being there. */
 	put(mm, BASE, 1);
-	assert_int_equal(quire_madvise(mm, BASE, PMD, QUIRE_MADV_DONTNEED), 0);
-	assert_refused(-QUIRE_EINVAL, BASE, 1);
-	/* It ends the walk, too. */
+	assert_int_equal(quire_madvise(mm, BASE, PAGE, QUIRE_MADV_DONTNEED), 0);
+	assert_int_equal(collapse(BASE, 1), 0);
+	assert_true(is_leaf(mm, BASE));
+	assert_int_equal(get(mm, BASE), 0);
+	/* Without one, it ends the walk. */
 	put(mm, SECOND, 1);
+	assert_int_equal(quire_munmap(mm, BASE, PMD), 0);
+	map_anon(BASE, NR);
 	assert_refused(-QUIRE_EINVAL, BASE, 2);
 }
 
@@ -402,6 +407,8 @@ static void ends_are_moved_inward(void **state)
 	assert_int_equal(collapse_in(mm, BASE, 0), 0);
 	assert_int_equal(collapse_in(mm, BASE, PMD - PAGE), 0);
 	assert_int_equal(collapse_in(mm, BASE + PAGE, PMD), 0);
+	/* But not past each other. */
+	assert_int_equal(collapse_in(mm, BASE + PAGE, PAGE), -QUIRE_EINVAL);
 	assert_int_equal(collapse_in(mm, BASE + 1, PMD), -QUIRE_EINVAL);
 	assert_int_equal(collapse_in(mm, BASE, (uint64_t)-PAGE), -QUIRE_EINVAL);
 	assert_false(is_leaf(mm, BASE) || is_leaf(mm, SECOND));
