@@ -2,7 +2,8 @@
 /*
  * Address spaces that share PMD leaves, under random calls, against a model that
  * knows one byte of each page: what a program reads is what it wrote, whatever
- * splits, copies, moves or fails in between.  Every few steps all invariants.
+ * splits, collapses, copies, moves or fails in between.  Every few steps all
+ * invariants.
  *
  * HUGE_OPS in the environment: how many steps a seed takes; HUGE_SEED: which.
  *
@@ -309,6 +310,26 @@ static void step_khugepaged(struct model *m)
 	quire_fail_nth(0);
 }
 
+/* Folios of other orders, which the fault did not make. */
+static void step_split(struct model *m)
+{
+	struct range r = pick_range();
+	unsigned order = pick(2) == 0 || QUIRE_PMD_ORDER < 3 ? 0 : 2;
+	uint64_t nr;
+
+	maybe_fail();
+	assert_int_equal(quire_split_folios(m->mm, r.addr, r.len, order, &nr), 0);
+	quire_fail_nth(0);
+}
+
+static void step_split_deferred(struct model *m)
+{
+	uint64_t nr;
+
+	(void)m;
+	assert_int_equal(quire_split_deferred(q, 1 + pick(8), &nr), 0);
+}
+
 typedef void step_fn(struct model *m);
 
 /* How often each is taken. */
@@ -318,8 +339,8 @@ static const struct {
 } steps[] = {
 	{ step_write, 12 }, { step_read, 8 }, { step_drop, 3 },  { step_protect, 4 },
 	{ step_map, 3 },    { step_unmap, 1 }, { step_advise, 2 }, { step_move, 3 },
-	{ step_fork, 2 },   { step_exit, 2 },  { step_pin, 1 },
-	{ step_collapse, 2 }, { step_khugepaged, 1 },
+	{ step_fork, 2 },   { step_exit, 2 },  { step_pin, 1 },    { step_split, 1 },
+	{ step_collapse, 2 }, { step_khugepaged, 1 }, { step_split_deferred, 1 },
 };
 
 static void step(void)
