@@ -36,7 +36,7 @@ static struct folio *link_folio(struct list *link)
 static void take_off(struct deferred *deferred, struct folio *folio)
 {
 	list_remove(folio_link(folio));
-	deferred->nr_folios--;
+	atomic_store(&deferred->nr_folios, deferred->nr_folios - 1);
 	folio_clear(folio, FRAME_PARTLY_MAPPED);
 }
 
@@ -74,7 +74,7 @@ static bool put_on(struct deferred *deferred, struct folio *folio)
 	if (is_new) {
 		folio_set(folio, FRAME_PARTLY_MAPPED);
 		list_append(&deferred->folios, folio_link(folio));
-		deferred->nr_folios++;
+		atomic_store(&deferred->nr_folios, deferred->nr_folios + 1);
 	}
 	return is_new;
 }
@@ -141,11 +141,15 @@ static bool note_visit(struct folio *folio, struct vma *vma, u64 addr, void *arg
 	u64 end = u64_min(addr + (nr_pages << PAGE_SHIFT), vma->end);
 	struct span span = { 0 };
 
-	for (u64 at = addr; pgtable_next_span(vma->pt, at, end, &span); at = span.end) {
+	for (u64 at = addr; pgtable_next_span(vma->pt, at, end, &span);) {
 		u64 nr = span.level == 0 ? (span.end - span.addr) >> PAGE_SHIFT : 1;
 
+		at = span.end;
 		table_lock(span.table);
-		for (u64 i = 0; i < nr; i++)
+		/* A leaf that was found may have become a table: walk again. */
+		if (span.level != 0 && !entry_is_leaf(entry_load(span.slots)))
+			at = span.addr;
+		for (u64 i = 0; i < nr && at == span.end; i++)
 			note_entry(arg, folio, entry_load(&span.slots[i]));
 		table_unlock(span.table);
 	}
