@@ -43,8 +43,24 @@ static void add_vma(struct sums *sums, const struct vma *vma)
 		sums->data += nr_pages;
 }
 
-/* Invariants 3 and 4 for one entry; counts it into `rss` and `mapcounts`. */
-static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, u32 *mapcounts)
+/* What the entries of all address spaces say of one frame. */
+struct seen {
+	u32 mapcount;
+	u32 asid;       /* of the address space that maps it, or SEVERAL; 0: none does */
+	bool exclusive; /* an entry says so */
+};
+
+#define SEVERAL UINT32_MAX
+
+static void note_mapping(struct seen *frame, entry_t e, u32 asid)
+{
+	frame->mapcount++;
+	frame->asid = frame->asid == 0 || frame->asid == asid ? asid : SEVERAL;
+	frame->exclusive |= entry_is_exclusive(e);
+}
+
+/* Invariants 3 and 4 for one entry; counts it into `rss` and `seen`. */
+static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, struct seen *seen)
 {
 	struct vma *vma = vma_at(mm, addr);
 	struct frame *frame = pfn_frame(&mm->q->phys, entry_pfn(e));
@@ -60,8 +76,8 @@ static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, u32 *mapco
 	}
 	folio = frame_folio(frame);
 	ensure(refcount_read(&folio->refs) != 0 && folio_is_mapped(&mm->q->rmap, folio));
-	if (mapcounts != NULL)
-		mapcounts[entry_pfn(e).v]++;
+	if (seen != NULL)
+		note_mapping(&seen[entry_pfn(e).v], e, mm->pt.asid);
 	if (folio_is_anon(folio)) {
 		ensure(vma->anon_vma != NULL && !(vma->flags & VMA_SHARED));
 		ensure(!entry_is_writable(e) || entry_is_exclusive(e));
@@ -74,7 +90,7 @@ static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, u32 *mapco
 	}
 }
 
-static void check_span(struct mm *mm, const struct span *span, u64 *rss, u32 *mapcounts)
+static void check_span(struct mm *mm, const struct span *span, u64 *rss, struct seen *seen)
 {
 	u64 nr = (span->end - span->addr) >> PAGE_SHIFT;
 
@@ -83,14 +99,14 @@ static void check_span(struct mm *mm, const struct span *span, u64 *rss, u32 *ma
 		entry_t e = entry_load(&span->slots[i]);
 
 		if (entry_is_present(e))
-			check_entry(mm, span->addr + (i << PAGE_SHIFT), e, rss, mapcounts);
+			check_entry(mm, span->addr + (i << PAGE_SHIFT), e, rss, seen);
 		else
 			ensure(entry_is_none(e));
 	}
 }
 
 /* A leaf says the same of each of its pages; and invariant 5. */
-static void check_leaf(struct mm *mm, const struct span *span, u64 *rss, u32 *mapcounts)
+static void check_leaf(struct mm *mm, const struct span *span, u64 *rss, struct seen *seen)
 {
 	struct vma *vma = vma_at(mm, span->addr);
 	entry_t leaf = entry_load(span->slots);
@@ -104,7 +120,7 @@ static void check_leaf(struct mm *mm, const struct span *span, u64 *rss, u32 *ma
 	ensure(!folio_test(folio, FRAME_TAIL));
 	for (u32 i = 0; i < QUIRE_TABLE_ENTRIES; i++)
 		check_entry(mm, span->addr + ((u64)i << PAGE_SHIFT), leaf_page_entry(leaf, i),
-			    rss, mapcounts);
+			    rss, seen);
 }
 
 /* Invariant 5: deposits. */
@@ -122,7 +138,7 @@ static void check_deposits(struct mm *mm, const struct table *pmd_table)
 	ensure(nr == pgtable_nr_deposited(pmd_table));
 }
 
-static void check_tables(struct mm *mm, u32 *mapcounts)
+static void check_tables(struct mm *mm, struct seen *seen)
 {
 	u64 rss[NR_RSS] = { 0 }, addr = 0;
 	struct span span = { 0 };
@@ -130,9 +146,9 @@ static void check_tables(struct mm *mm, u32 *mapcounts)
 
 	for (u64 at = 0; pgtable_next_span(&mm->pt, at, TASK_SIZE, &span); at = span.end) {
 		if (span.level == 0)
-			check_span(mm, &span, rss, mapcounts);
+			check_span(mm, &span, rss, seen);
 		else
-			check_leaf(mm, &span, rss, mapcounts);
+			check_leaf(mm, &span, rss, seen);
 	}
 	while ((table = pgtable_next_pmd_table(&mm->pt, &addr)) != NULL)
 		check_deposits(mm, table);
@@ -141,7 +157,7 @@ static void check_tables(struct mm *mm, u32 *mapcounts)
 }
 
 /* Returns the pages that count as committed. */
-static u64 check_address_space(struct mm *mm, u32 *mapcounts)
+static u64 check_address_space(struct mm *mm, struct seen *seen)
 {
 	struct maple_cursor cur = maple_cursor(&mm->vmas, 0, 0);
 	struct sums sums = { 0 };
@@ -159,7 +175,7 @@ static u64 check_address_space(struct mm *mm, u32 *mapcounts)
 	ensure(sums.total == mm->total_pages && sums.locked == mm->locked_pages);
 	ensure(sums.data == mm->data_pages && sums.stack == mm->stack_pages);
 	ensure(sums.exec == mm->exec_pages);
-	check_tables(mm, mapcounts);
+	check_tables(mm, seen);
 	return sums.committed;
 }
 
@@ -168,24 +184,55 @@ void mm_check(struct mm *mm)
 	check_address_space(mm, NULL);
 }
 
-/* A large folio counts its mappings in sum, and perhaps page by page. */
-static void check_large_mapcount(struct quire *q, struct folio *folio, const u32 *mapcounts)
-{
-	u64 nr = folio_nr_pages(folio), first = folio_pfn(&q->phys, folio).v, sum = 0;
+/* The pages of a folio, added up. */
+struct seen_folio {
+	u64 nr_mappings;
+	u32 asid;          /* as in struct seen */
+	bool twice;        /* a page is mapped by more than one entry */
+};
 
-	for (u64 i = 0; i < nr; i++) {
-		sum += mapcounts[first + i];
-		ensure(!q->rmap.per_subpage ||
-		       mapcounts[first + i] == folio_frame(folio, i)->mapcount +
-						       folio_large(folio)->entire_mapcount);
+static struct seen_folio add_up(const struct seen *first, u64 nr_pages)
+{
+	struct seen_folio sum = { .asid = 0 };
+
+	for (const struct seen *page = first; page < first + nr_pages; page++) {
+		ensure(!page->exclusive || page->mapcount == 1);
+		sum.nr_mappings += page->mapcount;
+		sum.twice |= page->mapcount > 1;
+		if (page->asid != 0)
+			sum.asid = sum.asid == 0 || sum.asid == page->asid ? page->asid : SEVERAL;
 	}
-	ensure(sum == folio_mapcount(&q->rmap, folio));
-	ensure(sum <= refcount_read(&folio->refs));
+	return sum;
+}
+
+/* The chosen rival is what it says of itself: sound, exact. */
+static void check_rival(struct quire *q, struct folio *folio, const struct seen_folio *sum)
+{
+	const struct sharing_ops *rival = q->rmap.sharing.ops;
+	bool shared = folio_is_shared(&q->rmap, folio);
+
+	ensure(!rival->sound || sum->asid != SEVERAL || shared);
+	ensure(!rival->exact || sum->asid == SEVERAL || sum->twice || !shared);
+}
+
+/* A large folio counts its mappings in sum, and perhaps page by page. */
+static void check_large(struct quire *q, struct folio *folio, const struct seen *seen)
+{
+	const struct seen *first = &seen[folio_pfn(&q->phys, folio).v];
+	u64 nr = folio_nr_pages(folio);
+	struct seen_folio sum = add_up(first, nr);
+
+	for (u64 i = 0; q->rmap.per_subpage && i < nr; i++)
+		ensure(first[i].mapcount == folio_frame(folio, i)->mapcount +
+						    folio_large(folio)->entire_mapcount);
+	ensure(sum.nr_mappings == folio_mapcount(&q->rmap, folio));
+	ensure(sum.nr_mappings <= refcount_read(&folio->refs));
+	check_rival(q, folio, &sum);
 }
 
 /* Every folio is mapped as often as it says.  A large folio of zeros says nothing:
  * its entries are counted nowhere, and it has no state to count them in. */
-static void check_mapcounts(struct quire *q, const u32 *mapcounts)
+static void check_mappings(struct quire *q, const struct seen *seen)
 {
 	for (u64 pfn = 1; pfn < q->phys.nr_frames; pfn++) {
 		struct frame *frame = &q->phys.frames[pfn];
@@ -194,30 +241,30 @@ static void check_mapcounts(struct quire *q, const u32 *mapcounts)
 		    frame_test(frame, FRAME_TAIL) || frame_test(frame, FRAME_FREE))
 			continue;
 		if (frame->order == 0)
-			ensure(frame->mapcount == mapcounts[pfn]);
+			ensure(frame->mapcount == seen[pfn].mapcount);
 		else if (refcount_read(&frame->refs) != 0 &&
 			 !frame_test(frame, FRAME_ZERO_PAGE))
-			check_large_mapcount(q, frame_folio(frame), mapcounts);
+			check_large(q, frame_folio(frame), seen);
 	}
 }
 
 void quire_check(struct quire *q)
 {
 	size_t bytes;
-	u32 *mapcounts;
+	struct seen *seen;
 	u64 committed = 0;
 
 	if (api_enter(q))
 		return;
-	bytes = q->phys.nr_frames * sizeof(*mapcounts);
+	bytes = q->phys.nr_frames * sizeof(*seen);
 	/* Without memory for it the counts go unchecked, the rest does not. */
-	mapcounts = mach_mem_alloc(bytes, _Alignof(u32));
+	seen = mach_mem_alloc(bytes, _Alignof(struct seen));
 	list_for_each(pos, &q->mms)
-		committed += check_address_space(list_entry(pos, struct mm, link), mapcounts);
+		committed += check_address_space(list_entry(pos, struct mm, link), seen);
 	ensure(committed <= atomic_load(&q->committed_pages));
-	if (mapcounts != NULL) {
-		check_mapcounts(q, mapcounts);
-		mach_mem_free(mapcounts, bytes);
+	if (seen != NULL) {
+		check_mappings(q, seen);
+		mach_mem_free(seen, bytes);
 	}
 	phys_check(&q->phys);
 }

@@ -9,7 +9,7 @@
  *
  * Lock key:  (C) constant  (A) atomic  (M) mmap_lock, write to change
  *
- * Invariants (mm_check asserts them all):
+ * Invariants (quire_check asserts them all):
  *   1. VMAs in the tree do not overlap; each lies below TASK_SIZE, is page
  *      aligned, and sits in the tree at exactly [start, end - 1].
  *   2. nr_vmas counts them; total_pages etc. are the sums over them.
@@ -19,6 +19,9 @@
  *      for each of its pages, in all of these.
  *   5. A leaf lies in one VMA.  A level 1 table has as many tables deposited as
  *      anonymous leaves, those of zeros included.
+ *   6. A page with an exclusive entry has no other entry.  What the chosen
+ *      `sharing` alternative says of a large folio is true where it claims to be
+ *      sound or exact.
  * And one that no check can assert, because what keeps two VMAs apart may end
  * later (a fork's chain, a stack that grows): where a call changes a range, it
  * merges it with the neighbours it can be merged with, as Linux does (merge.c).
