@@ -13,8 +13,8 @@
 /*
  * thp/collapse.c.  MADV_COLLAPSE of [start, end), a part of the VMA: each PMD
  * range wholly inside becomes one folio.  0: all are; -EINVAL: this memory cannot
- * be, or there is nothing in a range; -ENOMEM; these two end it.  -EAGAIN: some
- * range has pages that somebody holds; the others were done.
+ * be, or nothing is in a range; -ENOMEM; -EAGAIN: some range has pages that
+ * somebody holds.  Which of them leave the ranges behind undone: docs/collapse.md.
  * mmap read lock, which is dropped and taken again: the VMA may be gone then.
  */
 int collapse_advised(struct vma *vma, u64 start, u64 end) MUST_CHECK;
