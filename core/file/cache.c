@@ -146,11 +146,15 @@ static bool range_fits(struct mapping *mapping, u64 first, u64 last)
 	struct maple_cursor cur = maple_cursor(&mapping->folios, first, first);
 	void *there;
 
+	if (first == last) {
+		there = maple_load(&mapping->folios, first);
+		return !there || there == CACHE_GONE;
+	}
 	maple_for_each(&cur, there, last) {
 		if (there != CACHE_GONE)
 			return false;
 	}
-	return first == last || last < mapping_size_pages(mapping);
+	return last < mapping_size_pages(mapping);
 }
 
 /* The largest order up to `max_order` that page `index` can have. */

@@ -13,23 +13,21 @@
  * fault saw the folio gone, or truncation's second look sees the entry.
  *
  * Fault-around: a read fault also maps the neighbours that are in the cache,
- * in a window of fault_around_bytes, as far as VMA, table and file reach.  Their accessed bits stay clear: nobody touched them.
+ * in a window of fault_around_bytes, as far as VMA, table and file reach; any
+ * fault does so with those of the same large folio.  Their accessed bits stay
+ * clear, and they are not writable where a file has to be told: nobody touched
+ * them.
  */
 #include "mm/pages.h"
 #include "rmap/split.h"
 
 /* ---- files ---------------------------------------------------------------------- */
 
-/* Pre: table lock and folio lock held, slot empty.  Takes over one reference.
- * 0 or -EOVERFLOW. */
-static int map_file_page(struct vma *vma, entry_t *slot, pfn_t pfn, struct frame *frame,
-			 u64 more_bits)
+/* What an entry made by this fault says of the access. */
+static u64 access_bits(const struct fault *fault)
 {
-	int err = rmap_add_file(frame, 1, vma);
-
-	if (likely(!err))
-		entry_store(slot, entry_make(pfn, vma->entry_bits | more_bits));
-	return err;
+	return fault->write ? QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_DIRTY :
+			      QUIRE_ENTRY_ACCESSED;
 }
 
 /* Pages that the file has now, the last perhaps in part. */
@@ -72,7 +70,7 @@ static bool map_around_run(struct around *around, struct folio *folio, u64 index
 		entry_t page = entry_plus_pages(e, i);
 
 		if (index + i == around->fault_index)
-			page.v |= QUIRE_ENTRY_ACCESSED;
+			page.v |= access_bits(around->fault);
 		entry_store(&slots[i], page);
 	}
 	around->nr_mapped += nr;
@@ -198,13 +196,6 @@ static int get_locked_folio(struct fault *fault, struct folio **ret_folio)
 	return err;
 }
 
-/* What an entry made by this fault says of the access. */
-static u64 access_bits(const struct fault *fault)
-{
-	return fault->write ? QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_WRITE | QUIRE_ENTRY_DIRTY :
-			      QUIRE_ENTRY_ACCESSED;
-}
-
 /* Folio lock held; the reference becomes that of one of the pages.  False, with
  * nothing changed: the folio is no leaf's, or something is mapped there now. */
 static bool map_file_leaf(struct fault *fault, struct folio *folio)
@@ -255,15 +246,40 @@ bool fault_file_leaf(struct fault *fault)
 	return mapped;
 }
 
+/* The page of a small folio; takes over the reference.  Folio lock and table lock
+ * held, slot empty.  0 or an error. */
+static int map_small(struct fault *fault, struct folio *folio, s64 *ret_nr)
+{
+	struct vma *vma = fault->vma;
+	int err = rmap_add_file(&folio->frame, 1, vma);
+
+	if (err)
+		return err;
+	entry_store(fault->slot, entry_make(folio_pfn(&fault->mm->q->phys, folio),
+					    vma->entry_bits | access_bits(fault)));
+	*ret_nr = 1;
+	return 0;
+}
+
+/* The page that faulted, and what else of its large folio lies in the window; takes
+ * references of their own.  As map_small. */
+static int map_large(struct fault *fault, struct folio *folio, s64 *ret_nr)
+{
+	struct around around = around_window(fault, fault->mm->q->config.fault_around_bytes);
+
+	map_around_folio(&around, folio, u64_max(folio->index, around.first_index));
+	*ret_nr = around.nr_mapped;
+	return entry_is_none(entry_load(fault->slot)) ? -QUIRE_EOVERFLOW : 0;
+}
+
 /* A read of any mapping, or a write to a shared one. */
 static int fault_file_shared(struct fault *fault)
 	NO_LOCK_ANALYSIS /* get_locked_folio */
 {
-	struct quire *q = fault->mm->q;
 	struct vma *vma = fault->vma;
 	struct folio *folio;
-	struct frame *frame;
-	bool mapped = false;
+	s64 nr_mapped = 0;
+	bool large;
 	int err;
 
 	if (!fault->write && fault_around(fault))
@@ -273,19 +289,17 @@ static int fault_file_shared(struct fault *fault)
 		return err;
 	if (fault->write)
 		mapping_dirty_folio(vma->mapping, folio);
-	frame = folio_frame(folio, vma_index(vma, fault->addr) - folio->index);
+	large = folio_is_large(folio);
 	table_lock(fault->table);
-	if (entry_is_none(entry_load(fault->slot))) {
-		err = map_file_page(vma, fault->slot, frame_pfn(&q->phys, frame), frame,
-				    access_bits(fault));
-		mapped = !err;
-	}
+	if (entry_is_none(entry_load(fault->slot)))
+		err = large ? map_large(fault, folio, &nr_mapped) :
+			      map_small(fault, folio, &nr_mapped);
 	table_unlock(fault->table);
 	folio_unlock(folio);
-	if (mapped)
-		mm_rss_add(fault->mm, mapping_rss_kind(vma->mapping), 1);
-	else
-		folio_put(&q->phys, folio);
+	if (nr_mapped != 0)
+		mm_rss_add(fault->mm, mapping_rss_kind(vma->mapping), nr_mapped);
+	if (large || nr_mapped == 0)
+		folio_put(&fault->mm->q->phys, folio);
 	return err;
 }
 

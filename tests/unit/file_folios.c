@@ -115,6 +115,23 @@ static void a_read_maps_a_run(void **state)
 	quire_file_put(file);
 }
 
+/* So does a write, but only its own page is dirty. */
+static void a_write_maps_a_run(void **state)
+{
+	struct quire_file *file = map_file(QUIRE_FILE_MEMORY, QUIRE_MAP_SHARED);
+
+	(void)state;
+	forbid_leaves();
+	put(mm, at(2), 9);
+	assert_int_equal(stats(mm).faults, 1);
+	for (unsigned i = 0; i < NR; i++) {
+		assert_true(info(mm, at(i)).present);
+		assert_int_equal(info(mm, at(i)).dirty, i == 2);
+		assert_int_equal(info(mm, at(i)).refcount, NR + 1);
+	}
+	quire_file_put(file);
+}
+
 /* What is mapped already ends a run and begins the next. */
 static void a_read_maps_what_is_missing(void **state)
 {
@@ -124,6 +141,9 @@ static void a_read_maps_what_is_missing(void **state)
 	(void)state;
 	forbid_leaves();
 	put(mm, at(NR + 2), 77);
+	assert_int_equal(stats(mm).rss_shmem_pages, NR);
+	assert_int_equal(quire_madvise(mm, at(NR), 2 * PAGE, QUIRE_MADV_DONTNEED), 0);
+	assert_int_equal(quire_madvise(mm, at(NR + 3), PAGE, QUIRE_MADV_DONTNEED), 0);
 	assert_int_equal(stats(mm).rss_shmem_pages, 1);
 	assert_int_equal(get(mm, at(NR)), NR + 1);
 	assert_int_equal(stats(mm).rss_shmem_pages, NR);
@@ -246,6 +266,7 @@ static void writes_to_a_large_folio_are_noticed(void **state)
 	put(child, at(3), 83);
 	assert_true(info(mm, at(1)).writable);
 	assert_false(info(mm, at(2)).writable);
+	assert_true(info(child, at(2)).present && !info(child, at(2)).writable);
 	assert_int_equal(quire_file_sync(file), 0);
 	/* One write for the folio; nobody can write unnoticed. */
 	assert_int_equal(host.nr_writes, 1);
@@ -309,6 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		folio_test(a_read_maps_a_run),
+		folio_test(a_write_maps_a_run),
 		folio_test(a_read_maps_what_is_missing),
 		folio_test(a_window_ends_with_the_file),
 		folio_test(truncation_cuts_what_two_map),
