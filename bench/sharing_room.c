@@ -188,12 +188,30 @@ static unsigned contest_state(struct contest *contest)
 	return mach_load(&contest->state, MACH_ACQUIRE);
 }
 
+/* The nth of the cores that this process may use, round and round: left to itself
+ * the scheduler may well put two threads that wait for each other on one. */
+static void pin_to_core(unsigned nth)
+{
+	cpu_set_t allowed, one;
+	size_t core = 0;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+		return;
+	nth %= (unsigned)CPU_COUNT(&allowed);
+	while (!CPU_ISSET(core, &allowed) || nth-- > 0)
+		core++;
+	CPU_ZERO(&one);
+	CPU_SET(core, &one);
+	(void)sched_setaffinity(0, sizeof(one), &one);
+}
+
 static void *contend(void *arg)
 {
 	struct contender *c = arg;
 	struct contest *contest = c->contest;
 	uint64_t nr = 0;
 
+	pin_to_core(c->mm);
 	c->failed = quire_attach() != 0;
 	if (c->failed) /* nobody is to wait for this one */
 		mach_fetch_add(&contest->nr_moved, 1, MACH_RELAXED);
