@@ -96,11 +96,16 @@ static enum reuse may_reuse(const struct fault *fault, struct folio *folio)
 			   fault->vma, &n);
 }
 
-/* What an entry of ours alone is given: more than before, so a TLB that still says
- * less faults and looks again, and nothing is flushed. */
+/*
+ * What the other entries of a folio that is ours alone are given: more than before, so
+ * a TLB that still says less faults and looks again, and nothing is flushed.  Where
+ * each page is to have a write fault of its own, the mark is given all the same: the
+ * next fault need not prove again what this one has.
+ */
 static u64 reuse_bits(const struct fault *fault)
 {
-	if (fault->unshare || !(fault->vma->flags & VMA_WRITE))
+	if (fault->unshare || !(fault->vma->flags & VMA_WRITE) ||
+	    !DECIDED(fault->mm->q, reuse_scope, folio))
 		return ENTRY_EXCLUSIVE;
 	return ENTRY_EXCLUSIVE | QUIRE_ENTRY_WRITE;
 }
@@ -167,8 +172,7 @@ static void reuse_page(struct fault *fault, struct folio *folio, enum reuse reus
 		move_to_own_anon_vma(fault, folio);
 	if (reuse == REUSE_PAGE || !folio_is_large(folio))
 		return;
-	if (DECIDED(fault->mm->q, reuse_scope, folio))
-		nr += reuse_neighbours(fault, folio);
+	nr += reuse_neighbours(fault, folio);
 	rmap_score_reused(&fault->mm->q->rmap, nr);
 }
 
