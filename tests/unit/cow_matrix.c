@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The copy-on-write matrix: each case of cow_cases.h on each layout, one line a
- * cell.  Then all of it again, without the lines, with every sharing alternative
- * and every proof of reuse that is sound.
+ * The copy-on-write matrix: each case of cow_cases.h on each layout, and collapse of
+ * single pages and of a folio, before and after fork; one line a cell.  Then all of
+ * it again, without the lines, with every sharing alternative and every proof of
+ * reuse that is sound.
  *
  * variants: threads_4k threads_tiny explore_tiny
  */
@@ -44,12 +45,111 @@ static void run_matrix(struct tally *tally, unsigned step)
 				run_layout(tally, layout, order);
 }
 
+/* ---- collapse ------------------------------------------------------------------------ */
+
+enum shared { BEFORE_FORK, ALL_SHARED, LOWER_SHARED, UPPER_SHARED, NR_SHARED };
+
+static const char *const shared_names[NR_SHARED] = {
+	"collapse before fork", "collapse, all shared",
+	"collapse, lower half shared", "collapse, upper half shared",
+};
+
+static struct region half_of(struct region r, bool upper)
+{
+	return (struct region){ r.addr + (upper ? r.nr / 2 * PAGE : 0), r.nr / 2 };
+}
+
+static void advise(struct region r, int advice)
+{
+	assert_int_equal(quire_madvise(mm, r.addr, r.nr * PAGE, advice), 0);
+}
+
+/* Which part of `r` the child gets. */
+static struct region fork_part(struct region r, enum shared shared)
+{
+	struct region rest;
+
+	if (shared == BEFORE_FORK || shared == ALL_SHARED) {
+		fork_child();
+		return r;
+	}
+	rest = half_of(r, shared == LOWER_SHARED);
+	advise(rest, QUIRE_MADV_DONTFORK);
+	fork_child();
+	advise(rest, QUIRE_MADV_DOFORK);
+	return half_of(r, shared == UPPER_SHARED);
+}
+
+/* What a part of `r` holds begins at another number. */
+static bool part_holds(struct quire_mm *where, struct region r, struct region part,
+		       enum contents contents)
+{
+	for (uint64_t i = 0; i < part.nr; i++)
+		if (get(where, part.addr + i * PAGE) !=
+		    byte_of(contents, (part.addr - r.addr) / PAGE + i))
+			return false;
+	return true;
+}
+
+static const char *collapse_and_write(struct region r, enum shared shared)
+{
+	struct region part;
+
+	if (shared == BEFORE_FORK)
+		advise(r, QUIRE_MADV_COLLAPSE);
+	part = fork_part(r, shared);
+	if (shared != BEFORE_FORK)
+		advise(r, QUIRE_MADV_COLLAPSE);
+	assert_true(info(mm, r.addr).leaf);
+	if (!holds(mm, r, OLD) || !part_holds(child, r, part, OLD))
+		return "bytes changed";
+	fill(mm, r, NEW);
+	if (!part_holds(child, r, part, OLD))
+		return "the child sees the parent's store";
+	fill(child, part, THIRD);
+	return holds(mm, r, NEW) ? NULL : "the parent sees the child's store";
+}
+
+/* A PMD range of single pages. */
+static struct region single_pages(void)
+{
+	struct region r = { BASE, QUIRE_PMD_SIZE / PAGE };
+
+	assert_int_equal(quire_set_anon_folios(q, QUIRE_PMD_ORDER, QUIRE_FOLIOS_NEVER), 0);
+	map_anon(r.addr, r.nr);
+	fill(mm, r, OLD);
+	assert_int_equal(info(mm, BASE).order, 0);
+	return r;
+}
+
+static void run_collapse(struct tally *tally)
+{
+	for (unsigned shared = 0; shared < NR_SHARED; shared++)
+		for (unsigned single = 0; single < 2; single++) {
+			const struct cow_case c = { .name = shared_names[shared] };
+			const char *wrong;
+
+			world_begin();
+			wrong = collapse_and_write(single ? single_pages() :
+						   layout_make(PTE_MAPPED, QUIRE_PMD_ORDER),
+						   (enum shared)shared);
+			quire_check(q);
+			case_end();
+			world_end();
+			print_cell(tally, single ? BASE_PAGE : PTE_MAPPED, QUIRE_PMD_ORDER, &c,
+				   wrong);
+		}
+}
+
+/* ---- all ----------------------------------------------------------------------------- */
+
 static void every_cell(void **state)
 {
 	struct tally tally = { 0 };
 
 	(void)state;
 	run_matrix(&tally, 1);
+	run_collapse(&tally);
 	print_message("%u cells, %u wrong\n", tally.nr, tally.nr_wrong);
 	assert_int_equal(tally.nr_wrong, 0);
 }
@@ -64,6 +164,7 @@ static void run_decided(const char *sharing, const char *proof, const char *scop
 	world_decide("reuse-proof", proof);
 	world_decide("reuse-scope", scope);
 	run_matrix(&tally, 4);
+	run_collapse(&tally);
 	print_message("%s, %s, %s: %u cells, %u wrong\n", sharing, proof, scope, tally.nr,
 		      tally.nr_wrong);
 	assert_int_equal(tally.nr_wrong, 0);
