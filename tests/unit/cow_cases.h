@@ -362,6 +362,16 @@ static inline void layout_print_name(enum layout layout, unsigned order, char *t
 			 bytes < 1024 ? "B" : "KiB");
 }
 
+/* Reuse by mapcount believes the rival: one that guesses leaves pages writable in
+ * two address spaces. */
+static inline bool decided_soundly(void)
+{
+	const uint8_t *chosen = world_config.decisions.chosen;
+
+	return chosen[QUIRE_DECISION_cow_reuse] != QUIRE_cow_reuse_mapcount ||
+	       quire_alternative_info(chosen[QUIRE_DECISION_sharing])->sound;
+}
+
 /* One cell, in an instance of its own: what went wrong, or NULL. */
 static inline const char *cell_run(enum layout layout, unsigned order, const struct cow_case *c)
 {
@@ -369,7 +379,8 @@ static inline const char *cell_run(enum layout layout, unsigned order, const str
 
 	world_begin();
 	wrong = c->run(layout_make(layout, order));
-	quire_check(q);
+	if (decided_soundly())
+		quire_check(q);
 	case_end();
 	world_end();
 	return wrong;
