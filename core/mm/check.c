@@ -75,7 +75,7 @@ static void check_entry(struct mm *mm, u64 addr, entry_t e, u64 *rss, struct see
 		return;
 	}
 	folio = frame_folio(frame);
-	ensure(refcount_read(&folio->refs) != 0 && folio_is_mapped(&mm->q->rmap, folio));
+	ensure(folio_refs(folio) != 0 && folio_is_mapped(&mm->q->rmap, folio));
 	if (seen != NULL)
 		note_mapping(&seen[entry_pfn(e).v], e, mm->pt.asid);
 	if (folio_is_anon(folio)) {
@@ -226,7 +226,7 @@ static void check_large(struct quire *q, struct folio *folio, const struct seen 
 		ensure(first[i].mapcount == folio_frame(folio, i)->mapcount +
 						    folio_large(folio)->entire_mapcount);
 	ensure(sum.nr_mappings == folio_mapcount(&q->rmap, folio));
-	ensure(sum.nr_mappings <= refcount_read(&folio->refs));
+	ensure(sum.nr_mappings <= folio_refs(folio));
 	check_rival(q, folio, &sum);
 }
 
@@ -242,7 +242,7 @@ static void check_mappings(struct quire *q, const struct seen *seen)
 			continue;
 		if (frame->order == 0)
 			ensure(frame->mapcount == seen[pfn].mapcount);
-		else if (refcount_read(&frame->refs) != 0 &&
+		else if (folio_refs(frame_folio(frame)) != 0 &&
 			 !frame_test(frame, FRAME_ZERO_PAGE))
 			check_large(q, frame_folio(frame), seen);
 	}

@@ -59,9 +59,7 @@ static NOINLINE u32 copy_run(struct copy *copy, entry_t *dst_slots, entry_t *src
 {
 	struct folio *folio = frame_folio(frame);
 
-	folio_get_n(folio, nr);
-	if (unlikely(rmap_dup(frame, nr, copy->dst))) {
-		folio_put_n(&copy->child->q->phys, folio, nr);
+	if (unlikely(rmap_add_get(frame, nr, copy->dst))) {
 		copy->err = -QUIRE_EOVERFLOW;
 		return 0;
 	}
@@ -96,7 +94,7 @@ static inline u32 copy_entries(struct copy *copy, entry_t *dst_slots, entry_t *s
 				entry_run(src_slots, max, e, frame), frame);
 	if (unlikely(!rmap_share_entry(src_slots, e, folio, copy->has_pinned)))
 		return copy_pinned(copy, dst_slots, frame, addr);
-	if (unlikely(rmap_dup_get(&copy->child->q->phys, frame, copy->dst))) {
+	if (unlikely(rmap_add_get(frame, 1, copy->dst))) {
 		copy->err = -QUIRE_EOVERFLOW;
 		return 0;
 	}
@@ -205,11 +203,8 @@ static enum leaf_copied share_leaf(struct copy *copy, entry_t *dst_slot, entry_t
 			huge_split_locked(copy->src, span->table, span->slots);
 			return LEAF_GONE;
 		}
-		folio_get_n(folio, PMD_PAGES);
-		if (unlikely(rmap_add_leaf(folio, copy->dst))) {
-			folio_put_n(&copy->child->q->phys, folio, PMD_PAGES);
+		if (unlikely(rmap_add_leaf_get(folio, copy->dst)))
 			return LEAF_NOT_COUNTED;
-		}
 		copy->rss[RSS_ANON] += PMD_PAGES;
 	}
 	entry_store(dst_slot, child_entry(e));

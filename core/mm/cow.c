@@ -186,15 +186,15 @@ static entry_t copy_entry(const struct fault *fault, const struct folio *copy)
 	return fault->unshare ? entry_without(e, QUIRE_ENTRY_WRITE) : e;
 }
 
-/* Puts the copy where the old page was.  Table lock held. */
-static void replace_page(struct fault *fault, struct frame *old, struct folio *copy)
+/* Puts the copy where the old page was.  Table lock held.  Returns the references
+ * that the old mapping leaves. */
+static u32 replace_page(struct fault *fault, struct frame *old, struct folio *copy)
 {
 	entry_take(fault->slot);
 	tlb_flush_range(&fault->mm->pt, fault->addr, fault->addr + PAGE_SIZE);
 	rmap_add_new_anon(copy, fault->vma, fault->addr);
 	entry_store(fault->slot, copy_entry(fault, copy));
-	if (old != NULL)
-		rmap_remove(old, 1, fault->vma);
+	return old != NULL ? rmap_remove(old, 1, fault->vma) : 0;
 }
 
 /*
@@ -223,9 +223,8 @@ static int copy_page(struct fault *fault, struct frame *old)
 	err = 0;
 	table_lock(fault->table);
 	if (likely(entry_same(entry_load(fault->slot), fault->seen))) {
-		replace_page(fault, old, copy);
+		nr_refs += replace_page(fault, old, copy);
 		copy = NULL;
-		nr_refs = 2;
 	}
 	table_unlock(fault->table);
 	if (copy != NULL)

@@ -64,7 +64,7 @@ static bool map_around_run(struct around *around, struct folio *folio, u64 index
 	struct frame *frame = folio_frame(folio, index - folio->index);
 	entry_t e = entry_make(frame_pfn(phys, frame), vma->entry_bits);
 
-	if (rmap_add_file_get(phys, frame, nr, vma))
+	if (rmap_add_get(frame, nr, vma))
 		return false;
 	for (u32 i = 0; i < nr; i++) {
 		entry_t page = entry_plus_pages(e, i);
@@ -196,7 +196,7 @@ static int get_locked_folio(struct fault *fault, struct folio **ret_folio)
 	return err;
 }
 
-/* Folio lock held; the reference becomes that of one of the pages.  False, with
+/* Folio lock held.  False, with
  * nothing changed: the folio is no leaf's, or something is mapped there now. */
 static bool map_file_leaf(struct fault *fault, struct folio *folio)
 {
@@ -208,16 +208,13 @@ static bool map_file_leaf(struct fault *fault, struct folio *folio)
 	    folio->index + PMD_PAGES > mapping_nr_pages(vma->mapping))
 		return false;
 	mm_note_leaf(fault->mm);
-	folio_get_n(folio, PMD_PAGES - 1);
 	table_lock(fault->table);
-	mapped = entry_is_none(entry_load(fault->slot)) && !rmap_add_leaf(folio, vma);
+	mapped = entry_is_none(entry_load(fault->slot)) && !rmap_add_leaf_get(folio, vma);
 	if (mapped)
 		entry_store(fault->slot,
 			    entry_make(folio_pfn(phys, folio), vma->entry_bits |
 					       QUIRE_ENTRY_LEAF | access_bits(fault)));
 	table_unlock(fault->table);
-	if (!mapped)
-		folio_put_n(phys, folio, PMD_PAGES - 1);
 	return mapped;
 }
 
@@ -241,8 +238,7 @@ bool fault_file_leaf(struct fault *fault)
 	folio_unlock(folio);
 	if (mapped)
 		mm_rss_add(fault->mm, mapping_rss_kind(mapping), PMD_PAGES);
-	else
-		folio_put(&fault->mm->q->phys, folio);
+	folio_put(&fault->mm->q->phys, folio);
 	return mapped;
 }
 
@@ -251,7 +247,7 @@ bool fault_file_leaf(struct fault *fault)
 static int map_small(struct fault *fault, struct folio *folio, s64 *ret_nr)
 {
 	struct vma *vma = fault->vma;
-	int err = rmap_add_file(&folio->frame, 1, vma);
+	int err = rmap_add_file(&folio->frame, vma);
 
 	if (err)
 		return err;

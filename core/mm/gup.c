@@ -65,6 +65,8 @@ static enum pin_step try_pin(struct vma *vma, entry_t e, u32 flags, struct frame
 	*ret_frame = frame;
 	if (entry_is_special(e))
 		return PIN_DONE; /* the zero page is nobody's to count */
+	if (!folio_has_room(folio))
+		return PIN_TOO_MANY;
 	if (flags & QUIRE_PIN_GET_ONLY)
 		folio_get(folio);
 	else if (!folio_pin(folio))

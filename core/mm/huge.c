@@ -67,9 +67,8 @@ static void drop_file_leaf(struct vma *vma, entry_t *slot, u64 addr)
 		folio_set(folio, FRAME_REFERENCED);
 	addr = align_down(addr, PMD_SIZE);
 	tlb_flush_range(&mm->pt, addr, addr + PMD_SIZE);
-	rmap_remove_leaf(folio, vma);
 	mm_rss_add(mm, mapping_rss_kind(mapping), -(s64)PMD_PAGES);
-	folio_put_n(&mm->q->phys, folio, PMD_PAGES);
+	folio_put_n(&mm->q->phys, folio, rmap_remove_leaf(folio, vma));
 }
 
 void huge_split_locked(struct vma *vma, struct table *pmd_table, entry_t *slot)
@@ -233,7 +232,7 @@ static bool may_reuse_leaf(const struct fault *fault, struct folio *folio)
 	if (DECIDED(fault->mm->q, cow_reuse, mapcount))
 		return folio_is_exclusive(folio, fault->vma);
 	/* ACQUIRE pairs with the put of whoever copied a page before us. */
-	if (atomic_load_acquire(&folio->refs.value) != PMD_PAGES)
+	if (folio_refs(folio) != PMD_PAGES)
 		return false;
 	rmap_score_question(folio, fault->vma);
 	return true;

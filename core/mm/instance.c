@@ -244,6 +244,7 @@ static const struct sharing_ops *sharing_chosen(const struct quire *q)
 		[QUIRE_sharing_moments - QUIRE_sharing_moments] = &sharing_moments,
 		[QUIRE_sharing_moments_locked - QUIRE_sharing_moments] = &sharing_moments_locked,
 		[QUIRE_sharing_moments_wide - QUIRE_sharing_moments] = &sharing_moments_wide,
+		[QUIRE_sharing_one_word - QUIRE_sharing_moments] = &sharing_one_word,
 		[QUIRE_sharing_mm_ids - QUIRE_sharing_moments] = &sharing_mm_ids,
 		[QUIRE_sharing_rmap_ids - QUIRE_sharing_moments] = &sharing_rmap_ids,
 		[QUIRE_sharing_rmap_ids_posted - QUIRE_sharing_moments] = &sharing_rmap_ids_posted,

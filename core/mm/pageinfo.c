@@ -25,7 +25,7 @@ static void fill(struct mm *mm, entry_t e, bool leaf, struct quire_page_info *in
 	info->anon = folio_is_anon(folio);
 	info->exclusive = entry_is_exclusive(e);
 	info->mapcount = folio_mapcount(&mm->q->rmap, folio);
-	info->refcount = refcount_read(&folio->refs);
+	info->refcount = folio_refs(folio);
 }
 
 static void look_at(struct mm *mm, u64 addr, struct quire_page_info *info)

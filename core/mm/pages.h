@@ -89,7 +89,7 @@ static inline struct folio *anon_folio_alloc_order(struct quire *q, unsigned ord
 
 	if (likely(folio != NULL)) {
 		atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_SWAPBACKED));
-		if (unlikely(rmap_folio_init(&q->rmap, folio))) {
+		if (unlikely(rmap_anon_folio_init(&q->rmap, folio))) {
 			folio_put(&q->phys, folio);
 			folio = NULL;
 		}

@@ -42,9 +42,9 @@ static u32 count_entries(const struct neighbours *n)
 
 /* ACQUIRE pairs with the put of whoever copied a page before us: it has read
  * what we are about to overwrite. */
-static u32 read_refs(const struct folio *folio)
+static u32 read_refs(struct folio *folio)
 {
-	return atomic_load_acquire(&folio->refs.value);
+	return folio_refs(folio);
 }
 
 /* What the rival says only spares the counting. */

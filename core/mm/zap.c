@@ -16,8 +16,11 @@
 
 void zap_remove_rmap(struct phys *phys, struct frame *frame, u32 nr, void *vma)
 {
+	u32 nr_refs = rmap_remove(frame, nr, vma);
+
 	(void)phys;
-	rmap_remove(frame, nr, vma);
+	check(nr_refs == nr); /* a file's folio: see FRAME_WORD_REFS */
+	(void)nr_refs;
 }
 
 void zap_account(struct zap *zap, struct mm *mm)
@@ -49,9 +52,8 @@ static NOINLINE bool zap_file_pages(struct zap *zap, struct folio *folio, struct
 		mapping_dirty_folio(mapping, folio);
 	if (entry_is_young(e) && !folio_test(folio, FRAME_REFERENCED))
 		folio_set(folio, FRAME_REFERENCED);
-	if (!dirty)
-		rmap_remove(frame, nr, zap->vma);
-	return gather_add(zap->gather, frame, nr, dirty);
+	return gather_add(zap->gather, frame, dirty ? nr : rmap_remove(frame, nr, zap->vma),
+			  dirty);
 }
 
 /*
@@ -122,8 +124,8 @@ static u32 zap_slots(struct zap *zap, u32 i)
 		first = at < first ? at : first;
 		if (likely(folio_is_anon(folio))) {
 			zap->rss[RSS_ANON] += run;
-			rmap_remove(frame, run, zap->vma);
-			full = gather_add(zap->gather, frame, run, false);
+			full = gather_add(zap->gather, frame,
+					  rmap_remove(frame, run, zap->vma), false);
 		} else {
 			full = zap_file_pages(zap, folio, frame, run, e);
 		}
@@ -146,8 +148,8 @@ static bool take_leaf(struct zap *zap, struct folio *folio)
 	if (folio == NULL)
 		return false;
 	zap->rss[RSS_ANON] += PMD_PAGES;
-	rmap_remove_leaf(folio, zap->vma);
-	return gather_add(zap->gather, &folio->frame, PMD_PAGES, false);
+	return gather_add(zap->gather, &folio->frame, rmap_remove_leaf(folio, zap->vma),
+			  false);
 }
 
 /* False: no leaf is there any more, or only a part of it is to go: walk again. */

@@ -403,20 +403,20 @@ void folio_free(struct phys *phys, struct folio *folio)
 
 void folio_put_n(struct phys *phys, struct folio *folio, u32 n)
 {
-	if (refcount_put(&folio->refs, n))
+	if (folio_drop_n(folio, n))
 		folio_free_any(phys, folio);
 }
 
 void folio_put_many(struct phys *phys, struct folio **folios, u32 nr)
 {
 	for (u32 i = 0; i < nr; i++)
-		if (refcount_put(&folios[i]->refs, 1))
+		if (folio_drop_n(folios[i], 1))
 			folio_free_any(phys, folios[i]);
 }
 
 void folio_split_frames(struct phys *phys, struct folio *folio, unsigned order, u32 refs)
 {
-	u32 flags = atomic_load(&folio->flags);
+	u32 flags = atomic_load(&folio->flags) & ~(u32)FRAME_WORD_REFS;
 	void *mapping = folio->mapping;
 	u64 index = folio->index;
 	unsigned from = folio->order;
@@ -428,6 +428,7 @@ void folio_split_frames(struct phys *phys, struct folio *folio, unsigned order, 
 		u32 mapcount = atomic_load(&frame->mapcount);
 
 		if (i == 0) {
+			frame_clear(frame, FRAME_WORD_REFS);
 			frame->order = (u8)order;
 			frame->private = 0;
 		} else if (is_aligned(i, BIT(order))) {

@@ -35,6 +35,7 @@ enum frame_flag {
 	FRAME_PERCPU = 1u << 10,        /* on a per-CPU free list */
 	FRAME_ZERO_PAGE = 1u << 11,     /* the shared page of zeros: not counted */
 	FRAME_PARTLY_MAPPED = 1u << 12, /* on the queue of rmap/deferred.h */
+	FRAME_WORD_REFS = 1u << 13,     /* large: references lie in folio_word() */
 };
 
 struct folio;
@@ -183,10 +184,77 @@ static inline struct folio_large *folio_large(struct folio *folio)
 	return (struct folio_large *)(void *)(&folio->frame + 1);
 }
 
+/* ---- references ------------------------------------------------------------- */
+/*
+ * A folio is freed with its last reference.  They are counted in `refs`; those
+ * of a folio with FRAME_WORD_REFS in the 16-byte word that also counts its
+ * mappings, which keep it alive by themselves:
+ *
+ *     bit 127                       16 15          0
+ *         |  who counts the mappings  | references |
+ *
+ * That word is made for large anonymous folios alone: who finds a folio without
+ * holding a reference (the page cache does) must not have to ask first where
+ * they are counted.
+ */
+#define FOLIO_WORD_REFS_BITS 16
+#define FOLIO_WORD_REFS_MAX ((1u << FOLIO_WORD_REFS_BITS) - 1)
+
+static inline bool folio_has_word_refs(const struct folio *folio)
+{
+	return folio_is_large(folio) && frame_test(&folio->frame, FRAME_WORD_REFS);
+}
+
+static inline mach_u128 *folio_word(struct folio *folio)
+{
+	return (mach_u128 *)(void *)&folio_frame(folio, 2)->index;
+}
+
+/* Folios with FRAME_WORD_REFS: refs.c.  The first says false, with nothing done,
+ * when the field has no room; the second true when the word became 0. */
+bool folio_try_get_word(struct folio *folio, u32 n) MUST_CHECK;
+bool folio_put_word(struct folio *folio, u32 n) MUST_CHECK;
+bool folio_get_word_unless_zero(struct folio *folio) MUST_CHECK;
+bool folio_freeze_word(struct folio *folio, u32 expected) MUST_CHECK;
+/* From `refs` to the word.  Pre: nobody else knows the folio. */
+void folio_move_refs_to_word(struct folio *folio);
+
+/* Pre: the caller has a reference, or a mapping that stays. */
 static inline void folio_get_n(struct folio *folio, u32 n)
 {
-	refcount_get(&folio->refs, n);
+	if (folio_has_word_refs(folio))
+		ensure(folio_try_get_word(folio, n));
+	else
+		refcount_get(&folio->refs, n);
 }
+
+/* True: it was the last, and the caller frees (folio_free). */
+static inline bool folio_drop_n(struct folio *folio, u32 n)
+{
+	if (folio_has_word_refs(folio))
+		return folio_put_word(folio, n);
+	return refcount_put(&folio->refs, n);
+}
+
+/* For who has none, but keeps the folio from being reused for something else. */
+static inline bool folio_get_unless_zero(struct folio *folio)
+{
+	if (folio_has_word_refs(folio))
+		return folio_get_word_unless_zero(folio);
+	return refcount_get_unless_zero(&folio->refs);
+}
+
+/* An unmapped folio's `expected` references become 0 at one instant: nobody else
+ * has one. */
+static inline bool folio_freeze(struct folio *folio, u32 expected)
+{
+	if (folio_has_word_refs(folio))
+		return folio_freeze_word(folio, expected);
+	return refcount_freeze(&folio->refs, expected);
+}
+
+/* Ends folio_freeze. */
+void folio_unfreeze(struct folio *folio, u32 refs);
 
 static inline void folio_get(struct folio *folio)
 {

@@ -182,7 +182,7 @@ static u32 take_batch(struct deferred *deferred, struct folio **batch, u32 max)
 		if (nr == max)
 			break;
 		/* Else it is being freed, and taken off there. */
-		if (!refcount_get_unless_zero(&folio->refs))
+		if (!folio_get_unless_zero(folio))
 			continue;
 		take_off(deferred, folio);
 		batch[nr++] = folio;
@@ -244,7 +244,7 @@ u64 rmap_split_deferred(struct rmap *rmap, u64 nr_to_scan)
 			break;
 		for (u32 i = 0; i < nr; i++) {
 			nr_freed += scan_folio(rmap, batch[i]);
-			if (refcount_put(&batch[i]->refs, 1)) {
+			if (folio_drop_n(batch[i], 1)) {
 				nr_freed += folio_nr_pages(batch[i]);
 				folio_free(rmap->phys, batch[i]);
 			}

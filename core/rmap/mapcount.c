@@ -50,7 +50,8 @@ void rmap_add_new_large(struct folio *folio, struct vma *vma, bool leaf)
 	const struct rmap *rmap = vma->owner->rmap;
 	u32 nr = (u32)folio_nr_pages(folio);
 
-	folio_get_n(folio, nr - 1);
+	if (!folio_has_word_refs(folio))
+		folio_get_n(folio, nr - 1);
 	if (rmap->per_subpage) {
 		if (leaf)
 			atomic_store(&folio_large(folio)->entire_mapcount, 1u);
@@ -77,14 +78,11 @@ static int count_map(struct folio *folio, struct frame *frame, u32 nr, struct vm
 			   folio_order(folio), vma_sharer(vma), page_in_folio(folio, frame), nr);
 }
 
-static void count_unmap(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+static u32 count_unmap(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
 {
 	if (rmap_scores(vma->owner->rmap))
-		score_unmap(folio, vma, page_in_folio(folio, frame), nr);
-	else
-		sharing_unmap(&vma->owner->rmap->sharing, folio_sharing(folio),
-			      folio_order(folio), vma_sharer(vma),
-			      page_in_folio(folio, frame), nr);
+		return score_unmap(folio, vma, page_in_folio(folio, frame), nr);
+	return rmap_unmap_large(folio, vma, page_in_folio(folio, frame), nr);
 }
 
 int rmap_add_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
@@ -101,35 +99,69 @@ int rmap_add_large(struct folio *folio, struct frame *frame, u32 nr, struct vma 
 	return err;
 }
 
-void rmap_uncount_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+/* Where a mapping is its own reference there is nothing to get. */
+static void get_for_mappings(struct folio *folio, u32 nr)
+{
+	if (!folio_has_word_refs(folio))
+		folio_get_n(folio, nr);
+}
+
+/* The caller has another. */
+static void unget_for_mappings(struct folio *folio, u32 nr)
+{
+	bool last = !folio_has_word_refs(folio) && folio_drop_n(folio, nr);
+
+	check(!last);
+	(void)last;
+}
+
+int rmap_add_large_get(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+{
+	int err;
+
+	get_for_mappings(folio, nr);
+	err = rmap_add_large(folio, frame, nr, vma);
+	if (err)
+		unget_for_mappings(folio, nr);
+	return err;
+}
+
+u32 rmap_uncount_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
 {
 	check(frame_folio(frame + nr - 1) == folio);
 	if (vma->owner->rmap->per_subpage)
 		pages_remove(folio, frame, nr);
-	count_unmap(folio, frame, nr, vma);
+	return count_unmap(folio, frame, nr, vma);
 }
 
-void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
+u32 rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma)
 {
-	rmap_uncount_large(folio, frame, nr, vma);
-	/* The reference of the mapping is still there: the folio cannot go. */
+	u32 nr_refs = rmap_uncount_large(folio, frame, nr, vma);
+
+	/* A reference is still there: the folio cannot go. */
 	rmap_note_removal(vma->owner->rmap, folio);
+	return nr_refs;
 }
 
-int rmap_add_leaf(struct folio *folio, struct vma *vma)
+int rmap_add_leaf_get(struct folio *folio, struct vma *vma)
 {
 	u32 nr = (u32)folio_nr_pages(folio);
 	int err;
 
 	COST_ADD(rmap_updates, 1);
+	get_for_mappings(folio, nr);
 	err = count_map(folio, &folio->frame, nr, vma);
-	if (!err && vma->owner->rmap->per_subpage)
+	if (err)
+		unget_for_mappings(folio, nr);
+	else if (vma->owner->rmap->per_subpage)
 		atomic_fetch_add(&folio_large(folio)->entire_mapcount, 1u);
 	return err;
 }
 
-void rmap_remove_leaf(struct folio *folio, struct vma *vma)
+u32 rmap_remove_leaf(struct folio *folio, struct vma *vma)
 {
+	u32 nr_refs;
+
 	COST_ADD(rmap_updates, 1);
 	if (vma->owner->rmap->per_subpage) {
 		u32 old = atomic_fetch_sub(&folio_large(folio)->entire_mapcount, 1u);
@@ -137,8 +169,9 @@ void rmap_remove_leaf(struct folio *folio, struct vma *vma)
 		check(old > 0);
 		(void)old;
 	}
-	count_unmap(folio, &folio->frame, (u32)folio_nr_pages(folio), vma);
+	nr_refs = count_unmap(folio, &folio->frame, (u32)folio_nr_pages(folio), vma);
 	rmap_note_removal(vma->owner->rmap, folio);
+	return nr_refs;
 }
 
 void rmap_split_leaf(struct folio *folio, struct vma *vma)
@@ -161,16 +194,25 @@ void rmap_join_leaf(struct folio *folio, struct vma *vma)
 
 /* ---- pins ------------------------------------------------------------------------ */
 
-/* Above this no pin is added; CPUs that pass the test together cannot add
- * enough to wrap the count. */
+/* Above half of what the field holds no reference is added that may stay; CPUs
+ * that pass the test together cannot add enough to wrap it. */
 #define PIN_REFS_MAX (UINT32_MAX / 2)
+#define PIN_WORD_REFS_MAX (FOLIO_WORD_REFS_MAX / 2)
+
+bool folio_has_room(struct folio *folio)
+{
+	if (folio_has_word_refs(folio))
+		return (atomic_load((const u64 *)(const void *)folio_word(folio)) &
+			FOLIO_WORD_REFS_MAX) <= PIN_WORD_REFS_MAX;
+	return refcount_read(&folio->refs) <= PIN_REFS_MAX;
+}
 
 bool folio_pin(struct folio *folio)
 {
-	if (refcount_read(&folio->refs) > PIN_REFS_MAX)
+	if (!folio_has_room(folio))
 		return false;
 	if (folio_is_large(folio)) {
-		refcount_get(&folio->refs, 1);
+		folio_get(folio);
 		atomic_fetch_add(&folio_large(folio)->pincount, 1u);
 	} else {
 		refcount_get(&folio->refs, FOLIO_PIN_BIAS);

@@ -37,6 +37,7 @@
 #include "rmap/deferred.h"
 #include "rmap/score.h"
 #include "rmap/vma.h"
+#include "sharing/one_word.h"
 #include "sharing/sharing.h"
 
 /* The VMAs of one file (or shared memory object). */
@@ -193,6 +194,8 @@ void vma_rmap_check(struct vma *vma);
  */
 #define FOLIO_PIN_BIAS 1024u
 
+/* False: no reference may be added that is kept at a user's wish. */
+bool folio_has_room(struct folio *folio);
 /* False, with nothing done, when the folio has no room for another pin. */
 bool folio_pin(struct folio *folio);
 void folio_unpin(struct phys *phys, struct folio *folio);
@@ -203,9 +206,11 @@ bool folio_maybe_pinned(struct folio *folio);
 /* ---- mapcounts: table lock held --------------------------------------------- */
 /*
  * Each of these accounts `nr` consecutive pages of one folio, from `frame`, all
- * mapped by `vma` in one table: a batch.  The references that the mappings hold
- * are the caller's, one a page: taken before, dropped after.  So references are
- * never fewer than mappings.
+ * mapped by `vma` in one table: a batch.  A mapping holds a reference, taken
+ * before it is counted and dropped after: so references are never fewer than
+ * mappings.  What ends in _get takes them, one a page.  What removes says how many
+ * are left for the caller to drop, after the TLB flush if there is one: one a page, or
+ * one for the batch where a mapping is its own reference (FRAME_WORD_REFS).
  *
  * A small folio has one atomic counter.  For a large one the rival that the
  * instance chose counts (sharing/sharing.h), once per batch, and knows who the
@@ -235,19 +240,56 @@ static inline int rmap_folio_init(const struct rmap *rmap, struct folio *folio)
 {
 	if (!folio_is_large(folio))
 		return 0;
-	if (rmap_scores(rmap))
-		score_folio_born(rmap, folio);
 	return sharing_folio_init(&rmap->sharing, folio_sharing(folio), folio_order(folio));
+}
+
+/* The same of one that will be anonymous. */
+static inline int rmap_anon_folio_init(const struct rmap *rmap, struct folio *folio)
+{
+	int err = rmap_folio_init(rmap, folio);
+
+	if (!err && folio_is_large(folio) && rmap->sharing.ops->unmap_hold != NULL)
+		folio_move_refs_to_word(folio);
+	return err;
+}
+
+/* All references to it, those of its mappings included. */
+static inline u32 folio_refs(struct folio *folio)
+{
+	u64 low;
+
+	if (!folio_has_word_refs(folio))
+		return atomic_load_acquire(&folio->refs.value);
+	low = atomic_load_acquire((const u64 *)(const void *)folio_word(folio));
+	return (u32)(one_word_n(low) + one_word_refs(low));
+}
+
+/* The rival's part of an unmapping, pages by their first index in the folio. */
+static inline MUST_CHECK u32 rmap_unmap_large(struct folio *folio, struct vma *vma, u32 first,
+					      u32 nr)
+{
+	const struct sharing *sharing = &vma->owner->rmap->sharing;
+
+	if (folio_has_word_refs(folio)) {
+		sharing->ops->unmap_hold(folio_sharing(folio), vma_sharer(vma), nr);
+		return 1;
+	}
+	sharing_unmap(sharing, folio_sharing(folio), folio_order(folio), vma_sharer(vma), first,
+		      nr);
+	return nr;
 }
 
 void rmap_add_new_large(struct folio *folio, struct vma *vma, bool leaf);
 int rmap_add_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma) MUST_CHECK;
-void rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma);
+int rmap_add_large_get(struct folio *folio, struct frame *frame, u32 nr,
+		       struct vma *vma) MUST_CHECK;
+u32 rmap_remove_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma) MUST_CHECK;
 /* The same, and no word to the deferred queue: for who will map them again. */
-void rmap_uncount_large(struct folio *folio, struct frame *frame, u32 nr, struct vma *vma);
-/* A PMD entry maps the whole folio, or no longer does.  References as above. */
-int rmap_add_leaf(struct folio *folio, struct vma *vma) MUST_CHECK;
-void rmap_remove_leaf(struct folio *folio, struct vma *vma);
+u32 rmap_uncount_large(struct folio *folio, struct frame *frame, u32 nr,
+		       struct vma *vma) MUST_CHECK;
+/* A PMD entry maps the whole folio, or no longer does. */
+int rmap_add_leaf_get(struct folio *folio, struct vma *vma) MUST_CHECK;
+u32 rmap_remove_leaf(struct folio *folio, struct vma *vma) MUST_CHECK;
 /* A PMD entry becomes an entry for each page: only where pages are counted. */
 void rmap_split_leaf(struct folio *folio, struct vma *vma);
 /* An entry for each page, in one table, becomes a PMD entry: as above. */
@@ -304,50 +346,33 @@ static inline void rmap_add_new_anon_leaf(struct folio *folio, struct vma *vma, 
 	rmap_add_new_large(folio, vma, true);
 }
 
-/* 0, or -EOVERFLOW: a large folio cannot count so many; nothing changed. */
-static inline MUST_CHECK int rmap_add(struct frame *frame, u32 nr, struct vma *vma)
+/*
+ * 0, or -EOVERFLOW: a large folio cannot count so many; nothing changed.  The
+ * caller's reference becomes that of the one page of a file.
+ */
+static inline MUST_CHECK int rmap_add_file(struct frame *frame, struct vma *vma)
+{
+	struct folio *folio = frame_folio(frame);
+
+	check(vma->mapping != NULL && !folio_has_word_refs(folio));
+	COST_ADD(rmap_updates, 1);
+	if (folio_is_large(folio))
+		return rmap_add_large(folio, frame, 1, vma);
+	atomic_fetch_add(&frame->mapcount, 1u);
+	return 0;
+}
+
+/* The same with references for `nr` mappings.  Pre: the caller has one, or keeps a
+ * mapping from going; an anonymous folio has its mapping. */
+static inline MUST_CHECK int rmap_add_get(struct frame *frame, u32 nr, struct vma *vma)
 {
 	struct folio *folio = frame_folio(frame);
 
 	COST_ADD(rmap_updates, 1);
 	if (folio_is_large(folio))
-		return rmap_add_large(folio, frame, nr, vma);
-	atomic_fetch_add(&frame->mapcount, 1u);
+		return rmap_add_large_get(folio, frame, nr, vma);
+	frame_add_counts(frame, 1);
 	return 0;
-}
-
-/* Pages of an anonymous folio that has its mapping already. */
-static inline MUST_CHECK int rmap_add_anon(struct frame *frame, u32 nr, struct vma *vma)
-{
-	check(vma->anon_vma && folio_is_anon(frame_folio(frame)));
-	return rmap_add(frame, nr, vma);
-}
-
-static inline MUST_CHECK int rmap_add_file(struct frame *frame, u32 nr, struct vma *vma)
-{
-	check(vma->mapping != NULL);
-	return rmap_add(frame, nr, vma);
-}
-
-/* rmap_add_file together with the references of the new mappings.  Pre: the
- * caller has one. */
-static inline MUST_CHECK int rmap_add_file_get(struct phys *phys, struct frame *frame, u32 nr,
-					       struct vma *vma)
-{
-	struct folio *folio = frame_folio(frame);
-	int err;
-
-	check(vma->mapping != NULL);
-	if (!folio_is_large(folio)) {
-		COST_ADD(rmap_updates, 1);
-		frame_add_counts(frame, 1);
-		return 0;
-	}
-	folio_get_n(folio, nr);
-	err = rmap_add_file(frame, nr, vma);
-	if (err)
-		folio_put_n(phys, folio, nr);
-	return err;
 }
 
 /*
@@ -371,49 +396,20 @@ static inline bool rmap_share_entry(entry_t *slot, entry_t e, struct folio *foli
 	return false;
 }
 
-/*
- * Fork: `dst`, the child's, maps what the parent maps, whose entries were
- * shared (rmap_share_entry), or are a file's.  As rmap_add.
- */
-static inline MUST_CHECK int rmap_dup(struct frame *frame, u32 nr, struct vma *dst)
-{
-	return rmap_add(frame, nr, dst);
-}
-
-/* rmap_dup of one page together with the reference of the new mapping, which a
- * small folio counts in the same word. */
-static inline MUST_CHECK int rmap_dup_get(struct phys *phys, struct frame *frame,
-					  struct vma *dst)
+/* Returns the references to drop. */
+static inline MUST_CHECK u32 rmap_remove(struct frame *frame, u32 nr, struct vma *vma)
 {
 	struct folio *folio = frame_folio(frame);
-	int err;
-
-	if (!folio_is_large(folio)) {
-		COST_ADD(rmap_updates, 1);
-		frame_add_counts(frame, 1);
-		return 0;
-	}
-	folio_get(folio);
-	err = rmap_dup(frame, 1, dst);
-	if (err)
-		folio_put(phys, folio);
-	return err;
-}
-
-static inline void rmap_remove(struct frame *frame, u32 nr, struct vma *vma)
-{
-	struct folio *folio = frame_folio(frame);
+	u32 old;
 
 	check(folio_is_anon(folio) ? vma->anon_vma != NULL : vma->mapping != NULL);
 	COST_ADD(rmap_updates, 1);
-	if (folio_is_large(folio)) {
-		rmap_remove_large(folio, frame, nr, vma);
-	} else {
-		u32 old = atomic_fetch_sub(&frame->mapcount, 1u);
-
-		check(old > 0);
-		(void)old;
-	}
+	if (folio_is_large(folio))
+		return rmap_remove_large(folio, frame, nr, vma);
+	old = atomic_fetch_sub(&frame->mapcount, 1u);
+	check(old > 0);
+	(void)old;
+	return 1;
 }
 
 /*

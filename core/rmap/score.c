@@ -151,14 +151,14 @@ int score_map(struct folio *folio, struct vma *vma, u32 first, u32 nr)
 	return 0;
 }
 
-void score_unmap(struct folio *folio, struct vma *vma, u32 first, u32 nr)
+u32 score_unmap(struct folio *folio, struct vma *vma, u32 first, u32 nr)
 {
 	struct rmap *rmap = vma->owner->rmap;
 	struct mark before = mark_now();
+	u32 nr_refs = rmap_unmap_large(folio, vma, first, nr);
 
-	sharing_unmap(&rmap->sharing, folio_sharing(folio), folio_order(folio),
-		      vma_sharer(vma), first, nr);
 	add_update(&rmap->score->sums.unmaps, before, nr);
+	return nr_refs;
 }
 
 void score_reused(const struct rmap *rmap, u32 nr_pages)

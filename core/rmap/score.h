@@ -30,11 +30,11 @@ void score_read(const struct rmap *rmap, struct quire_sharing_score *ret_score);
 
 /* A new large folio: nobody has met on it. */
 void score_folio_born(const struct rmap *rmap, const struct folio *folio);
-/* sharing_map_new, sharing_map, sharing_unmap, sharing_exclusive; pages by
+/* sharing_map_new, sharing_map, rmap_unmap_large, sharing_exclusive; pages by
  * their first index in the folio. */
 void score_map_new(struct folio *folio, struct vma *vma, u32 nr);
 int score_map(struct folio *folio, struct vma *vma, u32 first, u32 nr) MUST_CHECK;
-void score_unmap(struct folio *folio, struct vma *vma, u32 first, u32 nr);
+u32 score_unmap(struct folio *folio, struct vma *vma, u32 first, u32 nr) MUST_CHECK;
 bool score_exclusive(struct folio *folio, const struct vma *vma);
 /* score_exclusive() for the judge alone: costs nothing, answers nobody. */
 void score_question(struct folio *folio, const struct vma *vma);

@@ -133,8 +133,8 @@ static void unmap_run(struct split *split, struct vma *vma, entry_t *slots, u32 
 	for (u32 i = 0; i < nr; i++)
 		make_migration(&slots[i]);
 	COST_ADD(rmap_updates, 1);
-	rmap_uncount_large(folio, frame, nr, vma);
-	folio_put_n(split->rmap->phys, folio, nr); /* not the last: the caller has one */
+	/* Not the last: the caller has one. */
+	folio_put_n(split->rmap->phys, folio, rmap_uncount_large(folio, frame, nr, vma));
 	split->nr_unmapped += nr;
 }
 
@@ -172,11 +172,8 @@ static void unmap_span(struct split *split, struct vma *vma, struct span *span)
 static void remap_run(struct split *split, struct vma *vma, entry_t *slots, u32 nr,
 		      struct frame *frame)
 {
-	struct folio *folio = frame_folio(frame);
-	int err;
+	int err = rmap_add_get(frame, nr, vma);
 
-	folio_get_n(folio, nr);
-	err = rmap_add_anon(frame, nr, vma);
 	ensure(!err);
 	for (u32 i = 0; i < nr; i++)
 		entry_store(&slots[i], entry_from_migration(entry_load(&slots[i])));
@@ -215,7 +212,7 @@ static bool freeze(struct split *split, struct folio *folio)
 {
 	int err;
 
-	if (!refcount_freeze(&folio->refs, 1))
+	if (!folio_freeze(folio, 1))
 		return false;
 	deferred_forget(split->rmap, folio);
 	err = sharing_split(&split->rmap->sharing, folio_sharing(folio));
@@ -232,7 +229,7 @@ static void make_parts(struct split *split, struct folio *folio, unsigned order)
 {
 	folio_split_frames(split->rmap->phys, folio, order, 1);
 	for (u64 page = 0; order != 0 && page < split->nr_pages; page += BIT(order)) {
-		int err = rmap_folio_init(split->rmap, part_at(folio, page));
+		int err = rmap_anon_folio_init(split->rmap, part_at(folio, page));
 
 		check(!err); /* the order was asked for first */
 	}
@@ -250,7 +247,7 @@ static u64 put_parts(struct split *split, struct folio *folio, unsigned order)
 
 		if (order != 0)
 			rmap_note_removal(rmap, part);
-		if (page == 0 || !refcount_put(&part->refs, 1))
+		if (page == 0 || !folio_drop_n(part, 1))
 			continue;
 		folio_free(rmap->phys, part);
 		nr_freed += BIT(order);
@@ -316,7 +313,7 @@ int folio_split_anon(struct rmap *rmap, struct folio *folio, unsigned order, u64
 	if (!folio_is_anon(folio) || !is_smaller_order(rmap, folio, order))
 		return -QUIRE_EINVAL;
 	/* In vain: it is not worth the flushes. */
-	if (refcount_read(&folio->refs) != folio_mapcount(rmap, folio) + 1)
+	if (folio_refs(folio) != folio_mapcount(rmap, folio) + 1)
 		return -QUIRE_EBUSY;
 	mutex_lock(migration);
 	lock_mappings(&split, folio);

@@ -12,6 +12,7 @@ const struct sharing_ops *const sharing_rivals[] = {
 	&sharing_moments,
 	&sharing_moments_locked,
 	&sharing_moments_wide,
+	&sharing_one_word,
 	NULL
 };
 

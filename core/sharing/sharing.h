@@ -99,6 +99,12 @@ struct sharing_ops {
 	void (*unmap)(struct sharing_state *state, unsigned order,
 		      const struct sharing_mm *mm, u32 first, u32 nr);
 	/*
+	 * Of a rival that counts the references of anonymous folios too (see
+	 * FRAME_WORD_REFS; else NULL): unmap, which leaves one reference behind for
+	 * all of them, in one step.  There a mapping is its own reference.
+	 */
+	void (*unmap_hold)(struct sharing_state *state, const struct sharing_mm *mm, u32 nr);
+	/*
 	 * All mappings are of `mm`.  Pre: mm maps a page, and the caller keeps it
 	 * from being unmapped.  Where that is all that maps, only mm's own other
 	 * threads can make it untrue.  May say no while an update is under way.
@@ -132,6 +138,8 @@ extern const struct sharing_ops sharing_moments;
 extern const struct sharing_ops sharing_moments_locked;
 /* Ids of 32 bits and no limit to what is exact, under the same lock. */
 extern const struct sharing_ops sharing_moments_wide;
+/* moments, and the folio's references in the same word. */
+extern const struct sharing_ops sharing_one_word;
 
 /* All of them, in the order above; ends in NULL. */
 extern const struct sharing_ops *const sharing_rivals[];

@@ -83,7 +83,7 @@ static bool has_other_users(const struct rmap *rmap, struct folio *folio)
 {
 	u32 mapcount = folio_mapcount(rmap, folio);
 
-	return folio_maybe_pinned(folio) || refcount_read(&folio->refs) > mapcount;
+	return folio_maybe_pinned(folio) || folio_refs(folio) > mapcount;
 }
 
 /* Lock of the table held, or nobody else can find it. */
@@ -233,8 +233,7 @@ static void drop_run(struct vma *vma, struct frame *frame, u32 nr)
 	struct folio *folio = frame_folio(frame);
 
 	if (folio_is_large(folio)) {
-		rmap_remove(frame, nr, vma);
-		folio_put_n(phys, folio, nr);
+		folio_put_n(phys, folio, rmap_remove(frame, nr, vma));
 	} else if (rmap_remove_put(frame, vma)) {
 		folio_free(phys, folio);
 	}

@@ -102,7 +102,7 @@ static NOINLINE bool next_batch(struct gather *gather)
 	return true;
 }
 
-bool gather_add(struct gather *gather, struct frame *frame, u32 nr_pages, bool delayed)
+bool gather_add(struct gather *gather, struct frame *frame, u32 nr_refs, bool delayed)
 {
 	struct gather_batch *batch = gather->active;
 
@@ -113,7 +113,7 @@ bool gather_add(struct gather *gather, struct frame *frame, u32 nr_pages, bool d
 		}
 		frame = (struct frame *)((uintptr_t)frame | DELAYED);
 	}
-	batch->items[batch->nr++] = (struct gather_item){ frame, nr_pages };
+	batch->items[batch->nr++] = (struct gather_item){ frame, nr_refs };
 	return unlikely(batch->nr == batch->max) && !next_batch(gather);
 }
 
@@ -138,7 +138,7 @@ void gather_flush_delayed(struct gather *gather, void *vma)
 			if (!item_is_delayed(item))
 				continue;
 			item->frame = item_frame(item);
-			gather->remove_rmap(gather->pt->phys, item->frame, item->nr_pages, vma);
+			gather->remove_rmap(gather->pt->phys, item->frame, item->nr_refs, vma);
 		}
 		if (batch == gather->active)
 			break;
@@ -154,7 +154,7 @@ static void free_items(struct gather *gather)
 		for (u32 i = 0; i < batch->nr; i++) {
 			struct gather_item *item = &batch->items[i];
 
-			folio_put_n(phys, frame_folio(item->frame), item->nr_pages);
+			folio_put_n(phys, frame_folio(item->frame), item->nr_refs);
 		}
 		batch->nr = 0;
 	}

@@ -25,7 +25,7 @@
 
 struct gather_item {
 	struct frame *frame; /* bit 0: rmap removal is delayed */
-	u32 nr_pages;        /* consecutive frames of one folio, one reference each */
+	u32 nr_refs;         /* to drop; of a delayed item, one for each of its pages */
 };
 
 /* The first lies in the gather, the others at the start of frames. */
@@ -69,10 +69,10 @@ static inline void gather_note_range(struct gather *gather, u64 start, u64 end)
 }
 
 /*
- * Takes over one reference per page.  `delayed`: call remove_rmap after the
- * flush.  True: the gather is full; the caller must flush before it adds more.
+ * Takes over `nr_refs` references to the frame's folio.  `delayed`: call
+ * remove_rmap for as many pages from `frame` on after the flush.  True: the gather is full; the caller must flush before it adds more.
  */
-bool gather_add(struct gather *gather, struct frame *frame, u32 nr_pages, bool delayed) MUST_CHECK;
+bool gather_add(struct gather *gather, struct frame *frame, u32 nr_refs, bool delayed) MUST_CHECK;
 /* What gather_add said last: it must be flushed before more is added. */
 static inline bool gather_is_full(const struct gather *gather)
 {

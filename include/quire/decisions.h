@@ -49,6 +49,8 @@ extern "C" {
 	    "the same word under a lock of the folio: no 16-byte atomic needed")       \
 	ALT(sharing, moments_wide, "moments-wide", true,                               \
 	    "the same under a lock, with ids of 32 bits and no limit to what is exact") \
+	ALT(sharing, one_word, "one-word", true,                                       \
+	    "moments, with the folio's other references in the same 16 bytes")          \
 	ALT(sharing, mm_ids, "mm-ids", true,                                           \
 	    "two slots and a flag under a bit lock: vague once three have met")        \
 	ALT(sharing, rmap_ids, "rmap-ids", true,                                       \

@@ -208,6 +208,36 @@ static void entries_in_two_tables_are_not_proven(void **state)
 	assert_int_equal(stats(mm).cow_reuses, 1);
 }
 
+/* Where one load tells of mappings and references, tables do not matter. */
+static void one_word_proves_it_in_any_tables(void **state)
+{
+	struct quire_mm *child;
+	struct quire_pin *pin;
+	uint64_t got;
+
+	(void)state;
+	world_end();
+	world_decide("sharing", "one-word");
+	world_decide("reuse-proof", "rival");
+	world_begin();
+	map_folio();
+	assert_int_equal(quire_mremap(mm, BASE, PAGE, PAGE, QUIRE_MREMAP_MAYMOVE |
+				      QUIRE_MREMAP_FIXED, 2 * BASE, &got), 0);
+	child = fork_of(mm);
+	put(mm, BASE + PAGE, 4);
+	assert_int_equal(stats(mm).cow_copies, 1);
+	assert_int_equal(quire_pin_pages(child, BASE + 3 * PAGE, 1, QUIRE_PIN_GET_ONLY, &pin), 0);
+	quire_mm_put(child);
+	put(mm, BASE + 2 * PAGE, 4);
+	assert_int_equal(stats(mm).cow_copies, 2);
+	quire_unpin(pin);
+	put(mm, BASE + 4 * PAGE, 4);
+	assert_int_equal(stats(mm).cow_copies, 2);
+	assert_int_equal(stats(mm).cow_reuses, 1);
+	assert_true(info(mm, BASE + 5 * PAGE).writable);
+	assert_int_equal(info(mm, BASE + 5 * PAGE).refcount, NR - 2);
+}
+
 /* What protection keeps apart stays apart, though one fault proved all of it. */
 static void reuse_respects_the_vma(void **state)
 {
@@ -278,6 +308,7 @@ int main(void)
 		world_test(child_reuses_after_the_parent_unmapped),
 		world_test(one_foreign_reference_is_enough),
 		world_test(entries_in_two_tables_are_not_proven),
+		world_test(one_word_proves_it_in_any_tables),
 		world_test(reuse_respects_the_vma),
 		world_test(too_many_address_spaces),
 		world_test(every_rival_keeps_them_apart),

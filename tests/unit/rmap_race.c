@@ -69,7 +69,7 @@ static void map_or_walk(void *arg, unsigned nth)
 		atomic_store_release(&race->folio, folio);
 		for (unsigned spin = 0; spin < i % 64; spin++)
 			mach_relax();
-		rmap_remove(&folio->frame, 1, &race->vma);
+		ensure(rmap_remove(&folio->frame, 1, &race->vma) == 1); /* put below */
 		anon_vma_unlink(&race->w.rmap, &race->vma);
 		if (i % 256 == 0)
 			mach_synchronize_rcu(); /* now it is freed, and walkers go on */
@@ -162,9 +162,9 @@ static void fork_or_pin(void *arg, unsigned nth)
 	for (unsigned i = 0; i < ROUNDS * 4; i++) {
 		if (!rmap_share_entry(&race->slot, entry_load(&race->slot), race->folio, true))
 			continue;
-		ensure(!rmap_dup(frame, 1, &race->vma));
+		ensure(!rmap_add_get(frame, 1, &race->vma));
 		/* The child goes again, and the parent reuses its page. */
-		rmap_remove(frame, 1, &race->vma);
+		unmap_pages(&race->w.phys, frame, 1, &race->vma);
 		entry_fetch_set(&race->slot, ENTRY_EXCLUSIVE);
 	}
 	atomic_store_release(&race->done, 1u);
@@ -184,7 +184,7 @@ static void a_pin_on_an_exclusive_page_keeps_fork_away(void **state)
 	threads_run(2, fork_or_pin, &race);
 	assert_int_equal(race.nr_pin_losses, 0);
 	assert_int_equal(refcount_read(&race.folio->refs), 1);
-	rmap_remove(&race.folio->frame, 1, &race.vma);
+	ensure(rmap_remove(&race.folio->frame, 1, &race.vma) == 1); /* put below */
 	anon_vma_unlink(&race.w.rmap, &race.vma);
 	folio_put(&race.w.phys, race.folio);
 	world_close(&race.w);

@@ -52,7 +52,7 @@ static void an_anonymous_page_is_found_in_the_family(void **state)
 	vma_setup(&child, &w.pt, 20, 4);
 	child.pgoff = 8;
 	assert_int_equal(anon_vma_fork(&w.rmap, &child, &parent), 0);
-	assert_int_equal(rmap_dup(&folio->frame, 1, &child), 0);
+	assert_int_equal(rmap_add_get(&folio->frame, 1, &child), 0);
 
 	walk(&w, folio, NULL, &log, 0);
 	assert_int_equal(log.nr, 2);
@@ -72,8 +72,8 @@ static void an_anonymous_page_is_found_in_the_family(void **state)
 	assert_int_equal(log.nr, 1);
 
 	/* Unmapped: its anon_vma may be gone, and nobody asks. */
-	rmap_remove(&folio->frame, 1, &child);
-	rmap_remove(&folio->frame, 1, &parent);
+	unmap_pages(&w.phys, &folio->frame, 1, &child);
+	assert_int_equal(rmap_remove(&folio->frame, 1, &parent), 1); /* put below */
 	assert_null(folio_hold_anon_vma(&w.rmap, folio));
 	walk(&w, folio, NULL, &log, 0);
 	assert_int_equal(log.nr, 0);
@@ -99,7 +99,7 @@ static void who_holds_an_anon_vma_keeps_it(void **state)
 	rmap_add_new_anon(folio, &vma, 0);
 	held = folio_hold_anon_vma(&w.rmap, folio);
 	assert_ptr_equal(held, vma.anon_vma);
-	rmap_remove(&folio->frame, 1, &vma);
+	assert_int_equal(rmap_remove(&folio->frame, 1, &vma), 1); /* put below */
 	anon_vma_unlink(&w.rmap, &vma);
 	mach_rcu_barrier();
 	assert_int_equal(refcount_read(&held->refs), 1);
@@ -183,7 +183,7 @@ static entry_t *map_page(struct file_world *f, unsigned v, u64 index, u64 bits)
 
 	assert_int_equal(pgtable_ensure(&f->w.pt, vma_address(vma, index), 0, &slot, &table),
 			 0);
-	assert_int_equal(rmap_add_file(frame, 1, vma), 0);
+	assert_int_equal(rmap_add_file(frame, vma), 0);
 	entry_store(slot, entry_make(frame_pfn(&f->w.phys, frame),
 				     QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_ACCESSED | bits));
 	return slot;
@@ -192,7 +192,7 @@ static entry_t *map_page(struct file_world *f, unsigned v, u64 index, u64 bits)
 static void unmap_page(struct file_world *f, unsigned v, u64 index, entry_t *slot)
 {
 	entry_take(slot);
-	rmap_remove(folio_frame(f->folio, index - 4), 1, &f->vmas[v]);
+	assert_int_equal(rmap_remove(folio_frame(f->folio, index - 4), 1, &f->vmas[v]), 1);
 }
 
 static void cleaning_reaches_every_entry(void **state)
@@ -260,7 +260,7 @@ static void cleaning_reaches_a_leaf_of_the_upper_level(void **state)
 	for (unsigned i = 1; i < NR_VMAS; i++)
 		f.vmas[i].flags &= ~(u32)VMA_SHARED;
 	assert_int_equal(pgtable_ensure(&f.w.pt, 0, 1, &slot, &table), 0);
-	assert_int_equal(rmap_add_file(folio_frame(huge, 0), (u32)folio_nr_pages(huge), vma), 0);
+	assert_int_equal(rmap_add_leaf_get(huge, vma), 0);
 	entry_store(slot, entry_make(folio_pfn(&f.w.phys, huge),
 				     QUIRE_ENTRY_PRESENT | QUIRE_ENTRY_WRITE |
 				     QUIRE_ENTRY_LEAF | QUIRE_ENTRY_DIRTY));
@@ -268,7 +268,7 @@ static void cleaning_reaches_a_leaf_of_the_upper_level(void **state)
 	assert_false(entry_is_writable(entry_load(slot)));
 	assert_true(entry_is_leaf(entry_load(slot)));
 	entry_take(slot);
-	rmap_remove(folio_frame(huge, 0), (u32)folio_nr_pages(huge), vma);
+	folio_put_n(&f.w.phys, huge, rmap_remove_leaf(huge, vma));
 	folio_put(&f.w.phys, huge);
 	close_file_world(&f);
 }

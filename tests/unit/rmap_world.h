@@ -59,6 +59,12 @@ static inline void vma_setup(struct vma *vma, struct pgtable *pt, u64 first, u64
 	list_init(&vma->anon_chain);
 }
 
+/* A batch is no longer mapped, and its references go. */
+static inline void unmap_pages(struct phys *phys, struct frame *frame, u32 nr, struct vma *vma)
+{
+	folio_put_n(phys, frame_folio(frame), rmap_remove(frame, nr, vma));
+}
+
 static inline u64 chain_length(const struct vma *vma)
 {
 	u64 nr = 0;

@@ -40,6 +40,7 @@ static const struct expected {
 	{ &sharing_moments, { 0, 1, 0 }, { 0, 0, 0 } },
 	{ &sharing_moments_locked, { 0, 0, 1 }, { 0, 0, 1 } },
 	{ &sharing_moments_wide, { 0, 0, 1 }, { 0, 0, 1 } },
+	{ &sharing_one_word, { 0, 1, 0 }, { 0, 0, 0 } },
 };
 
 static void expect_cost(struct cost got, struct cost want)

@@ -218,7 +218,8 @@ static void the_last_mapping_is_refused(void **state)
 				sum += nr;
 			else
 				nr /= 2;
-		assert_true(sum == ops->mapcount(&folio) && sum >= (1u << 21) - 1);
+		assert_true(sum == ops->mapcount(&folio) &&
+			    sum >= (ops == &sharing_one_word ? 1u << 19 : 1u << 21) - 1);
 		assert_int_equal((sum + 1) & sum, 0); /* all ones */
 		before = folio;
 		assert_int_equal(ops->map(&folio, order, &mm, 1, 3), -QUIRE_EOVERFLOW);
@@ -234,10 +235,12 @@ static void the_last_mapping_is_refused(void **state)
 static void sums_that_ran_over_come_back(void **state)
 {
 	enum { ORDER = QUIRE_MAX_ORDER, NR = 1 << ORDER };
-	const unsigned nr_mms = (1u << 20) / NR;
 
 	(void)state;
 	for_each_rival(ops, ORDER) {
+		/* one-word runs over above 2^17, and is full at 2^19. */
+		const unsigned nr_all = ops == &sharing_one_word ? 1u << 18 : 1u << 20;
+		const unsigned nr_mms = nr_all / NR;
 		struct sharing_world w;
 
 		if (!ops->exact)
@@ -249,7 +252,7 @@ static void sums_that_ran_over_come_back(void **state)
 			assert_int_equal(world_exclusive(&w, i), i == 0);
 			assert_int_equal(world_exclusive(&w, 0), i == 0);
 		}
-		assert_int_equal(world_mapcount(&w), 1 << 20);
+		assert_int_equal(world_mapcount(&w), nr_all);
 		for (unsigned i = 0; i < nr_mms - 1; i++) {
 			assert_true(world_shared(&w));
 			world_unmap(&w, i, 0, NR);
@@ -275,6 +278,8 @@ static void references_are_compared_at_one_instant(void **state)
 		struct sharing_world w;
 		bool able = ops->all_mine != NULL;
 
+		if (ops->unmap_hold != NULL)
+			continue; /* its references are in the word: one_word_random.c */
 		nr_able += able;
 		world_init(&w, ops, 3, 2);
 		sharing_map_new(&w.sharing, &w.state, 3, &w.mms[0], 0, 5);
