@@ -38,7 +38,7 @@ extern const struct folio_size folio_sizes[];
 extern const struct variant variants[];
 extern const struct operation operations[];
 
-enum { NR_FOLIO_SIZES = 6, NR_VARIANTS = 9, NR_OPERATIONS = 8 };
+enum { NR_FOLIO_SIZES = 6, NR_VARIANTS = 10, NR_OPERATIONS = 8 };
 
 struct figure {
 	bool there;

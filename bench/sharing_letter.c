@@ -32,6 +32,7 @@ const struct variant variants[] = {
 	{ "moments", "sharing", "moments" },
 	{ "-locked", "sharing", "moments-locked" },
 	{ "-wide", "sharing", "moments-wide" },
+	{ "one-word", "sharing", "one-word" },
 	{ "mm-ids", "sharing", "mm-ids" },
 	{ "rmap-ids", "sharing", "rmap-ids" },
 	{ "owner", "sharing", "owner" },

@@ -22,16 +22,16 @@ static void print_operation(FILE *out, const struct letter_figures *f, unsigned 
 	const struct figure *at = f->at[size][op];
 	unsigned nr = folio_sizes[size].order == 0 ? 1 : NR_VARIANTS;
 
-	fprintf(out, "%-16s", operations[op].name);
+	fprintf(out, "%-10s", operations[op].name);
 	for (unsigned v = 0; v < nr; v++)
 		print_cell(out, &at[v], at[v].ns, "%.2f");
-	fprintf(out, "\n  ratio         ");
+	fprintf(out, "\n  ratio   ");
 	for (unsigned v = 0; v < nr; v++)
 		print_cell(out, &at[v], at[v].ratio, "%.2f");
-	fprintf(out, "\n  atomics       ");
+	fprintf(out, "\n  atomics ");
 	for (unsigned v = 0; v < nr; v++)
 		print_cell(out, &at[v], at[v].atomics, "%.3f");
-	fprintf(out, "\n  locks         ");
+	fprintf(out, "\n  locks   ");
 	for (unsigned v = 0; v < nr; v++)
 		print_cell(out, &at[v], at[v].locks, "%.3f");
 	fputc('\n', out);
@@ -41,7 +41,7 @@ static void print_size(FILE *out, const struct letter_figures *f, unsigned size)
 {
 	unsigned nr = folio_sizes[size].order == 0 ? 1 : NR_VARIANTS;
 
-	fprintf(out, "\nfolios: %-8s", folio_sizes[size].name);
+	fprintf(out, "\n%-10s", folio_sizes[size].name);
 	for (unsigned v = 0; v < nr; v++)
 		fprintf(out, " %8s", nr == 1 ? "any" : variants[v].head);
 	fputc('\n', out);

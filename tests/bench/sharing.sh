@@ -53,7 +53,7 @@ if grep -E '^  (atomics|locks).* -( |$)' "$work/plain"; then
 	echo "that is not counted"; bad=1
 fi
 
-# Columns: moments -locked -wide mm-ids rmap-ids owner total by-page per-sub.
+# Columns: moments -locked -wide one-word mm-ids rmap-ids owner total by-page per-sub.
 # An entry is one atomic; pages that count by themselves are one more, and each
 # fault that reuses one page is another that the folio's does not need.
 for counts in plain counted; do awk '
@@ -62,16 +62,16 @@ for counts in plain counted; do awk '
 			print what ": " got " atomics a page, not about " want; wrong = 1
 		}
 	}
-	/^folios/ { size = $2 }
+	/^[0-9]/ { size = $1 }
 	/^[a-z]/ { op = $1 }
 	/^  atomics/ && size == "2m-pages" && op == "munmap" {
-		about("munmap", $2, 1); about("munmap of mm-ids", $5, $2)
-		about("munmap per subpage", $10, $2 + 1); seen++
+		about("munmap", $2, 1); about("munmap of mm-ids", $6, $2)
+		about("munmap per subpage", $11, $2 + 1); seen++
 	}
 	/^  atomics/ && size == "2m-pages" && op == "fork" { about("fork", $2, 1); seen++ }
 	/^  atomics/ && size == "2m-pages" && op == "reuse" { about("reuse", $2, 1); seen++ }
 	/^  atomics/ && size == "2m" && op == "remap" {
-		about("remap", $2, 0); about("remap per subpage", $10, 1); seen++
+		about("remap", $2, 0); about("remap per subpage", $11, 1); seen++
 	}
 	END { exit wrong || seen != 4 }' "$work/$counts" || {
 	echo "$counts: counts are not as they should be"; bad=1; }
