@@ -26,10 +26,12 @@ static const char help_text[] =
 	"                                (default: where a program asks, MADV_HUGEPAGE)\n"
 	"  -p, --progress                say on standard error how far it is, though that\n"
 	"                                is no terminal\n"
+	"  -R, --report FILE.html        write one self-contained page with plots\n"
 	"  -j, --json                    print JSON instead of tables\n";
 
 struct compare_arguments {
 	struct compare_options options;
+	const char *report;
 	bool progress, json;
 };
 
@@ -56,6 +58,7 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 					       { "decide", required_argument, NULL, 'd' },
 					       { "folios", required_argument, NULL, 'f' },
 					       { "progress", no_argument, NULL, 'p' },
+					       { "report", required_argument, NULL, 'R' },
 					       { "json", no_argument, NULL, 'j' },
 					       { "help", no_argument, NULL, 'h' },
 					       { 0 } };
@@ -64,7 +67,7 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 
 	for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++)
 		args->options.rows[row] = true;
-	while ((c = getopt_long(argc, argv, "+r:d:f:pjh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+r:d:f:pR:jh", longs, NULL)) != -1) {
 		switch (c) {
 		case 'r':
 			if (rows_option(optarg, args->options.rows) != 0)
@@ -80,6 +83,9 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 			break;
 		case 'p':
 			args->progress = true;
+			break;
+		case 'R':
+			args->report = optarg;
 			break;
 		case 'j':
 			args->json = true;
@@ -119,20 +125,33 @@ static int run_counting(char **argv)
 	return -1;
 }
 
-static int print_result(const struct compare_arguments *args, const struct compare_result *result)
+static int print_json(const struct compare_result *result)
 {
-	json_t *json;
+	json_t *json = compare_json(result);
 
-	if (!args->json) {
-		compare_print(stdout, result);
-		return 0;
-	}
-	json = compare_json(result);
 	if (!json)
 		return 1;
 	json_dumpf(json, stdout, JSON_INDENT(1));
 	putchar('\n');
 	json_decref(json);
+	return 0;
+}
+
+static int print_result(const struct compare_arguments *args, const struct compare_result *result)
+{
+	int err;
+
+	if (args->json && print_json(result) != 0)
+		return 1;
+	if (!args->json)
+		compare_print(stdout, result);
+	err = args->report ? compare_write_report(args->report, result) : 0;
+	if (err) {
+		fprintf(stderr, "quire compare: cannot write %s: %s\n", args->report, strerror(-err));
+		return 1;
+	}
+	if (args->report && !args->json)
+		printf("\n  report: %s\n", args->report);
 	return 0;
 }
 

@@ -257,17 +257,36 @@ static json_t *cost_json(const struct compare_run *run)
 	return out;
 }
 
+static json_t *row_json(const struct quire_decision_info *row)
+{
+	return json_pack("{s:s, s:s, s:s}", "name", row->name, "question", row->question, "letter",
+			 row->letter);
+}
+
+static json_t *run_json(const struct compare_run *run, enum quire_decision row)
+{
+	const struct quire_alternative_info *alternative =
+		quire_alternative_info((enum quire_alternative)run->decisions.chosen[row]);
+
+	return json_pack("{s:s, s:s, s:b, s:o, s:o, s:o}", "row", quire_decision_info(row)->name,
+			 "alternative", alternative->name, "sound", alternative->sound,
+			 "decisions", decisions_json(&run->decisions), "cost", cost_json(run),
+			 "sharing", compare_sharing_json(&run->sharing));
+}
+
 json_t *compare_json(const struct compare_result *result)
 {
-	json_t *list = json_array();
+	json_t *rows = json_array(), *list = json_array();
 
-	for (size_t i = 0; i < result->nr_runs; i++) {
-		const struct compare_run *run = &result->runs[i];
+	for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++) {
+		const struct compare_run *runs = compare_runs_of(result, (enum quire_decision)row);
 
-		json_array_append_new(list, json_pack(
-			"{s:o, s:o, s:o}", "decisions", decisions_json(&run->decisions), "cost",
-			cost_json(run), "sharing", compare_sharing_json(&run->sharing)));
+		if (!result->rows[row])
+			continue;
+		json_array_append_new(rows, row_json(quire_decision_info((enum quire_decision)row)));
+		for (unsigned i = 0; i < nr_alternatives(row); i++)
+			json_array_append_new(list, run_json(&runs[i], (enum quire_decision)row));
 	}
-	return json_pack("{s:s, s:b, s:o}", "command", result->command, "counted",
-			 quire_counts_costs(), "results", list);
+	return json_pack("{s:s, s:b, s:o, s:o}", "command", result->command, "counted",
+			 quire_counts_costs(), "rows", rows, "results", list);
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One self-contained HTML file: the page (report.html.in), the plotting
- * library (Chart.js, from Debian's libjs-chart.js) and the result as JSON,
- * joined where the page says @CHART@ and @DATA@.
+ * Reports: one self-contained HTML file each.  A page (report.html.in,
+ * compare.html.in) says @STYLE@, @COMMON@, @CHART@ (Chart.js, from Debian's
+ * libjs-chart.js) and @DATA@ (the result as JSON) where the build's assets and
+ * the result go.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare.h"
 #include "output.h"
-#include "report_assets.h" /* made by the build: report_page, report_chart */
+#include "report_assets.h" /* made by the build */
 
 /* JSON inside a script element must not close it. */
 static void write_script_safe(FILE *out, const char *text)
@@ -22,30 +24,51 @@ static void write_script_safe(FILE *out, const char *text)
 	}
 }
 
-static void write_page(FILE *out, const char *data)
+struct part {
+	const char *name;
+	const unsigned char *bytes; /* NULL: the data */
+	size_t len;
+};
+
+static const struct part parts[] = {
+	{ "@STYLE@", report_style, report_style_len },
+	{ "@COMMON@", report_common, report_common_len },
+	{ "@CHART@", report_chart, report_chart_len },
+	{ "@DATA@", NULL, 0 },
+};
+#define NR_PARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* The part whose name stands at `at`, or NULL. */
+static const struct part *part_at(const char *at)
 {
-	const char *page = (const char *)report_page;
+	for (size_t i = 0; i < NR_PARTS; i++)
+		if (strncmp(at, parts[i].name, strlen(parts[i].name)) == 0)
+			return &parts[i];
+	return NULL;
+}
+
+static void write_page(FILE *out, const char *page, const char *data)
+{
 	const char *at;
 
 	while ((at = strchr(page, '@')) != NULL) {
+		const struct part *part = part_at(at);
+
 		fwrite(page, 1, (size_t)(at - page), out);
-		if (strncmp(at, "@CHART@", 7) == 0) {
-			fwrite(report_chart, 1, report_chart_len, out);
-			page = at + 7;
-		} else if (strncmp(at, "@DATA@", 6) == 0) {
-			write_script_safe(out, data);
-			page = at + 6;
-		} else {
+		page = at + (part ? strlen(part->name) : 1);
+		if (!part)
 			fputc('@', out);
-			page = at + 1;
-		}
+		else if (part->bytes)
+			fwrite(part->bytes, 1, part->len, out);
+		else
+			write_script_safe(out, data);
 	}
 	fputs(page, out);
 }
 
-int replay_write_report(const char *path, const struct replay_result *result)
+/* Takes the reference to `json`, which may be NULL. */
+static int write_report(const char *path, const unsigned char *page, json_t *json)
 {
-	json_t *json = replay_json(result);
 	char *data = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	FILE *out;
 	int err = 0;
@@ -58,7 +81,7 @@ int replay_write_report(const char *path, const struct replay_result *result)
 		err = -errno;
 		goto out_free;
 	}
-	write_page(out, data);
+	write_page(out, (const char *)page, data);
 	if (ferror(out))
 		err = -EIO;
 	if (fclose(out) != 0 && !err)
@@ -66,4 +89,14 @@ int replay_write_report(const char *path, const struct replay_result *result)
 out_free:
 	free(data);
 	return err;
+}
+
+int replay_write_report(const char *path, const struct replay_result *result)
+{
+	return write_report(path, replay_page, replay_json(result));
+}
+
+int compare_write_report(const char *path, const struct compare_result *result)
+{
+	return write_report(path, compare_page, compare_json(result));
 }

@@ -59,6 +59,11 @@ expect 0 moments mm-ids 'by three or more' 'false' -- "$quire" compare --rows sh
 expect 0 'asked for none' -- "$quire" compare --rows sharing "$good"
 expect 0 'replay 1 of 12: cow-reuse' 'replay 12 of 12' -- "$quire" compare --progress --rows cow-reuse "$good"
 expect 1 "$work/truncated" -- "$quire" compare --rows sharing "$work/truncated"
+expect 0 report -- "$quire" compare --rows sharing,cow-reuse --folios 64k --report "$work/arena.html" "$good"
+[ -s "$work/arena.html" ] || { echo "no report of a comparison written"; bad=1; }
+if grep -qE '@(DATA|STYLE|CHART|COMMON)@' "$work/arena.html" "$work/report.html"; then echo "a part of a report is missing"; bad=1; fi
+expect 1 'arena.html' -- "$quire" compare --rows cow-reuse --report "$work/none/arena.html" "$good"
+expect 0 '"row"' '"alternative"' '"mm-ids"' '"question"' -- "$quire" compare --rows sharing --json "$good"
 "$quire" compare --folios all "$good" >"$work/tables"
 if grep -nE '.{101}' "$work/tables"; then echo "lines of compare longer than 100 columns"; bad=1; fi
 expect 0 next-as-ceiling -- "$quire" decisions
