@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# make proof: checks the proof of moments (proof/*.v) with Coq into build/proof,
+# make proof: checks the proofs of moments and one-word (proof/*.v) with Coq into build/proof,
 # asks what its theorems assume, which must be nothing, has Coq compute what the
 # C functions compute (proof/compare.c), and prints one line per theorem: its
 # name and the sentence before it, "(** claim: ... *)".
@@ -15,7 +15,7 @@ compile() {
 }
 
 # In the order in which one needs the other.
-for part in Moments Word Updates; do
+for part in Moments Word Updates OneWord; do
 	compile "$part.vo" "../../proof/$part.v"
 	awk -v part=$part '
 		function fail(what) { print "proof: proof/" part ".v:" NR ": " what >"/dev/stderr"; exit 1 }
@@ -32,7 +32,7 @@ done
 
 # What all of them together stand on.
 {
-	echo "From Quire Require Import Moments Word Updates."
+	echo "From Quire Require Import Moments Word Updates OneWord."
 	printf 'Definition claims := (0'
 	cut -f 1 "$work/claims" | while read -r name; do printf ', @%s' "$name"; done
 	printf ').\nPrint Assumptions claims.\n'
@@ -49,7 +49,7 @@ ${CC:-cc} -std=gnu17 -Wall -Wextra -Wconversion -Wshadow -Werror -Iinclude -Icor
 	-Imachine/threads/include -o "$work/compare" proof/compare.c
 "$work/compare" >"$work/Compare.v"
 if ! compile Compare.vo Compare.v; then
-	echo "proof: core/sharing/moments.h and proof/Word.v differ: see $work/Compare.v" >&2
+	echo "proof: core/sharing/{moments,one_word}.h and proof/{Word,OneWord}.v differ: see $work/Compare.v" >&2
 	exit 1
 fi
 
