@@ -52,7 +52,8 @@ static struct folio *huge_zero_folio(struct quire *q)
 
 /* ---- splitting ------------------------------------------------------------------ */
 
-/* As zapping it, but that the flush is not put off: one for so many pages. */
+/* The leaf at `addr`: as zapping it, but that the flush is not put off: one for so
+ * many pages. */
 static void drop_file_leaf(struct vma *vma, entry_t *slot, u64 addr)
 {
 	struct mm *mm = vma->mm;
@@ -65,7 +66,6 @@ static void drop_file_leaf(struct vma *vma, entry_t *slot, u64 addr)
 		mapping_dirty_folio(mapping, folio);
 	if (entry_is_young(e))
 		folio_set(folio, FRAME_REFERENCED);
-	addr = align_down(addr, PMD_SIZE);
 	tlb_flush_range(&mm->pt, addr, addr + PMD_SIZE);
 	mm_rss_add(mm, mapping_rss_kind(mapping), -(s64)PMD_PAGES);
 	folio_put_n(&mm->q->phys, folio, rmap_remove_leaf(folio, vma));

@@ -449,12 +449,19 @@ static void with_mm_ids(void **state)
 	runs("sharing", "mm-ids");
 }
 
+static void with_one_word(void **state)
+{
+	(void)state;
+	runs("sharing", "one-word");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		huge_test(by_default),
 		huge_test(with_counts_per_page),
 		huge_test(with_mm_ids),
+		huge_test(with_one_word),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));

@@ -3,7 +3,7 @@
  * Faults that map a PMD leaf: where they do, what it says, and what happens
  * where memory for it cannot be had.
  *
- * variants: threads_4k threads_64k threads_tiny explore_tiny
+ * variants: threads_4k threads_tiny explore_tiny
  */
 #include "huge_world.h"
 

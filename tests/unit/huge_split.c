@@ -3,7 +3,7 @@
  * What breaks a PMD leaf into pages, and what does not: the other pages keep
  * contents, rights and marks, nothing is copied, and nothing can fail.
  *
- * variants: threads_4k threads_64k threads_tiny explore_tiny
+ * variants: threads_4k threads_tiny explore_tiny
  */
 #include "huge_world.h"
 

@@ -203,6 +203,12 @@ static void mm_ids(void **state)
 	stress("sharing", "mm-ids");
 }
 
+static void one_word(void **state)
+{
+	(void)state;
+	stress("sharing", "one-word");
+}
+
 static void counts_per_page(void **state)
 {
 	(void)state;
@@ -214,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moments),
 		cmocka_unit_test(mm_ids),
+		cmocka_unit_test(one_word),
 		cmocka_unit_test(counts_per_page),
 	};
 
