@@ -84,7 +84,8 @@ void compare_print_sharing(FILE *out, const struct compare_run *runs, unsigned n
 		print_rival(out, &runs[i]);
 	print_all_met(out, any);
 	fprintf(out, "\n  A query: a write to a page of a large folio that fork shared.  Copies avoided: those\n"
-		     "  that kept the page.  Atomics and locks: of one update of a batch of pages.\n");
+		     "  that kept the page.  Atomics and locks: of one update for a batch of pages; the references\n"
+		     "  that go with it are one atomic more, but with one-word.\n");
 }
 
 /* Of one update; null when there was none. */

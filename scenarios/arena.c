@@ -75,6 +75,7 @@ static void leave_finish(void *state)
 	}
 
 ARENA_SCENARIO(arena_moments, "moments");
+ARENA_SCENARIO(arena_one_word, "one-word");
 ARENA_SCENARIO(arena_mm_ids, "mm-ids");
 ARENA_SCENARIO(arena_rmap_ids, "rmap-ids");
 ARENA_SCENARIO(arena_owner, "owner");

@@ -168,6 +168,7 @@
 /* arena.c */
 #define SCENARIO_ARENA(X)     \
 	X(arena_moments)      \
+	X(arena_one_word)     \
 	X(arena_mm_ids)       \
 	X(arena_rmap_ids)     \
 	X(arena_owner)

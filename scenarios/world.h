@@ -97,7 +97,8 @@ static inline void world_expect_sound_answers(struct world *w)
 	if (!rival->sound || quire_sharing_score(w->q, &score) != 0)
 		return;
 	scenario_expect(score.false_exclusive == 0);
-	if (decided->chosen[QUIRE_DECISION_sharing] == QUIRE_sharing_moments)
+	if (decided->chosen[QUIRE_DECISION_sharing] == QUIRE_sharing_moments ||
+	    decided->chosen[QUIRE_DECISION_sharing] == QUIRE_sharing_one_word)
 		scenario_expect(score.false_shared == 0);
 }
 
