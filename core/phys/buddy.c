@@ -401,9 +401,18 @@ void folio_free(struct phys *phys, struct folio *folio)
 	folio_free_any(phys, folio);
 }
 
+/* Out of line, and the last that its caller does: as folio_free_noted(). */
+static NOINLINE void folio_put_n_word(struct phys *phys, struct folio *folio, u32 n)
+{
+	if (folio_put_word(folio, n))
+		folio_free_any(phys, folio);
+}
+
 void folio_put_n(struct phys *phys, struct folio *folio, u32 n)
 {
-	if (folio_drop_n(folio, n))
+	if (unlikely(folio_has_word_refs(folio)))
+		folio_put_n_word(phys, folio, n);
+	else if (refcount_put(&folio->refs, n))
 		folio_free_any(phys, folio);
 }
 
