@@ -173,6 +173,27 @@
 	X(arena_rmap_ids)     \
 	X(arena_owner)
 
+/* thp.c */
+#define SCENARIO_THP(X)        \
+	X(thp_split_store)     \
+	X(thp_split_store_pages) \
+	X(thp_split_fork_again) \
+	X(thp_split_munmap)    \
+	X(thp_split_refill)    \
+	X(thp_split_pin)       \
+	X(thp_split_split)     \
+	X(thp_split_cow)       \
+	X(thp_split_exit)      \
+	X(thp_split_move)      \
+	X(thp_queue_fork)      \
+	X(thp_queue_protect)   \
+	X(thp_queue_munmap)    \
+	X(thp_queue_free)      \
+	X(thp_queue_scan)      \
+	X(thp_queue_look)      \
+	X(thp_queue_counts)    \
+	X(thp_split_in_vain)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
@@ -188,6 +209,7 @@
 	SCENARIO_COW_FOLIO(X) \
 	SCENARIO_HUGE(X) \
 	SCENARIO_COLLAPSE(X) \
-	SCENARIO_ARENA(X)
+	SCENARIO_ARENA(X) \
+	SCENARIO_THP(X)
 
 #endif

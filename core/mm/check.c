@@ -187,6 +187,7 @@ void mm_check(struct mm *mm)
 /* The pages of a folio, added up. */
 struct seen_folio {
 	u64 nr_mappings;
+	u64 nr_mapped;     /* pages with a mapping */
 	u32 asid;          /* as in struct seen */
 	bool twice;        /* a page is mapped by more than one entry */
 };
@@ -198,6 +199,7 @@ static struct seen_folio add_up(const struct seen *first, u64 nr_pages)
 	for (const struct seen *page = first; page < first + nr_pages; page++) {
 		ensure(!page->exclusive || page->mapcount == 1);
 		sum.nr_mappings += page->mapcount;
+		sum.nr_mapped += page->mapcount != 0;
 		sum.twice |= page->mapcount > 1;
 		if (page->asid != 0)
 			sum.asid = sum.asid == 0 || sum.asid == page->asid ? page->asid : SEVERAL;
@@ -215,6 +217,18 @@ static void check_rival(struct quire *q, struct folio *folio, const struct seen_
 	ensure(!rival->exact || sum->asid == SEVERAL || sum->twice || !shared);
 }
 
+/* A folio with pages that nobody maps is queued to be split, as far as the decision
+ * deferred-split promises it. */
+static void check_queued(struct quire *q, struct folio *folio, const struct seen_folio *sum)
+{
+	u64 nr = folio_nr_pages(folio);
+	bool is_partial = folio_is_anon(folio) && sum->nr_mapped != 0 && sum->nr_mapped < nr;
+	bool is_missed = q->rmap.deferred.rule == DEFERRED_TOTAL_COUNT &&
+			 sum->nr_mappings >= nr;
+
+	ensure(!is_partial || is_missed || folio_test(folio, FRAME_PARTLY_MAPPED));
+}
+
 /* A large folio counts its mappings in sum, and perhaps page by page. */
 static void check_large(struct quire *q, struct folio *folio, const struct seen *seen)
 {
@@ -228,12 +242,15 @@ static void check_large(struct quire *q, struct folio *folio, const struct seen 
 	ensure(sum.nr_mappings == folio_mapcount(&q->rmap, folio));
 	ensure(sum.nr_mappings <= folio_refs(folio));
 	check_rival(q, folio, &sum);
+	check_queued(q, folio, &sum);
 }
 
 /* Every folio is mapped as often as it says.  A large folio of zeros says nothing:
  * its entries are counted nowhere, and it has no state to count them in. */
 static void check_mappings(struct quire *q, const struct seen *seen)
 {
+	u64 nr_queued = 0;
+
 	for (u64 pfn = 1; pfn < q->phys.nr_frames; pfn++) {
 		struct frame *frame = &q->phys.frames[pfn];
 
@@ -245,7 +262,9 @@ static void check_mappings(struct quire *q, const struct seen *seen)
 		else if (folio_refs(frame_folio(frame)) != 0 &&
 			 !frame_test(frame, FRAME_ZERO_PAGE))
 			check_large(q, frame_folio(frame), seen);
+		nr_queued += frame_test(frame, FRAME_PARTLY_MAPPED);
 	}
+	ensure(nr_queued == q->rmap.deferred.nr_folios);
 }
 
 void quire_check(struct quire *q)
