@@ -475,7 +475,7 @@ static void collapse_split_finish(void *state)
 
 	scenario_expect(must_get(w->mm, page(0)) == 1);
 	scenario_expect(must_get(w->mm, page(1)) == 20);
-	scenario_expect(must_get(w->mm, page(NR - 1)) == NR);
+	scenario_expect(must_get(w->mm, page(NR - 1)) == (uint8_t)NR);
 	world_end(w);
 }
 
