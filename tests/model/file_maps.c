@@ -286,6 +286,19 @@ static void step(void)
 		anywhere[pick(sizeof(anywhere) / sizeof(anywhere[0]))]();
 }
 
+/* Whoever counts the mappings, they are the same.  (An order that an alternative
+ * has not is one that the cache does not use.) */
+static void decide_something(void)
+{
+	static const char *const sharing[] = {
+		"moments", "moments-locked", "moments-wide", "mm-ids", "rmap-ids",
+		"rmap-ids-posted", "owner", "total-mapcount", "first-subpage",
+	};
+
+	world_decide("sharing", sharing[pick(sizeof(sharing) / sizeof(sharing[0]))]);
+	world_decide("nr-mapped", pick(2) ? "per-subpage" : "whole-folio");
+}
+
 /* ---- lives ------------------------------------------------------------------------------- */
 
 static void begin(unsigned order)
@@ -307,6 +320,7 @@ static void begin(unsigned order)
 	world_config.memory_bytes = (8 * model.nr_pages + 4096) * PAGE + (UINT64_C(16) << 20);
 	world_config.file_order = order;
 	world_config.fault_around_bytes = (unsigned)(PAGE << pick(5));
+	decide_something();
 	world_begin();
 	quire_layout_default(&layout);
 	assert_int_equal(quire_mm_create(q, &layout, &other), 0);

@@ -10,11 +10,13 @@
 #include "unit/file_world.h"
 
 #define PAGES(n) ((u64)(n) << PAGE_SHIFT)
-/* The orders tried one by one: few where pages are long to clear.  The largest
- * of each geometry has a test of its own. */
-#define MAX_TRIED (PAGE_SIZE > 4096 ? 3u : QUIRE_PMD_ORDER < 5 ? QUIRE_PMD_ORDER : 5u)
+/* Cuts are tried at every page: few orders, fewer where pages are long to clear.
+ * The rest is tried with each, but for 64 KiB pages; there the largest has a
+ * test of its own. */
+#define MAX_CUT (PAGE_SIZE > 4096 ? 3u : QUIRE_PMD_ORDER < 5 ? QUIRE_PMD_ORDER : 5u)
+#define MAX_TRIED (PAGE_SIZE > 4096 ? MAX_CUT : QUIRE_PMD_ORDER)
 #define for_each_order(o) for (unsigned o = 2; o <= MAX_TRIED; o++)
-
+#define for_each_cut_order(o) for (unsigned o = 2; o <= MAX_CUT; o++)
 /* Enough for nodes of the index that wait for a grace period. */
 #define NR_FRAMES (WORLD_FRAMES + ((UINT64_C(16) << 20) >> PAGE_SHIFT))
 
@@ -314,7 +316,7 @@ static void a_write_that_extends_fills_small_pages(void **state)
 static void truncation_cuts_a_folio_anywhere(void **state)
 {
 	(void)state;
-	for_each_order (order) {
+	for_each_cut_order (order) {
 		u64 nr = BIT(order), end = PAGES(3 * nr);
 
 		for (u64 cut = PAGES(nr); cut <= PAGES(2 * nr); cut += PAGE_SIZE / 2) {
@@ -342,7 +344,7 @@ static void truncation_cuts_a_folio_anywhere(void **state)
 static void a_hole_cuts_folios_anywhere(void **state)
 {
 	(void)state;
-	for_each_order (order) {
+	for_each_cut_order (order) {
 		u64 nr = BIT(order), step = u64_max(nr / 8, 1), end = 2 * nr;
 
 		for (u64 first = 0; first < end; first += step) {
@@ -516,14 +518,14 @@ static void what_a_pin_wrote_beyond_the_end_is_cleared(void **state)
 
 static void truncation_needs_no_memory(void **state)
 {
-	u64 nr = BIT(MAX_TRIED), cut = PAGES(nr / 2) + PAGE_SIZE / 2;
+	u64 nr = BIT(MAX_CUT), cut = PAGES(nr / 2) + PAGE_SIZE / 2;
 
 	(void)state;
 	for (unsigned nth = 1; nth < 12; nth++) {
 		struct file_world f;
 		struct file *file;
 
-		open_with_order(&f, MAX_TRIED);
+		open_with_order(&f, MAX_CUT);
 		file = memory_file(&f, PAGES(2 * nr));
 		write_pattern(file, 0, PAGES(2 * nr));
 		quire_fail_nth(nth);
@@ -547,7 +549,7 @@ static void truncation_needs_no_memory(void **state)
 static void a_split_keeps_everything_in_place(void **state)
 {
 	(void)state;
-	for_each_order (from) {
+	for_each_cut_order (from) {
 		for (unsigned to = 0; to < from; to += to ? 1 : 2) {
 			u64 nr = BIT(from);
 			struct file_world f;
@@ -586,9 +588,9 @@ static void a_split_that_cannot_be_changes_nothing(void **state)
 	struct maple_stats before, after;
 
 	(void)state;
-	open_with_order(&f, MAX_TRIED);
-	file = memory_file(&f, PAGES(BIT(MAX_TRIED)));
-	write_pattern(file, 0, PAGES(BIT(MAX_TRIED)));
+	open_with_order(&f, MAX_CUT);
+	file = memory_file(&f, PAGES(BIT(MAX_CUT)));
+	write_pattern(file, 0, PAGES(BIT(MAX_CUT)));
 	folio = get(file, 0);
 	maple_stats(&file->mapping->folios, &before);
 	folio_lock(folio);
@@ -596,7 +598,7 @@ static void a_split_that_cannot_be_changes_nothing(void **state)
 	assert_int_equal(mapping_split_folio(file->mapping, folio, 0), -QUIRE_EBUSY);
 	folio_put(&f.phys, folio);
 	assert_int_equal(mapping_split_folio(file->mapping, folio, 1), -QUIRE_EINVAL);
-	assert_int_equal(mapping_split_folio(file->mapping, folio, MAX_TRIED), -QUIRE_EINVAL);
+	assert_int_equal(mapping_split_folio(file->mapping, folio, MAX_CUT), -QUIRE_EINVAL);
 	for (unsigned nth = 1;; nth++) {
 		int err;
 
@@ -607,14 +609,14 @@ static void a_split_that_cannot_be_changes_nothing(void **state)
 		if (!err)
 			break;
 		assert_int_equal(err, -QUIRE_ENOMEM);
-		assert_int_equal(folio_order(folio), MAX_TRIED);
+		assert_int_equal(folio_order(folio), MAX_CUT);
 		assert_int_equal(refcount_read(&folio->refs), 2);
 		maple_stats(&file->mapping->folios, &after);
 		assert_int_equal(after.nr_entries, before.nr_entries);
 	}
 	folio_unlock(folio);
 	folio_put(&f.phys, folio);
-	assert_contents(file, 0, 0, PAGES(BIT(MAX_TRIED)));
+	assert_contents(file, 0, 0, PAGES(BIT(MAX_CUT)));
 	file_put(file);
 	files_close(&f);
 }
@@ -623,14 +625,14 @@ static void a_split_that_cannot_be_changes_nothing(void **state)
  * several, and everything goes on as if it had one. */
 static void a_folio_of_several_ranges_is_one_folio(void **state)
 {
-	u64 nr = BIT(MAX_TRIED);
+	u64 nr = BIT(MAX_CUT);
 	struct file_world f;
 	struct file *file;
 	struct folio *folios[2];
 	struct maple_cursor cur;
 
 	(void)state;
-	open_with_order(&f, MAX_TRIED);
+	open_with_order(&f, MAX_CUT);
 	file = memory_file(&f, PAGES(2 * nr));
 	write_pattern(file, 0, PAGES(2 * nr));
 	for (u64 i = 0; i < 2; i++) {
@@ -643,7 +645,7 @@ static void a_folio_of_several_ranges_is_one_folio(void **state)
 	}
 	mapping_check(file->mapping);
 	assert_contents(file, 0, 0, PAGES(2 * nr));
-	assert_int_equal(order_at(&f, file, nr + 1), MAX_TRIED);
+	assert_int_equal(order_at(&f, file, nr + 1), MAX_CUT);
 	folio_lock(folios[0]);
 	folio_get(folios[0]);
 	assert_int_equal(mapping_split_folio(file->mapping, folios[0], 0), 0);
@@ -866,7 +868,7 @@ static void random_calls_agree_with_an_array(void **state)
 	static struct model model;
 
 	(void)state;
-	for (unsigned order = 0; order <= MAX_TRIED; order++) {
+	for (unsigned order = 0; order <= MAX_CUT; order++) {
 		for (unsigned host = 0; host < 2; host++) {
 			struct backing_store *store = store_create();
 			struct file_world f;
