@@ -13,10 +13,20 @@ static uint64_t page(unsigned i)
 	return BASE + i * PAGE;
 }
 
+/* With room for a range of pages, what it becomes, and a copy. */
+static int roomy_begin(struct world *w)
+{
+	struct quire_config config;
+
+	world_config(&config);
+	config.memory_bytes = (512 + 3 * NR) * PAGE;
+	return world_begin_config(w, &config);
+}
+
 /* Page i holds i + 1. */
 static int pages_setup(struct world *w, unsigned step)
 {
-	int ret = world_begin(w);
+	int ret = roomy_begin(w);
 
 	if (!ret)
 		ret = map(w, BASE, NR);
@@ -384,7 +394,7 @@ static void collapse_both_finish(void *state)
 	struct world *w = state;
 
 	for (unsigned i = 0; i < NR; i++)
-		scenario_expect(must_get(w->mm, page(i)) == i + 1);
+		scenario_expect(must_get(w->mm, page(i)) == (uint8_t)(i + 1));
 	scenario_expect(must_get(w->children[0], page(2)) == 12);
 	world_end(w);
 }
@@ -420,7 +430,7 @@ COLLAPSE_SCENARIO(collapse_twice, "collapse-twice", "two threads collapse one ra
 /* One folio, mapped by an entry for each page, the last of which may be gone. */
 static int folio_setup(struct world *w, bool whole)
 {
-	int ret = world_begin(w);
+	int ret = roomy_begin(w);
 
 	if (!ret)
 		ret = quire_set_anon_folios(w->q, QUIRE_PMD_ORDER, QUIRE_FOLIOS_ALWAYS);
@@ -597,9 +607,9 @@ static void khugepaged_fork_finish(void *state)
 	struct world *w = state;
 
 	for (unsigned i = 0; i < NR; i++) {
-		scenario_expect(must_get(w->mm, page(i)) == i + 1);
+		scenario_expect(must_get(w->mm, page(i)) == (uint8_t)(i + 1));
 		if (w->children[1])
-			scenario_expect(must_get(w->children[1], page(i)) == i + 1);
+			scenario_expect(must_get(w->children[1], page(i)) == (uint8_t)(i + 1));
 	}
 	world_end(w);
 }

@@ -180,6 +180,25 @@ static void remap_run(struct split *split, struct vma *vma, entry_t *slots, u32 
 	split->nr_remapped += nr;
 }
 
+/* The entries from slots[0] on that stand for pages of one folio; how many. */
+static u32 remap_slots(struct split *split, struct vma *vma, entry_t *slots, u32 max)
+{
+	entry_t e = entry_load(&slots[0]);
+	struct folio *folio;
+	struct frame *frame;
+	u64 left;
+	u32 nr;
+
+	if (!stands_for_page(split, e))
+		return 1;
+	frame = pfn_frame(split->rmap->phys, entry_pfn(e));
+	folio = frame_folio(frame);
+	left = folio_nr_pages(folio) - (u64)(frame - &folio->frame);
+	nr = run_length(split, slots, (u32)u64_min(max, left), stands_for_page);
+	remap_run(split, vma, slots, nr, frame);
+	return nr;
+}
+
 static void remap_span(struct split *split, struct vma *vma, struct span *span)
 {
 	u32 nr = span_nr_slots(span);
@@ -187,21 +206,8 @@ static void remap_span(struct split *split, struct vma *vma, struct span *span)
 	if (span->level != 0)
 		return;
 	table_lock(span->table);
-	for (u32 i = 0; i < nr;) {
-		u32 run = run_length(split, &span->slots[i], nr - i, stands_for_page);
-		struct frame *frame;
-		struct folio *folio;
-
-		if (run == 0) {
-			i++;
-			continue;
-		}
-		frame = pfn_frame(split->rmap->phys, entry_pfn(entry_load(&span->slots[i])));
-		folio = frame_folio(frame);
-		run = (u32)u64_min(run, folio_nr_pages(folio) - (u64)(frame - &folio->frame));
-		remap_run(split, vma, &span->slots[i], run, frame);
-		i += run;
-	}
+	for (u32 i = 0; i < nr;)
+		i += remap_slots(split, vma, &span->slots[i], nr - i);
 	table_unlock(span->table);
 }
 
