@@ -23,7 +23,7 @@ static const char help_text[] =
 	"  -r, --rows ROW,ROW...         only these decisions (default: all)\n"
 	"  -d, --decide ROW=ALTERNATIVE  for the rows that are not varied\n"
 	"  -f, --folios SIZE,SIZE...     large folios: 64k,2m and the like, or all; 4k: none\n"
-	"                                (default: where a program asks, MADV_HUGEPAGE)\n"
+	"                                (default: as the recorded kernel was set)\n"
 	"  -p, --progress                say on standard error how far it is, though that\n"
 	"                                is no terminal\n"
 	"  -R, --report FILE.html        write one self-contained page with plots\n"
@@ -78,7 +78,7 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 				return EXIT_USAGE;
 			break;
 		case 'f':
-			if (folios_option("compare", optarg, config) != 0)
+			if (folios_option("compare", optarg, &args->options.replay) != 0)
 				return EXIT_USAGE;
 			break;
 		case 'p':

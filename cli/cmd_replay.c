@@ -14,7 +14,7 @@ static const char help_text[] =
 	"process beside what Quire says.\n\n"
 	"  -d, --decide ROW=ALTERNATIVE  see: quire decisions\n"
 	"  -f, --folios SIZE,SIZE...     large folios: 64k,2m and the like, or all; 4k: none\n"
-	"                                (default: where a program asks, MADV_HUGEPAGE)\n"
+	"                                (default: as the recorded kernel was set)\n"
 	"  -m, --memory MIB              physical memory of the instance (default 8192)\n"
 	"  -r, --report FILE.html        write one self-contained page with plots\n"
 	"  -j, --json                    print JSON instead of tables\n";
@@ -45,7 +45,7 @@ static int parse(int argc, char **argv, struct replay_arguments *args)
 				return EXIT_USAGE;
 			break;
 		case 'f':
-			if (folios_option("replay", optarg, &args->options.config) != 0)
+			if (folios_option("replay", optarg, &args->options) != 0)
 				return EXIT_USAGE;
 			break;
 		case 'm':

@@ -50,7 +50,7 @@ int decide_option(const char *command, const char *argument, struct quire_decisi
  * they fit, whatever a program advised, and files up to the largest; `list` is
  * taken apart.  0 or EXIT_USAGE.
  */
-int folios_option(const char *command, char *list, struct quire_config *config);
+int folios_option(const char *command, char *list, struct replay_options *options);
 
 /* Progress on one line of standard error, when that is a terminal. */
 void progress_line(void *context, uint64_t nr_events, uint64_t time_us);

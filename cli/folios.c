@@ -73,13 +73,15 @@ static void offer(struct quire_config *config, unsigned order)
 		config->file_order = order;
 }
 
-int folios_option(const char *command, char *list, struct quire_config *config)
+int folios_option(const char *command, char *list, struct replay_options *options)
 {
+	struct quire_config *config = &options->config;
 	bool any = false;
 
 	for (unsigned order = 0; order <= QUIRE_PMD_ORDER; order++)
 		config->anon_folios[order] = QUIRE_FOLIOS_NEVER;
 	config->file_order = 0;
+	options->folios_chosen = true;
 	for (char *name = strtok(list, ","); name; name = strtok(NULL, ",")) {
 		int order = parse_size(name);
 

@@ -216,6 +216,17 @@ static int header_acceptable(const char *path, const struct trace_header *header
 			  path, header->page_bytes, (uint64_t)QUIRE_PAGE_SIZE);
 }
 
+/* transparent_hugepage/enabled, as the recording has it. */
+static void folios_from_header(struct quire_config *config, const struct trace_header *header)
+{
+	enum quire_folios *huge = &config->anon_folios[QUIRE_PMD_ORDER];
+
+	if (strcmp(header->thp, "always") == 0)
+		*huge = QUIRE_FOLIOS_ALWAYS;
+	else if (strcmp(header->thp, "never") == 0)
+		*huge = QUIRE_FOLIOS_NEVER;
+}
+
 /* The machine of the recording, as far as it shapes what the core does. */
 static void config_from_header(struct quire_config *config, const struct trace_header *header)
 {
@@ -232,9 +243,7 @@ static void result_finish(struct replay *replay)
 	struct replay_result *result = replay->result;
 	struct rusage usage;
 
-	for (unsigned order = 0; order <= QUIRE_PMD_ORDER; order++)
-		result->folios_forced |=
-			replay->options->config.anon_folios[order] == QUIRE_FOLIOS_ALWAYS;
+	result->folios_chosen = replay->options->folios_chosen;
 	quire_cost(replay->q, &result->cost);
 	if (replay->options->config.score_sharing)
 		quire_sharing_score(replay->q, &result->sharing);
@@ -264,6 +273,8 @@ int replay_file(const char *path, const struct replay_options *options,
 		goto out_close;
 	}
 	config_from_header(&config, replay.header);
+	if (!options->folios_chosen)
+		folios_from_header(&config, replay.header);
 	err = quire_attach();
 	if (!err) {
 		err = quire_create(&config, &replay.q);

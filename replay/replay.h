@@ -69,7 +69,7 @@ struct replay_result {
 	size_t nr_samples;
 	char *mismatches[REPLAY_MAX_MISMATCHES]; /* sentences */
 	size_t nr_mismatches;
-	bool folios_forced;              /* some order of folios was to be had always */
+	bool folios_chosen;              /* not those of the recorded kernel */
 	struct quire_cost cost;
 	struct quire_sharing_score sharing; /* with config.score_sharing */
 	struct quire_leaks leaks;
@@ -78,6 +78,9 @@ struct replay_result {
 
 struct replay_options {
 	struct quire_config config;
+	/* config says which folios there are; else the recorded kernel's setting of
+	 * huge pages does, where it is known. */
+	bool folios_chosen;
 	uint64_t check_events; /* quire_check after so many events, and at the end; 0: never */
 	/* Called now and then; may be NULL. */
 	void (*progress)(void *context, uint64_t nr_events, uint64_t time_us);

@@ -78,10 +78,10 @@ const char *replay_cause(const struct replay_result *result, size_t i, char *buf
 			 "kernel's own touches may be missing.", result->source);
 		return buf;
 	}
-	if (result->folios_forced && n++ == i) {
+	if (result->folios_chosen && n++ == i) {
 		snprintf(buf, buf_bytes,
-			 "Large folios were to be had wherever they fit, unlike on the recorded "
-			 "Linux: fewer faults, more resident pages.");
+			 "Which folios there are was chosen, and is not the recorded Linux's "
+			 "setting: with larger ones fewer faults, more resident pages.");
 		return buf;
 	}
 	if (result->nr_skipped_calls && n++ == i) {

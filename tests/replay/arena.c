@@ -31,6 +31,7 @@ static struct replay_result scored(const char *recording, const char *rival, uns
 
 	replay_options_default(&options);
 	options.config.score_sharing = true;
+	options.folios_chosen = true;
 	for (unsigned each = 2; each <= QUIRE_PMD_ORDER; each++)
 		if (order == each || order == ALL_ORDERS) {
 			options.config.anon_folios[each] = QUIRE_FOLIOS_ALWAYS;

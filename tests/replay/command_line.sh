@@ -46,7 +46,7 @@ expect 1 'report.html' -- "$quire" replay --report "$work/none/report.html" "$go
 expect 0 '"results"' '"decisions"' '"cost"' '"fork-tree"' -- "$quire" compare --json "$good"
 expect 0 fork-tree -- "$quire" compare --rows fork-tree "$good"
 expect 2 nonsense -- "$quire" compare --rows nonsense "$good"
-expect 0 faults 'Large folios were to be had' -- "$quire" replay --folios 16k,2m "$good"
+expect 0 faults 'folios there are was chosen' -- "$quire" replay --folios 16k,2m "$good"
 expect 0 faults -- "$quire" replay --folios 4k "$good"
 expect 2 "'8k'" 16k 2m all -- "$quire" replay --folios 8k "$good"
 expect 2 "'4m'" 16k 2m all -- "$quire" replay --folios 64k,4m "$good"

@@ -15,8 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "replay/replay.h"
+#include "trace/reader.h"
+#include "trace/writer.h"
 
 #define NR_RECORDINGS 7
 
@@ -139,6 +142,7 @@ static void holds_with(const char *path, struct replay_options *options)
 
 static void allow_order(struct replay_options *options, unsigned order)
 {
+	options->folios_chosen = true;
 	options->config.anon_folios[order] = QUIRE_FOLIOS_ALWAYS;
 	options->config.file_order = order;
 }
@@ -182,6 +186,61 @@ static void test_decisions_with_huge_pages(void **state)
 	}
 }
 
+/* The recording, as if huge pages had been set to `thp` on its machine. */
+static void copy_with_thp(const char *path, const char *thp, const char *copy)
+{
+	struct trace_error error = { 0 };
+	struct trace_reader *reader = trace_reader_open(path, &error);
+	struct trace_header header = *trace_reader_header(reader);
+	const struct trace_event *event;
+	struct trace_writer *writer;
+
+	header.thp = thp;
+	writer = trace_writer_open(copy, &header, &error);
+	assert_non_null(writer);
+	while (trace_reader_next(reader, &event, &error) > 0)
+		assert_int_equal(trace_writer_put(writer, event, &error), 0);
+	assert_int_equal(trace_writer_close(writer, &error), 0);
+	trace_reader_close(reader);
+}
+
+static struct replay_figures figures_with_thp(const char *path, const char *thp, bool chosen)
+{
+	char copy[] = "/tmp/quire-test-XXXXXX";
+	struct replay_figures figures;
+	struct replay_options options;
+	struct replay_result result;
+	int fd = mkstemp(copy);
+
+	assert_true(fd >= 0);
+	close(fd);
+	copy_with_thp(path, thp, copy);
+	replay_options_default(&options);
+	options.folios_chosen = chosen;
+	replay_one(copy, &options, &result);
+	figures = result.quire_says;
+	replay_result_fini(&result);
+	unlink(copy);
+	return figures;
+}
+
+/* Folios are as the recorded machine had them, unless others are chosen. */
+static void test_the_recorded_setting(void **state)
+{
+	const char *asks = RECORDINGS "/huge.quire", *does_not = RECORDINGS "/daemon.quire";
+	struct replay_figures never = figures_with_thp(asks, "never", false);
+	struct replay_figures madvise = figures_with_thp(asks, "madvise", false);
+	struct replay_figures always = figures_with_thp(does_not, "always", false);
+	struct replay_figures small = figures_with_thp(does_not, "never", false);
+
+	(void)state;
+	assert_true(2 * never.peak_rss_bytes < madvise.peak_rss_bytes);
+	assert_true(2 * always.faults < small.faults);
+	never = figures_with_thp(asks, "never", true);
+	assert_int_equal(never.peak_rss_bytes, madvise.peak_rss_bytes);
+	assert_int_equal(figures_with_thp(does_not, "madvise", false).faults, small.faults);
+}
+
 static void test_each_order(void **state)
 {
 	(void)state;
@@ -218,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_agrees_with_linux),
 		cmocka_unit_test(test_decisions),
 		cmocka_unit_test(test_decisions_with_huge_pages),
+		cmocka_unit_test(test_the_recorded_setting),
 		cmocka_unit_test(test_each_order),
 		cmocka_unit_test(test_each_rival),
 		cmocka_unit_test(test_small_memory),
