@@ -23,6 +23,8 @@ static void check_vma(const struct mm *mm, const struct vma *vma,
 	ensure(vma->entry_bits == vma_entry_bits(vma));
 	ensure((vma->flags & (VMA_SHARED | VMA_MAYSHARE)) != VMA_SHARED);
 	ensure((vma->flags & (VMA_LOCKED | VMA_LOCKONFAULT)) != VMA_LOCKONFAULT);
+	if (vma->mapping != NULL)
+		mapping_check(vma->mapping);
 }
 
 static void add_vma(struct sums *sums, const struct vma *vma)
