@@ -13,36 +13,11 @@
  */
 #include "sharing/moments.h"
 
-#include "sharing/sharing.h"
-
-static mach_u128 *word_of(const struct sharing_state *state)
-{
-	return (mach_u128 *)&state->tails[1].wide;
-}
-
-static const u64 *half_of(const struct sharing_state *state, unsigned half)
-{
-	return &state->tails[1].words[half];
-}
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words[0] is the low half");
-
-static mach_u128 read_guess(const struct sharing_state *state)
-{
-	return atomic_load(half_of(state, 0)) |
-	       (mach_u128)atomic_load(half_of(state, 1)) << 64;
-}
-
-/* Alone with the state. */
-static void write_alone(struct sharing_state *state, mach_u128 word)
-{
-	atomic_store(&state->tails[1].words[0], (u64)word);
-	atomic_store(&state->tails[1].words[1], (u64)(word >> 64));
-}
+#include "sharing/word.h"
 
 static void moments_init(struct sharing_state *state)
 {
-	write_alone(state, 0);
+	word_write_alone(state, 0);
 }
 
 static void moments_map_new(struct sharing_state *state, unsigned order,
@@ -50,14 +25,14 @@ static void moments_map_new(struct sharing_state *state, unsigned order,
 {
 	(void)order;
 	(void)first;
-	write_alone(state, moments_of(nr, mm->id));
+	word_write_alone(state, moments_of(nr, mm->id));
 }
 
 static int moments_map(struct sharing_state *state, unsigned order,
 		       const struct sharing_mm *mm, u32 first, u32 nr)
 {
 	mach_u128 added = moments_of(nr, mm->id);
-	mach_u128 old = read_guess(state);
+	mach_u128 old = word_guess(state);
 
 	(void)order;
 	(void)first;
@@ -73,7 +48,7 @@ static void moments_unmap(struct sharing_state *state, unsigned order,
 			  const struct sharing_mm *mm, u32 first, u32 nr)
 {
 	mach_u128 taken = moments_of(nr, mm->id);
-	mach_u128 old = read_guess(state);
+	mach_u128 old = word_guess(state);
 
 	(void)order;
 	(void)first;
@@ -85,7 +60,7 @@ static void moments_unmap(struct sharing_state *state, unsigned order,
 static bool moments_exclusive(const struct sharing_state *state, unsigned order,
 			      const struct sharing_mm *mm)
 {
-	u64 low = atomic_load(half_of(state, 0));
+	u64 low = atomic_load(word_half(state, 0));
 
 	(void)order;
 	if (low != (u64)moments_of(moments_n(low), mm->id))
@@ -101,7 +76,7 @@ static bool moments_shared(const struct sharing_state *state, unsigned order)
 
 static u32 moments_mapcount(const struct sharing_state *state)
 {
-	return (u32)moments_n(atomic_load(half_of(state, 0)));
+	return (u32)moments_n(atomic_load(word_half(state, 0)));
 }
 
 const struct sharing_ops sharing_moments = {

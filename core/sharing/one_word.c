@@ -19,37 +19,11 @@
  */
 #include "sharing/one_word.h"
 
-#include "sharing/sharing.h"
-
-static mach_u128 *word_of(const struct sharing_state *state)
-{
-	return (mach_u128 *)&state->tails[1].wide;
-}
-
-static const u64 *half_of(const struct sharing_state *state, unsigned half)
-{
-	return &state->tails[1].words[half];
-}
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words[0] is the low half");
-
-/* May be torn: the compare-and-swap that uses it finds out. */
-static mach_u128 read_guess(const struct sharing_state *state)
-{
-	return atomic_load(half_of(state, 0)) |
-	       (mach_u128)atomic_load(half_of(state, 1)) << 64;
-}
-
-/* Alone with the state. */
-static void write_alone(struct sharing_state *state, mach_u128 word)
-{
-	atomic_store(&state->tails[1].words[0], (u64)word);
-	atomic_store(&state->tails[1].words[1], (u64)(word >> 64));
-}
+#include "sharing/word.h"
 
 static void one_word_init(struct sharing_state *state)
 {
-	write_alone(state, 0);
+	word_write_alone(state, 0);
 }
 
 static void one_word_map_new(struct sharing_state *state, unsigned order,
@@ -57,14 +31,14 @@ static void one_word_map_new(struct sharing_state *state, unsigned order,
 {
 	(void)order;
 	(void)first;
-	write_alone(state, one_word_of(nr, mm->id));
+	word_write_alone(state, one_word_of(nr, mm->id));
 }
 
 static int one_word_map(struct sharing_state *state, unsigned order,
 			const struct sharing_mm *mm, u32 first, u32 nr)
 {
 	mach_u128 added = one_word_of(nr, mm->id);
-	mach_u128 old = read_guess(state);
+	mach_u128 old = word_guess(state);
 
 	(void)order;
 	(void)first;
@@ -81,7 +55,7 @@ static mach_u128 take(struct sharing_state *state, const struct sharing_mm *mm, 
 		      u32 nr_refs)
 {
 	mach_u128 taken = one_word_of(nr, mm->id);
-	mach_u128 old = read_guess(state);
+	mach_u128 old = word_guess(state);
 
 	do {
 		check(one_word_n((u64)old) >= nr);
@@ -107,7 +81,7 @@ static void one_word_unmap_hold(struct sharing_state *state, const struct sharin
 static bool one_word_exclusive(const struct sharing_state *state, unsigned order,
 			       const struct sharing_mm *mm)
 {
-	u64 low = atomic_load(half_of(state, 0));
+	u64 low = atomic_load(word_half(state, 0));
 
 	(void)order;
 	if ((low & ~(u64)FOLIO_WORD_REFS_MAX) != (u64)one_word_of(one_word_n(low), mm->id))
@@ -119,7 +93,7 @@ static bool one_word_exclusive(const struct sharing_state *state, unsigned order
 static bool one_word_all_mine(struct sharing_state *state, unsigned order,
 			      const struct sharing_mm *mm, const struct refcount *refs)
 {
-	u64 low = atomic_load(half_of(state, 0));
+	u64 low = atomic_load(word_half(state, 0));
 	mach_u128 word;
 
 	(void)order;
@@ -138,7 +112,7 @@ static bool one_word_shared(const struct sharing_state *state, unsigned order)
 
 static u32 one_word_mapcount(const struct sharing_state *state)
 {
-	return (u32)one_word_n(atomic_load(half_of(state, 0)));
+	return (u32)one_word_n(atomic_load(word_half(state, 0)));
 }
 
 const struct sharing_ops sharing_one_word = {

@@ -10,7 +10,7 @@
  * SHARING_OPS=n does n operations (default a million), SHARING_SEED=n another
  * sequence.
  */
-#include "../unit/sharing_world.h"
+#include "sharing_dice.h"
 
 #include "sharing/one_word.h"
 
@@ -30,34 +30,9 @@ struct model {
 };
 
 static const struct sharing_ops *const ops = &sharing_one_word;
-static u64 random_state;
-
-static u32 pick(u32 n)
-{
-	random_state = random_state * UINT64_C(6364136223846793005) +
-		       UINT64_C(1442695040888963407);
-	return (u32)((random_state >> 32) * n >> 32);
-}
-
-/* A number near a power of two, 1 .. max. */
-static u32 near_power(u32 max)
-{
-	u64 v = (BIT(pick(21)) + pick(5)) - 2;
-
-	return v < 1 || v > max ? 1 + pick(max) : (u32)v;
-}
-
 static struct sharing_state *state_of(struct model *m)
 {
 	return (struct sharing_state *)(void *)&m->frames[1];
-}
-
-static bool id_is_taken(const struct model *m, unsigned mms, u32 id)
-{
-	for (unsigned i = 0; i < mms; i++)
-		if (m->mms[i].id == id)
-			return true;
-	return false;
 }
 
 /* New mms and an unmapped folio with one reference. */
@@ -68,15 +43,8 @@ static void live_again(struct model *m)
 	refcount_init(&m->folio.refs, 1);
 	ops->init(state_of(m));
 	folio_move_refs_to_word(&m->folio);
-	for (unsigned i = 0; i < NR_MMS; i++) {
-		u32 id;
-
-		do
-			id = near_power((1u << ONE_WORD_ID_BITS) - 1);
-		while (id_is_taken(m, i, id));
-		m->mms[i].id = id;
-		m->has[i] = 0;
-	}
+	pick_ids(m->mms, NR_MMS, ONE_WORD_ID_BITS);
+	memset(m->has, 0, sizeof(m->has));
 	m->n = 0;
 	m->refs = 1;
 	m->fills = pick(4) == 0;
@@ -110,7 +78,7 @@ static void unmap(struct model *m, unsigned mm, u32 nr)
 
 static void change_refs(struct model *m)
 {
-	u32 nr = near_power(FOLIO_WORD_REFS_MAX);
+	u32 nr = near_power(21, FOLIO_WORD_REFS_MAX);
 
 	if (pick(3) == 0) {
 		bool fits = m->refs + nr <= FOLIO_WORD_REFS_MAX;
@@ -135,9 +103,9 @@ static unsigned step(struct model *m)
 	} else if (what < (m->fills ? 1 : 5) && m->has[mm] > 0) {
 		u32 most = (u32)u64_min(m->has[mm], BIT(ORDER));
 
-		unmap(m, mm, what < 3 ? most : near_power(most));
+		unmap(m, mm, what < 3 ? most : near_power(21, most));
 	} else {
-		map(m, mm, near_power(1u << ORDER));
+		map(m, mm, near_power(21, 1u << ORDER));
 		/* Exactly to the top, and past it. */
 		if (ONE_WORD_N_MAX - m->n < BIT(ORDER) && m->n < ONE_WORD_N_MAX)
 			map(m, mm, (u32)(ONE_WORD_N_MAX - m->n) + pick(2));
@@ -163,13 +131,6 @@ static void expect_truth(struct model *m, unsigned last)
 			 alone && exact && m->refs == 0);
 	assert_int_equal(ops->shared(state, ORDER), sharers > 1 || !exact);
 	assert_int_equal(*folio_word(&m->folio) == 0, m->n == 0 && m->refs == 0);
-}
-
-static u64 from_environment(const char *name, u64 otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
 static void random_operations(void **state)

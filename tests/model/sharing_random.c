@@ -9,7 +9,7 @@
  * SHARING_OPS=n does n operations (default a million), SHARING_SEED=n another
  * sequence.
  */
-#include "../unit/sharing_world.h"
+#include "sharing_dice.h"
 
 #include "sharing/moments.h"
 
@@ -29,43 +29,11 @@ struct model {
 	u64 refused, above, alone; /* operations of each kind */
 };
 
-static u64 random_state;
-
-static u32 pick(u32 n)
-{
-	random_state = random_state * UINT64_C(6364136223846793005) +
-		       UINT64_C(1442695040888963407);
-	return (u32)((random_state >> 32) * n >> 32);
-}
-
-/* A number near a power of two, 1 .. max. */
-static u32 near_power(u32 max)
-{
-	u64 v = (BIT(pick(23)) + pick(5)) - 2;
-
-	return v < 1 || v > max ? 1 + pick(max) : (u32)v;
-}
-
-static bool id_is_taken(const struct model *m, unsigned mms, u32 id)
-{
-	for (unsigned i = 0; i < mms; i++)
-		if (m->mms[i].id == id)
-			return true;
-	return false;
-}
-
 /* New mms and an unmapped folio. */
 static void live_again(struct model *m)
 {
-	for (unsigned i = 0; i < NR_MMS; i++) {
-		u32 id;
-
-		do
-			id = near_power((1u << MOMENTS_ID_BITS) - 1);
-		while (id_is_taken(m, i, id));
-		m->mms[i].id = id;
-		m->has[i] = 0;
-	}
+	pick_ids(m->mms, NR_MMS, MOMENTS_ID_BITS);
+	memset(m->has, 0, sizeof(m->has));
 	m->n = 0;
 	m->fills = pick(4) == 0;
 	m->batch_bits = m->fills ? ORDER : pick(ORDER + 1);
@@ -109,10 +77,10 @@ static unsigned step(struct model *m)
 	if (what < (m->fills ? 1 : 5) && m->has[mm] > 0) {
 		u32 most = (u32)u64_min(m->has[mm], BIT(ORDER));
 
-		unmap(m, mm, what < 3 ? most : near_power(most));
+		unmap(m, mm, what < 3 ? most : near_power(23, most));
 		return mm;
 	}
-	map(m, mm, m->fills && pick(2) ? 1u << ORDER : near_power(1u << m->batch_bits));
+	map(m, mm, m->fills && pick(2) ? 1u << ORDER : near_power(23, 1u << m->batch_bits));
 	/* Exactly to the top, and past it. */
 	if (MOMENTS_N_MAX - m->n < BIT(ORDER) && m->n < MOMENTS_N_MAX)
 		map(m, mm, (u32)(MOMENTS_N_MAX - m->n) + pick(2));
@@ -142,13 +110,6 @@ static void expect_truth(struct model *m, unsigned last)
 	if (alone && m->n <= MOMENTS_EXACT_MAX)
 		assert_int_equal(moments_owner(m->folios[0].tails[1].wide), m->mms[x].id);
 	assert_true(m->folios[0].tails[1].wide == m->folios[1].tails[1].wide);
-}
-
-static u64 from_environment(const char *name, u64 otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
 static void random_operations(void **state)
