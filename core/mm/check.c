@@ -213,7 +213,8 @@ static struct seen_folio add_up(const struct seen *first, u64 nr_pages)
 static void check_rival(struct quire *q, struct folio *folio, const struct seen_folio *sum)
 {
 	const struct sharing_ops *rival = q->rmap.sharing.ops;
-	bool shared = folio_is_shared(&q->rmap, folio);
+	bool shared = sharing_shared(&q->rmap.sharing, folio_sharing(folio),
+				     folio_order(folio)); /* no query to be judged */
 
 	ensure(!rival->sound || sum->asid != SEVERAL || shared);
 	ensure(!rival->exact || sum->asid == SEVERAL || sum->twice || !shared);

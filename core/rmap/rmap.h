@@ -490,6 +490,8 @@ static inline bool folio_is_shared(const struct rmap *rmap, struct folio *folio)
 {
 	if (!folio_is_large(folio))
 		return atomic_load(&folio->mapcount) > 1;
+	if (rmap_scores(rmap) && folio_is_anon(folio))
+		return score_shared(rmap, folio);
 	return sharing_shared(&rmap->sharing, folio_sharing(folio), folio_order(folio));
 }
 

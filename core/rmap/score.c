@@ -174,6 +174,7 @@ struct truth {
 	const struct pgtable *only; /* who has entries: NULL nobody, unless several */
 	bool several;
 	u64 nr;                     /* entries; of a leaf: its pages */
+	bool settled;               /* no mapping was on its way */
 };
 
 /* The entry that translates `addr`, at *ret_level: a page's, a leaf, or one that
@@ -245,23 +246,23 @@ static void count_vma(struct truth *truth, const struct folio *folio, const stru
 		truth->several = true;
 }
 
-/* `vma` maps the folio. */
-static struct truth count_all(const struct folio *folio, const struct vma *vma)
+/* `i_mmap` is the file's; NULL for an anonymous folio. */
+static struct truth count_all(const struct folio *folio, const struct i_mmap *i_mmap)
 {
 	u64 first = folio->index, last = first + folio_nr_pages(folio) - 1;
 	struct truth truth = { .nr = 0 };
 	struct interval_node *node;
 
-	if (folio_is_anon(folio)) {
-		interval_for_each(node, &mapping_anon_vma(folio->mapping)->links, first, last) {
-			count_vma(&truth, folio,
-				  container_of(node, struct anon_vma_link, node)->vma);
+	if (i_mmap != NULL) {
+		interval_for_each(node, &i_mmap->vmas, first, last) {
+			count_vma(&truth, folio, container_of(node, struct vma, i_mmap));
 			if (truth.several)
 				break;
 		}
 	} else {
-		interval_for_each(node, &vma->i_mmap_tree->vmas, first, last) {
-			count_vma(&truth, folio, container_of(node, struct vma, i_mmap));
+		interval_for_each(node, &mapping_anon_vma(folio->mapping)->links, first, last) {
+			count_vma(&truth, folio,
+				  container_of(node, struct anon_vma_link, node)->vma);
 			if (truth.several)
 				break;
 		}
@@ -271,15 +272,36 @@ static struct truth count_all(const struct folio *folio, const struct vma *vma)
 
 /* Whether anything is on its way has to be asked first: the tables are then read
  * at the instant of that load. */
-static struct truth truth_of(struct folio *folio, const struct vma *vma, bool *ret_settled)
+static struct truth truth_of(const struct rmap *rmap, struct folio *folio,
+			     const struct i_mmap *i_mmap)
 {
 	struct quire_cost saved = *mach_cost(); /* none of this is the core's cost */
-	u64 counted = folio_mapcount(vma->owner->rmap, folio);
-	struct truth truth = count_all(folio, vma);
+	u64 counted = folio_mapcount(rmap, folio);
+	struct truth truth = count_all(folio, i_mmap);
 
-	*ret_settled = truth.nr == counted;
+	truth.settled = truth.nr == counted;
 	*mach_cost() = saved;
 	return truth;
+}
+
+/*
+ * Puts the answer "one mm's alone" into the confusion matrix.  The truth is that
+ * of before a no and of after a yes: `others`, another mm had entries; `settled`,
+ * nothing was on its way.
+ */
+static void judge(const struct rmap *rmap, const struct folio *folio, bool answer, bool others,
+		  bool settled)
+{
+	struct quire_sharing_score *sums = &rmap->score->sums;
+
+	sums->queries++;
+	sums->queries_met_by_three += met_on(rmap, folio)->third;
+	if (others)
+		(*(answer ? &sums->false_exclusive : &sums->true_shared))++;
+	else if (answer)
+		sums->true_exclusive++;
+	else
+		(*(settled ? &sums->false_shared : &sums->unjudged))++;
 }
 
 static bool has_others(const struct truth *truth, const struct vma *vma)
@@ -287,32 +309,29 @@ static bool has_others(const struct truth *truth, const struct vma *vma)
 	return truth->several || (truth->only != NULL && truth->only != vma->pt);
 }
 
-/* Where `answer` belongs in the confusion matrix. */
-static u64 *judge(struct quire_sharing_score *sums, bool answer, const struct truth *truth,
-		  bool settled, const struct vma *vma)
-{
-	if (has_others(truth, vma))
-		return answer ? &sums->false_exclusive : &sums->true_shared;
-	if (answer)
-		return &sums->true_exclusive;
-	return settled ? &sums->false_shared : &sums->unjudged;
-}
-
 bool score_exclusive(struct folio *folio, const struct vma *vma)
 {
 	const struct rmap *rmap = vma->owner->rmap;
-	struct quire_sharing_score *sums = &rmap->score->sums;
-	bool settled;
-	struct truth truth = truth_of(folio, vma, &settled);
+	const struct i_mmap *i_mmap = folio_is_anon(folio) ? NULL : vma->i_mmap_tree;
+	struct truth truth = truth_of(rmap, folio, i_mmap);
 	bool answer = sharing_exclusive(&rmap->sharing, folio_sharing(folio),
 					folio_order(folio), vma_sharer(vma));
 
 	if (answer)
-		truth = truth_of(folio, vma, &settled);
-	sums->queries++;
-	sums->queries_met_by_three += met_on(rmap, folio)->third;
-	++*judge(sums, answer, &truth, settled, vma);
+		truth = truth_of(rmap, folio, i_mmap);
+	judge(rmap, folio, answer, has_others(&truth, vma), truth.settled);
 	return answer;
+}
+
+bool score_shared(const struct rmap *rmap, struct folio *folio)
+{
+	struct truth truth = truth_of(rmap, folio, NULL);
+	bool shared = sharing_shared(&rmap->sharing, folio_sharing(folio), folio_order(folio));
+
+	if (!shared)
+		truth = truth_of(rmap, folio, NULL);
+	judge(rmap, folio, !shared, truth.several, truth.settled);
+	return shared;
 }
 
 void score_question(struct folio *folio, const struct vma *vma)

@@ -36,6 +36,8 @@ void score_map_new(struct folio *folio, struct vma *vma, u32 nr);
 int score_map(struct folio *folio, struct vma *vma, u32 first, u32 nr) MUST_CHECK;
 u32 score_unmap(struct folio *folio, struct vma *vma, u32 first, u32 nr) MUST_CHECK;
 bool score_exclusive(struct folio *folio, const struct vma *vma);
+/* sharing_shared.  Pre: anonymous. */
+bool score_shared(const struct rmap *rmap, struct folio *folio);
 /* score_exclusive() for the judge alone: costs nothing, answers nobody. */
 void score_question(struct folio *folio, const struct vma *vma);
 /* See rmap_score_reused(). */

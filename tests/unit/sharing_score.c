@@ -211,6 +211,25 @@ static void whatever_proves_the_reuse(void **state)
 	assert_int_equal(score().copies_avoided, 1);
 }
 
+/* Collapse asks about each folio of its range. */
+static void collapse_is_judged(void **state)
+{
+	struct quire_sharing_score now;
+	struct quire_mm *child;
+
+	(void)state;
+	begin_with("moments");
+	map_anon(2 * BASE, QUIRE_PMD_SIZE / PAGE);
+	for (unsigned i = 0; i < QUIRE_PMD_SIZE / PAGE; i += NR)
+		put(mm, 2 * BASE + i * PAGE, 1);
+	child = fork_of(mm);
+	(void)quire_madvise(mm, 2 * BASE, QUIRE_PMD_SIZE, QUIRE_MADV_COLLAPSE);
+	now = score();
+	assert_true(now.true_shared >= QUIRE_PMD_SIZE / PAGE / NR);
+	assert_int_equal(now.queries, now.true_shared + now.true_exclusive + now.unjudged);
+	quire_mm_put(child);
+}
+
 /* ---- random families ------------------------------------------------------------ */
 
 enum { NR_MMS = 4, NR_PAGES = 4 * NR };
@@ -353,6 +372,7 @@ int main(void)
 		world_test(updates_are_counted),
 		world_test(leaves_are_judged),
 		world_test(whatever_proves_the_reuse),
+		world_test(collapse_is_judged),
 		world_test(verdicts_are_what_the_tables_say),
 	};
 
