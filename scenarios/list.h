@@ -194,6 +194,16 @@
 	X(thp_queue_counts)    \
 	X(thp_split_in_vain)
 
+/* collapse_file.c */
+#define SCENARIO_COLLAPSE_FILE(X)     \
+	X(cache_collapse_store)       \
+	X(cache_collapse_fault)       \
+	X(cache_collapse_truncate)    \
+	X(cache_collapse_write)       \
+	X(cache_collapse_pin)         \
+	X(cache_collapse_private)     \
+	X(cache_collapse_munmap)
+
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \
 	SCENARIO_PLANTED(X)  \
@@ -209,6 +219,7 @@
 	SCENARIO_COW_FOLIO(X) \
 	SCENARIO_HUGE(X) \
 	SCENARIO_COLLAPSE(X) \
+	SCENARIO_COLLAPSE_FILE(X) \
 	SCENARIO_ARENA(X) \
 	SCENARIO_THP(X)
 

@@ -14,7 +14,8 @@
  * Invariants:
  *   1. folio->mapping is a mapping exactly while the mapping's index holds the
  *      folio at folio->index; both change in one hold of the index lock, the
- *      folio lock held too when it ends.  The index owns one reference.
+ *      folio lock held too when it ends (or nobody else has a reference:
+ *      collapse.c).  The index owns one reference.
  *   2. A folio of the index begins inside the size, but during mapping_write
  *      (which creates a folio before it raises the size).  Where a large one
  *      goes on beyond, it was cut off by a truncation while somebody pinned it.
@@ -189,6 +190,17 @@ int mapping_truncate(struct mapping *mapping, u64 size_bytes, mapping_unmap_fn *
  */
 int mapping_punch(struct mapping *mapping, u64 first_index, u64 last_index,
 		  mapping_unmap_fn *unmap) MUST_CHECK;
+/*
+ * The pages from `first` on, as many as `folio` has, become one folio of a
+ * memory-backed file: `folio`, new, known to nobody and not uptodate, which keeps
+ * the caller's reference.  Holes become zeros.  All are unmapped, through `unmap`.
+ * 0; -ENOENT: none of them is in the cache; -EEXIST: they are one folio already;
+ * -EAGAIN: somebody holds one; -ERANGE: not all are inside the size; -ENOMEM;
+ * -EINVAL: no memory-backed file.  The folio is still the caller's then.
+ * Context: no lock but mmap's.
+ */
+int mapping_collapse(struct mapping *mapping, u64 first, struct folio *folio,
+		     mapping_unmap_fn *unmap) MUST_CHECK;
 /*
  * Writes dirty folios in [first, last] back; clean means write-protected and
  * not dirty in every table first.  0 or -EIO: what could not be written stays

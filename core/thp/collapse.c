@@ -54,9 +54,14 @@
 
 /* ---- which ranges ---------------------------------------------------------------- */
 
+/* A file's pages have to lie in it as in the tables. */
 static bool vma_suits(const struct vma *vma)
 {
-	return vma_is_anonymous(vma) && !(vma->flags & (VMA_NOHUGEPAGE | VMA_SPECIAL));
+	if (vma->flags & (VMA_NOHUGEPAGE | VMA_SPECIAL))
+		return false;
+	return vma_is_anonymous(vma) ||
+	       (vma->mapping->kind == QUIRE_FILE_MEMORY &&
+		is_aligned(vma->start - (vma->pgoff << PAGE_SHIFT), PMD_SIZE));
 }
 
 bool vma_may_collapse(const struct vma *vma, u64 addr)
@@ -189,18 +194,7 @@ enum collapse collapse_look(struct vma *vma, u64 addr, const struct collapse_lim
 
 /* ---- doing it ---------------------------------------------------------------------- */
 
-/* One collapse, from step 1 on. */
-struct work {
-	struct vma *vma;
-	u64 addr;
-	struct table *pmd_table;
-	entry_t *slot;        /* of pmd_table */
-	entry_t pointer;      /* what the slot held */
-	struct table *table;  /* that it points to */
-	entry_t *entries;     /* of table */
-};
-
-static void detach_table(struct work *work)
+void collapse_detach_table(struct collapse_work *work)
 {
 	table_lock(work->pmd_table);
 	work->pointer = entry_take(work->slot);
@@ -210,14 +204,14 @@ static void detach_table(struct work *work)
 	work->entries = table_slots(work->vma->pt, work->table);
 }
 
-static void put_table_back(struct work *work)
+void collapse_put_table_back(struct collapse_work *work)
 {
 	table_lock(work->pmd_table);
 	entry_store(work->slot, work->pointer);
 	table_unlock(work->pmd_table);
 }
 
-static void install_leaf(struct work *work, entry_t leaf)
+static void install_leaf(struct collapse_work *work, entry_t leaf)
 {
 	mm_note_leaf(work->vma->mm);
 	table_lock(work->pmd_table);
@@ -240,7 +234,7 @@ static void drop_run(struct vma *vma, struct frame *frame, u32 nr)
 }
 
 /* Fills the folio from the pages, which are dropped.  How many were not there. */
-static u32 move_pages(const struct work *work, const struct folio *folio)
+static u32 move_pages(const struct collapse_work *work, const struct folio *folio)
 {
 	struct quire *q = work->vma->mm->q;
 	char *to = folio_bytes(&q->phys, folio);
@@ -266,7 +260,7 @@ static u32 move_pages(const struct work *work, const struct folio *folio)
 	return nr_none;
 }
 
-static void replace_pages(struct work *work, struct folio *folio)
+static void replace_pages(struct collapse_work *work, struct folio *folio)
 {
 	struct vma *vma = work->vma;
 	u32 nr_none = move_pages(work, folio);
@@ -277,7 +271,7 @@ static void replace_pages(struct work *work, struct folio *folio)
 }
 
 /* The entries say of the folio what one can say. */
-static void join_entries(struct work *work, struct folio *folio, u64 walker_bits)
+static void join_entries(struct collapse_work *work, struct folio *folio, u64 walker_bits)
 {
 	entry_t leaf = anon_entry(work->vma, work->vma->mm->q, folio);
 
@@ -286,7 +280,7 @@ static void join_entries(struct work *work, struct folio *folio, u64 walker_bits
 }
 
 /* Steps 1 to 4.  Locks as collapse_range, and the anon_vma's. */
-static enum collapse collapse_locked(struct work *work, const struct collapse_limits *limits,
+static enum collapse collapse_locked(struct collapse_work *work, const struct collapse_limits *limits,
 				     struct folio **new)
 {
 	struct quire *q = work->vma->mm->q;
@@ -294,7 +288,7 @@ static enum collapse collapse_locked(struct work *work, const struct collapse_li
 	struct folio *whole;
 	u64 bits;
 
-	detach_table(work);
+	collapse_detach_table(work);
 	whole = whole_folio(q, work->entries, &bits);
 	if (whole != NULL) {
 		join_entries(work, whole, bits);
@@ -308,7 +302,7 @@ static enum collapse collapse_locked(struct work *work, const struct collapse_li
 		answer = judge(&look, limits);
 	}
 	if (answer != COLLAPSE_OK) {
-		put_table_back(work);
+		collapse_put_table_back(work);
 		return answer;
 	}
 	replace_pages(work, *new);
@@ -319,12 +313,12 @@ static enum collapse collapse_locked(struct work *work, const struct collapse_li
 enum collapse collapse_range(struct mm *mm, u64 addr, const struct collapse_limits *limits,
 			     struct folio **folio)
 {
-	struct work work = { .addr = addr, .vma = vma_at(mm, addr) };
+	struct collapse_work work = { .addr = addr, .vma = vma_at(mm, addr) };
 	struct anon_vma *root;
 	enum collapse answer;
 	entry_t e;
 
-	if (work.vma == NULL || !vma_may_collapse(work.vma, addr))
+	if (work.vma == NULL || !vma_is_anonymous(work.vma) || !vma_may_collapse(work.vma, addr))
 		return COLLAPSE_NOTHING;
 	work.slot = pgtable_find(&mm->pt, addr, 1, &work.pmd_table);
 	if (work.slot == NULL)
@@ -372,8 +366,11 @@ static enum collapse collapse_one(struct mm *mm, u64 addr)
 	enum collapse answer = COLLAPSE_NOTHING;
 	struct folio *folio = NULL;
 
-	if (vma != NULL && vma_may_collapse(vma, addr))
+	if (vma != NULL && vma_may_collapse(vma, addr)) {
+		if (!vma_is_anonymous(vma))
+			return collapse_file_one(vma, addr);
 		answer = collapse_look(vma, addr, &no_limits);
+	}
 	if (answer != COLLAPSE_OK && answer != COLLAPSE_IN_PLACE)
 		return answer;
 	rwsem_read_unlock(&mm->mmap_lock);
@@ -399,7 +396,8 @@ int collapse_advised(struct vma *vma, u64 start, u64 end)
 	int ret = 0;
 
 	/* A part within one range is wrong, one that touches two is only empty. */
-	if (!vma_has_collapsible(vma) || atomic_load(&vma->anon_vma) == NULL || first > last)
+	if (!vma_has_collapsible(vma) || first > last ||
+	    (vma_is_anonymous(vma) && atomic_load(&vma->anon_vma) == NULL))
 		return -QUIRE_EINVAL;
 	for (u64 addr = first; addr < last; addr += PMD_SIZE) {
 		enum collapse answer = collapse_one(mm, addr);

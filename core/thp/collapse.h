@@ -45,6 +45,28 @@ enum collapse collapse_look(struct vma *vma, u64 addr, const struct collapse_lim
 enum collapse collapse_range(struct mm *mm, u64 addr, const struct collapse_limits *limits,
 			     struct folio **folio) MUST_CHECK;
 
+/* ---- what collapse.c and collapse_file.c share ----------------------------------- */
+
+/* One range at work: the table taken out of its slot.  mmap write lock, and those of
+ * the reverse maps of the VMA, so that nobody else finds the table. */
+struct collapse_work {
+	struct vma *vma;
+	u64 addr;
+	struct table *pmd_table;
+	entry_t *slot;        /* of pmd_table */
+	entry_t pointer;      /* what the slot held */
+	struct table *table;  /* that it points to */
+	entry_t *entries;     /* of table */
+};
+
+/* Empties work->slot, which points to a table, and flushes: sets the last three. */
+void collapse_detach_table(struct collapse_work *work);
+void collapse_put_table_back(struct collapse_work *work);
+
+/* collapse_file.c: the range at `addr` of a VMA of a memory-backed file, mmap read
+ * lock held, which is dropped and taken again. */
+enum collapse collapse_file_one(struct vma *vma, u64 addr) MUST_CHECK;
+
 static inline struct folio *collapse_alloc(struct quire *q)
 {
 	return anon_folio_alloc_order(q, QUIRE_PMD_ORDER, 0);

@@ -114,7 +114,8 @@ static bool lock_for_writing(struct scan *scan)
 
 static bool is_wanted(const struct vma *vma)
 {
-	return vma_has_collapsible(vma) && (vma_anon_orders(vma) & BIT(QUIRE_PMD_ORDER)) != 0;
+	return vma_is_anonymous(vma) && vma_has_collapsible(vma) &&
+	       (vma_anon_orders(vma) & BIT(QUIRE_PMD_ORDER)) != 0;
 }
 
 /* The next range from scan->addr on that could be one, with its VMA; NULL at the end. */
