@@ -23,27 +23,37 @@ static bool maps_disk(const struct diff_program *program)
 	return false;
 }
 
-/* Is a PMD range that may be mapped huge dropped whole? */
-static bool empties_table(const struct diff_program *program)
+static bool is_huge_advice(uint32_t advice)
 {
-	bool huge = false, drops = false;
+	return advice == QUIRE_MADV_HUGEPAGE || advice == QUIRE_MADV_COLLAPSE;
+}
+
+/* Does Linux take a table or pages of zeros away that the core keeps? */
+static bool takes_away(const struct diff_op *op)
+{
+	return op->flags == QUIRE_MADV_FREE ||
+	       ((op->flags == QUIRE_MADV_DONTNEED || op->flags == QUIRE_MADV_DONTNEED_LOCKED) &&
+		op->len >= DIFF_PMD_BYTES);
+}
+
+/* Is something of that where huge pages may be? */
+static bool loses_pages(const struct diff_program *program)
+{
+	bool large = false, huge = false, less = false;
 
 	for (uint32_t i = 0; i < program->nr_ops; i++) {
 		const struct diff_op *op = &program->ops[i];
 
-		if (op->kind != DIFF_madvise)
-			continue;
-		huge |= op->flags == QUIRE_MADV_HUGEPAGE || op->flags == QUIRE_MADV_COLLAPSE;
-		drops |= (op->flags == QUIRE_MADV_DONTNEED ||
-			  op->flags == QUIRE_MADV_DONTNEED_LOCKED) &&
-			 op->len >= DIFF_PMD_BYTES;
+		large |= op->kind == DIFF_mmap && op->file < 0 && op->len >= DIFF_PMD_BYTES;
+		huge |= op->kind == DIFF_madvise && is_huge_advice(op->flags);
+		less |= op->kind == DIFF_madvise && takes_away(op);
 	}
-	return huge && drops;
+	return large && huge && less;
 }
 
 bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right)
 {
-	if (empties_table(program) && !((left | right) & DIFF_PAGE_FILE))
+	if (loses_pages(program) && !((left | right) & DIFF_PAGE_FILE))
 		return true;
 	return !is_anonymous(left) && !is_anonymous(right) && maps_disk(program);
 }
@@ -52,7 +62,7 @@ bool deliberate_faults(const struct diff_program *program, uint64_t left, uint64
 {
 	if (right < left && core_reuses_folios(program))
 		return true;
-	return maps_disk(program) || empties_table(program);
+	return maps_disk(program) || loses_pages(program);
 }
 
 /* Has the program an operation of this kind with any of these flags? */
@@ -71,9 +81,9 @@ bool deliberate_count(const struct diff_program *program, enum diff_count count,
 	case DIFF_COUNT_locked:
 		return has_op(program, DIFF_mremap, QUIRE_MREMAP_DONTUNMAP);
 	case DIFF_COUNT_resident:
-		return maps_disk(program) || empties_table(program);
+		return maps_disk(program) || loses_pages(program);
 	case DIFF_COUNT_anonymous:
-		return empties_table(program);
+		return loses_pages(program);
 	case DIFF_COUNT_table:
 		return (left > right ? left - right : right - left) <= MAX_EMPTY_TABLES;
 	default:

@@ -73,7 +73,7 @@ static void draw_swarm(struct generator *gen, uint32_t nr_ops)
 					       : i == FEATURE_FAMILY ? 15
 					       : i == FEATURE_DISK   ? 25
 					       : i == FEATURE_HUGE   ? 30
-					       : i == FEATURE_EMPTIED ? 20
+					       : i == FEATURE_LOSSES ? 20
 								     : 50);
 	/* Many generations: who shares an anon_vma with whom. */
 	if (gen->features[FEATURE_FAMILY]) {

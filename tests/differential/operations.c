@@ -278,7 +278,7 @@ static uint32_t huge_advice(struct generator *gen)
 {
 	static const uint32_t advice[] = {
 		QUIRE_MADV_HUGEPAGE, QUIRE_MADV_HUGEPAGE, QUIRE_MADV_HUGEPAGE,
-		QUIRE_MADV_NOHUGEPAGE, QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED,
+		QUIRE_MADV_NOHUGEPAGE, QUIRE_MADV_DONTNEED, QUIRE_MADV_DONTNEED, QUIRE_MADV_FREE,
 		QUIRE_MADV_POPULATE_WRITE, QUIRE_MADV_POPULATE_READ,
 	};
 
@@ -301,11 +301,12 @@ static void restrain_advice(struct generator *gen, struct diff_op *op)
 	/* "Emptied tables." */
 	if (op->flags == QUIRE_MADV_HUGEPAGE && gen->features[FEATURE_LONG])
 		op->flags = QUIRE_MADV_NOHUGEPAGE;
-	if (is_drop(op->flags) && huge && !gen->features[FEATURE_EMPTIED] &&
-	    op->len >= DIFF_PMD_BYTES)
+	if (!huge || gen->features[FEATURE_LOSSES])
+		return;
+	if (is_drop(op->flags) && op->len >= DIFF_PMD_BYTES)
 		op->len = DIFF_PMD_BYTES - DIFF_PAGE;
 	/* "Zeros after a split." */
-	if (op->flags == QUIRE_MADV_FREE && huge)
+	if (op->flags == QUIRE_MADV_FREE)
 		op->flags = QUIRE_MADV_NORMAL;
 }
 
