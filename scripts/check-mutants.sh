@@ -33,7 +33,7 @@ while IFS=';' read -r name preset targets tests file script; do
 	preset=$(echo "$preset" | tr -d ' ')
 	tests=$(echo "$tests" | sed 's/^ *//; s/ *$//')
 	file=$(echo "$file" | tr -d ' ')
-	script=$(echo "$script" | sed 's/^ *//; s/ *$//')
+	script=$(printf '%s\n' "$script" | sed 's/^ *//; s/ *$//')
 	lay
 	sed -i "$script" "$copy/$file"
 	if cmp -s "$file" "$copy/$file"; then
