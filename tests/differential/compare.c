@@ -32,8 +32,17 @@ static const char *signal_name(uint32_t signal)
 
 /* ---- parts ----------------------------------------------------------------------------- */
 
-static bool differs_in_result(const struct diff_program *program, const struct diff_result *l,
-			      const struct diff_result *r, struct diff_difference *difference)
+/* Is a difference in that part of an operation's result one that is meant? */
+static bool deliberate_part(const struct diff_program *program, uint32_t op, enum diff_what what,
+			    uint64_t left, uint64_t right)
+{
+	return (what == DIFF_IN_FAULTS && deliberate_faults(program, left, right)) ||
+	       (what == DIFF_IN_DATA && deliberate_data(program, &program->ops[op]));
+}
+
+static bool differs_in_result(const struct diff_program *program, uint32_t op,
+			      const struct diff_result *l, const struct diff_result *r,
+			      struct diff_difference *difference)
 {
 	const struct {
 		enum diff_what what;
@@ -49,7 +58,7 @@ static bool differs_in_result(const struct diff_program *program, const struct d
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		if (fields[i].left == fields[i].right ||
-		    (fields[i].what == DIFF_IN_FAULTS && deliberate_faults(program, fields[i].left, fields[i].right)))
+		    deliberate_part(program, op, fields[i].what, fields[i].left, fields[i].right))
 			continue;
 		difference->what = fields[i].what;
 		snprintf(difference->text, sizeof(difference->text), "0x%" PRIx64 " against 0x%" PRIx64,
@@ -220,7 +229,7 @@ void compare_outcomes(const struct diff_program *program, const struct diff_outc
 		const uint8_t kind = program->ops[i].kind;
 
 		ret_difference->op = i;
-		if (differs_in_result(program, &left->results[i], &right->results[i],
+		if (differs_in_result(program, i, &left->results[i], &right->results[i],
 				      ret_difference))
 			return;
 		if ((kind == DIFF_look || kind == DIFF_sweep) &&

@@ -585,6 +585,18 @@ static void do_op(struct core *core, uint32_t index, const struct diff_op *op)
 	}
 }
 
+/* A number that belongs to the seed: eight programs in a row have the same. */
+static uint64_t draw(uint64_t seed, unsigned nr)
+{
+	uint64_t x = ((seed >> 3) + nr) * UINT64_C(0x9e3779b97f4a7c15) +
+		     nr * UINT64_C(0xda942042e4dd58b5);
+
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	return x ^ x >> 27;
+}
+
+enum { DRAW_FOLIOS = 100, DRAW_ORDERS, DRAW_FILE_ORDER };
+
 /* Each program runs with some of the sound alternatives of the decisions: no
  * program may see which. */
 static void draw_decisions(uint64_t seed, struct quire_decisions *decisions)
@@ -593,11 +605,10 @@ static void draw_decisions(uint64_t seed, struct quire_decisions *decisions)
 
 	quire_decisions_default(decisions);
 	for (unsigned i = 0; seed && i < QUIRE_NR_DECISIONS; i++) {
-		uint64_t draw = (seed >> 3) * UINT64_C(0x9e3779b97f4a7c15) >> (4 * i);
 		unsigned alternative;
 
 		row = quire_decision_info(i);
-		alternative = row->first + (unsigned)(draw % (row->last - row->first + 1u));
+		alternative = row->first + (unsigned)(draw(seed, i) % (row->last - row->first + 1u));
 		if (quire_alternative_info(alternative)->sound)
 			decisions->chosen[i] = (uint8_t)alternative;
 	}
@@ -623,6 +634,24 @@ static void mirror_huge(const struct diff_huge *huge, struct quire_config *confi
 	config->max_ptes_swap = huge->max_ptes_swap;
 }
 
+bool core_has_more_folios(const struct diff_program *program)
+{
+	return program->seed && draw(program->seed, DRAW_FOLIOS) % 4 == 0;
+}
+
+/* Folios of some orders for all anonymous memory, and up to some order in files. */
+static void add_folios(uint64_t seed, struct quire_config *config)
+{
+	const uint64_t orders = draw(seed, DRAW_ORDERS);
+	const uint64_t file_order = draw(seed, DRAW_FILE_ORDER) % (QUIRE_PMD_ORDER + 1);
+
+	/* The PMD order stays as it is: where it is had decides what merges. */
+	for (unsigned order = 2; order < QUIRE_PMD_ORDER; order++)
+		if (orders >> order & 1)
+			config->anon_folios[order] = QUIRE_FOLIOS_ALWAYS;
+	config->file_order = file_order == 1 ? 0 : (unsigned)file_order;
+}
+
 static bool asks_for_huge(const struct diff_program *program)
 {
 	for (uint32_t i = 0; i < program->nr_ops; i++)
@@ -645,8 +674,12 @@ void core_run(const struct diff_layout *layout, const struct diff_program *progr
 	core.outcome = outcome;
 	outcome_reset(outcome);
 	quire_config_default(&config);
-	config.memory_bytes = asks_for_huge(program) ? HUGE_MEMORY_BYTES : MEMORY_BYTES;
+	config.memory_bytes = MEMORY_BYTES;
+	if (asks_for_huge(program) || core_has_more_folios(program))
+		config.memory_bytes = HUGE_MEMORY_BYTES;
 	mirror_huge(&layout->huge, &config);
+	if (core_has_more_folios(program))
+		add_folios(program->seed, &config);
 	draw_decisions(program->seed, &config.decisions);
 	if (setjmp(stopped)) {
 		snprintf(outcome->failure, sizeof(outcome->failure), "%s", stop_text);

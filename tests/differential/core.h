@@ -18,5 +18,7 @@ void core_run(const struct diff_layout *layout, const struct diff_program *progr
 	      struct diff_outcome *outcome);
 /* Has the core decided that one write fault makes all of a folio writable? */
 bool core_reuses_folios(const struct diff_program *program);
+/* Does a fault bring in large folios where the host has none? */
+bool core_has_more_folios(const struct diff_program *program);
 
 #endif

@@ -53,6 +53,8 @@ static bool loses_pages(const struct diff_program *program)
 
 bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right)
 {
+	if (core_has_more_folios(program))
+		return true;
 	if (loses_pages(program) && !((left | right) & DIFF_PAGE_FILE))
 		return true;
 	return !is_anonymous(left) && !is_anonymous(right) && maps_disk(program);
@@ -62,7 +64,14 @@ bool deliberate_faults(const struct diff_program *program, uint64_t left, uint64
 {
 	if (right < left && core_reuses_folios(program))
 		return true;
+	if (core_has_more_folios(program))
+		return true;
 	return maps_disk(program) || loses_pages(program);
+}
+
+bool deliberate_data(const struct diff_program *program, const struct diff_op *op)
+{
+	return op->kind == DIFF_mincore && core_has_more_folios(program);
 }
 
 /* Has the program an operation of this kind with any of these flags? */
@@ -81,9 +90,9 @@ bool deliberate_count(const struct diff_program *program, enum diff_count count,
 	case DIFF_COUNT_locked:
 		return has_op(program, DIFF_mremap, QUIRE_MREMAP_DONTUNMAP);
 	case DIFF_COUNT_resident:
-		return maps_disk(program) || loses_pages(program);
+		return maps_disk(program) || loses_pages(program) || core_has_more_folios(program);
 	case DIFF_COUNT_anonymous:
-		return loses_pages(program);
+		return loses_pages(program) || core_has_more_folios(program);
 	case DIFF_COUNT_table:
 		return (left > right ? left - right : right - left) <= MAX_EMPTY_TABLES;
 	default:

@@ -102,6 +102,8 @@ void generate_program(uint64_t seed, uint32_t nr_ops, struct diff_program *ret_p
  * how many faults an access took? */
 bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right);
 bool deliberate_faults(const struct diff_program *program, uint64_t left, uint64_t right);
+/* In what a call read? */
+bool deliberate_data(const struct diff_program *program, const struct diff_op *op);
 bool deliberate_count(const struct diff_program *program, enum diff_count count, uint64_t left,
 		      uint64_t right);
 
