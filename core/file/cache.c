@@ -176,15 +176,21 @@ static unsigned choose_order(struct mapping *mapping, u64 index, unsigned max_or
 	return chosen;
 }
 
-/* NULL: no memory, or an order for which the reverse map has no count. */
+/* NULL: no memory, or an order that the reverse map cannot count. */
 static struct folio *alloc_order(struct files *files, unsigned order, unsigned flags)
 {
-	struct folio *folio = folio_alloc(files->phys, order, flags);
+	struct folio *folio;
+	int err;
 
-	if (folio && rmap_folio_init(files->rmap, folio)) {
-		folio_put(files->phys, folio);
+	/* Before a large one is cleared for nothing. */
+	if (!rmap_has_order(files->rmap, order))
 		return NULL;
-	}
+	folio = folio_alloc(files->phys, order, flags);
+	if (!folio)
+		return NULL;
+	err = rmap_folio_init(files->rmap, folio);
+	check(!err);
+	(void)err;
 	return folio;
 }
 

@@ -128,11 +128,9 @@ static int split_indexed(struct mapping *mapping, struct folio *folio, unsigned 
 
 int mapping_split_folio(struct mapping *mapping, struct folio *folio, unsigned order)
 {
-	const struct sharing_ops *sharing = mapping->files->rmap->sharing.ops;
 	int err;
 
-	if (order >= folio_order(folio) || (order != 0 && !order_is_mappable(order)) ||
-	    (order != 0 && order < sharing->min_order))
+	if (order >= folio_order(folio) || !rmap_has_order(mapping->files->rmap, order))
 		return -QUIRE_EINVAL;
 	spin_lock(&mapping->index_lock);
 	check(folio->mapping == (void *)mapping);

@@ -232,6 +232,15 @@ static inline struct sharing_state *folio_sharing(struct folio *folio)
 	return (struct sharing_state *)(void *)(&folio->frame + 1);
 }
 
+/* Folios of that order can be counted, and so mapped. */
+static inline bool rmap_has_order(const struct rmap *rmap, unsigned order)
+{
+	const struct sharing_ops *ops = rmap->sharing.ops;
+
+	return order == 0 || (order_is_mappable(order) && order >= ops->min_order &&
+			      order <= ops->max_order);
+}
+
 /*
  * Of a new folio, known to nobody: 0, or -EINVAL for a large one of an order
  * that the rival has not.
