@@ -415,6 +415,24 @@ static int handle(struct fault *fault)
 	return 0;
 }
 
+/* Folios looked at before the fault is tried again. */
+#define SPLIT_AT_ONCE 16u
+
+/*
+ * Short of memory, pages of large folios that nobody maps any more are freed, and
+ * the fault is made again.  Here and not in the allocator: a split takes locks
+ * that are above most places that allocate, and a fault holds the mmap lock alone.
+ */
+static int handle_short_of_memory(struct fault *fault)
+{
+	int err = handle(fault);
+
+	while (unlikely(err == -QUIRE_ENOMEM) &&
+	       rmap_split_deferred(&fault->mm->q->rmap, SPLIT_AT_ONCE) != 0)
+		err = handle(fault);
+	return err;
+}
+
 static int finish(struct fault *fault, int err, enum quire_signal *ret_signal)
 {
 	switch (err) {
@@ -443,7 +461,7 @@ int mm_handle_fault(struct mm *mm, struct vma *vma, u64 addr, enum mach_access_k
 		*ret_signal = QUIRE_SIGSEGV_ACCERR;
 		return -QUIRE_EFAULT;
 	}
-	return finish(&fault, handle(&fault), ret_signal);
+	return finish(&fault, handle_short_of_memory(&fault), ret_signal);
 }
 
 int mm_unshare_page(struct mm *mm, struct vma *vma, u64 addr, enum quire_signal *ret_signal)
@@ -452,5 +470,5 @@ int mm_unshare_page(struct mm *mm, struct vma *vma, u64 addr, enum quire_signal 
 		.mm = mm, .vma = vma, .addr = addr & PAGE_MASK, .unshare = true,
 	};
 
-	return finish(&fault, handle(&fault), ret_signal);
+	return finish(&fault, handle_short_of_memory(&fault), ret_signal);
 }

@@ -146,8 +146,6 @@ int mm_populate_range(struct mm *mm, u64 start, u64 end, bool write) MUST_CHECK;
 
 /* zap.c.  MADV_DONTNEED; mmap lock in any mode. */
 void zap_range_single(struct vma *vma, u64 start, u64 end);
-/* MADV_FREE of private anonymous memory. */
-void mark_lazyfree_range(struct vma *vma, u64 start, u64 end);
 /*
  * Unmaps the VMAs of the list that starts at `first` and is linked by
  * next_detached (ascending, already out of the tree): zaps, unlinks them from
@@ -158,6 +156,9 @@ void unmap_vmas(struct mm *mm, struct vma *first, u64 floor, u64 ceiling);
 /* mapping_unmap_fn of file/: unmaps a file's pages everywhere. */
 void mm_unmap_mapping(struct mapping *mapping, u64 first_index, u64 last_index,
 		      bool even_private_copies);
+
+/* lazyfree.c.  MADV_FREE of private anonymous memory; mmap lock in any mode. */
+void mark_lazyfree_range(struct vma *vma, u64 start, u64 end);
 
 /* protect.c: entries of [start, end) to the VMA's present entry_bits. */
 void change_protection(struct vma *vma, u64 start, u64 end);
