@@ -57,7 +57,7 @@ static void draw_huge(struct generator *gen)
 	gen->weights[DIFF_scan] = 4;
 	gen->features[FEATURE_LONG] = false;
 	/* See deliberate.md, "collapse of files". */
-	if (gen->features[FEATURE_FILES] || gen->features[FEATURE_SHARED])
+	if (gen->features[FEATURE_FILES])
 		gen->features[FEATURE_COLLAPSE] = false;
 }
 
