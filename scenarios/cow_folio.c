@@ -174,12 +174,16 @@ FOLIO_SCENARIO(folio_children_mm_ids, "folio-children-mm-ids", children, struct 
 	       "rival", "the same, mm-ids tells whose it is");
 FOLIO_SCENARIO(folio_children_rmap_ids, "folio-children-rmap-ids", children, struct world,
 	       "rmap-ids", "rival", "the same, rmap-ids tells whose it is");
+FOLIO_SCENARIO(folio_children_one_word, "folio-children-one-word", children, struct world,
+	       "one-word", "rival", "the same, one word has mappings and references");
 FOLIO_SCENARIO(folio_tables, "folio-tables", tables, struct tables, "moments", "count-entries",
 	       "threads write to a folio in two tables, a child goes and keeps a page of it");
 FOLIO_SCENARIO(folio_tables_mm_ids, "folio-tables-mm-ids", tables, struct tables, "mm-ids",
 	       "rival", "the same, mm-ids tells whose it is");
 FOLIO_SCENARIO(folio_tables_locked, "folio-tables-locked", tables, struct tables,
 	       "moments-locked", "rival", "the same, moments under a lock tell whose it is");
+FOLIO_SCENARIO(folio_tables_one_word, "folio-tables-one-word", tables, struct tables, "one-word",
+	       "rival", "the same, one word has mappings and references");
 
 /* ---- what reuse by mapcount loses ---------------------------------------------------- */
 

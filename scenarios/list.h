@@ -124,9 +124,11 @@
 	X(folio_children)              \
 	X(folio_children_mm_ids)       \
 	X(folio_children_rmap_ids)     \
+	X(folio_children_one_word)     \
 	X(folio_tables)                \
 	X(folio_tables_mm_ids)         \
 	X(folio_tables_locked)         \
+	X(folio_tables_one_word)       \
 	X(folio_splice_kept)           \
 	X(folio_splice_seen)           \
 	X(folio_pin_kept)              \

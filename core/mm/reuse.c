@@ -13,12 +13,15 @@
  *
  *     references >= mappings >= the entries of the table whose lock is held
  *
- * Row reuse-proof has three ways to see that they are equal:
+ * Row reuse-proof has these ways to see that they are equal:
  *
  *   count-entries  The entries stay as they are under the lock.  So one load of the
  *                  references that equals their number is the instant.  There are
  *                  no two loads, and nothing can hide between them.  Needs all
  *                  the mappings in one table, where fork found them and leaves them.
+ *                  What the rival says first only spares the counting; one that is
+ *                  vague costs copies.
+ *   entries-alone  The same without asking: no rival is needed.
  *   rival          The rival keeps its own mappings from changing, or sees that none
  *                  did, while it loads the references: any tables will do, but
  *                  not any rival (moments has no such moment).
@@ -47,15 +50,10 @@ static u32 read_refs(struct folio *folio)
 	return folio_refs(folio);
 }
 
-/* What the rival says only spares the counting. */
-static enum reuse by_entries(struct folio *folio, const struct vma *vma,
-			     const struct neighbours *n)
+static enum reuse by_entries(struct folio *folio, const struct neighbours *n)
 {
-	u32 refs;
+	u32 refs = read_refs(folio);
 
-	if (!folio_is_exclusive(folio, vma))
-		return REUSE_NOTHING;
-	refs = read_refs(folio);
 	return refs <= n->nr && count_entries(n) == refs ? REUSE_WHOLE : REUSE_NOTHING;
 }
 
@@ -87,11 +85,13 @@ enum reuse reuse_proof(enum quire_alternative how, struct folio *folio,
 		       const struct vma *vma, const struct neighbours *n)
 {
 	switch (how) {
+	case QUIRE_reuse_proof_entries_alone:
+		return by_entries(folio, n);
 	case QUIRE_reuse_proof_rival:
 		return by_rival(folio, vma);
 	case QUIRE_reuse_proof_double_read:
 		return by_double_read(folio, vma);
 	default:
-		return by_entries(folio, vma, n);
+		return folio_is_exclusive(folio, vma) ? by_entries(folio, n) : REUSE_NOTHING;
 	}
 }

@@ -67,6 +67,8 @@ extern "C" {
 	    "what proves that all references to a large folio are mappings of the writer's") \
 	ALT(reuse_proof, count_entries, "count-entries", true,                         \
 	    "as many references as entries in the table whose lock is held")           \
+	ALT(reuse_proof, entries_alone, "entries-alone", true,                         \
+	    "the same, without asking the sharing alternative: never vague")           \
 	ALT(reuse_proof, rival, "rival", true,                                         \
 	    "the sharing alternative, if it can stop its updates: else copy")          \
 	ALT(reuse_proof, double_read, "double-read", false,                            \

@@ -180,6 +180,7 @@ static void with_every_rival_and_proof(void **state)
 
 		run_decided(info->name, "count-entries", "folio");
 		run_decided(info->name, "count-entries", "page");
+		run_decided(info->name, "entries-alone", "folio");
 		if (info->sound)
 			run_decided(info->name, "rival", "folio");
 	}

@@ -19,6 +19,7 @@ static const struct sharing_row {
 	{ "moments", true, true },
 	{ "moments-locked", true, true },
 	{ "moments-wide", true, true },
+	{ "one-word", true, true },
 	{ "mm-ids", true, true },
 	{ "rmap-ids", true, true },
 	/* The one that is left when the first went is not known to be alone. */

@@ -25,6 +25,9 @@ static const struct proof {
 	{ "mm-ids", "rival", true },
 	{ "rmap-ids", "rival", true },
 	{ "rmap-ids", "count-entries", false },
+	{ "mm-ids", "entries-alone", false },
+	{ "one-word", "count-entries", false },
+	{ "one-word", "rival", true },
 };
 
 #define for_each_proof(p) \
@@ -161,12 +164,46 @@ static void both_vmas_go_on_being_found(void **state)
 	}
 }
 
+/*
+ * Three address spaces met on the folio; the one that is left, and was in no slot of
+ * mm-ids, writes.  Who asks mm-ids first copies what nobody else has.
+ */
+static void a_vague_rival_costs_only_who_asks(void **state)
+{
+	static const struct {
+		struct proof proof;
+		bool reuses;
+	} rows[] = {
+		{ { "mm-ids", "count-entries", false }, false },
+		{ { "mm-ids", "rival", true }, false },
+		{ { "mm-ids", "entries-alone", false }, true },
+		{ { "moments", "count-entries", false }, true },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct quire_mm *children[2];
+
+		begin_with(&rows[i].proof);
+		children[0] = fork_of(mm);
+		children[1] = fork_of(mm);
+		quire_mm_put(mm);
+		quire_mm_put(children[0]);
+		mm = children[1];
+		put(mm, BASE, 1);
+		assert_int_equal(stats(mm).cow_reuses, rows[i].reuses);
+		assert_int_equal(stats(mm).cow_copies, !rows[i].reuses);
+		world_end();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_lies_in_two_tables),
 		cmocka_unit_test(one_foreign_reference),
 		cmocka_unit_test(both_vmas_go_on_being_found),
+		cmocka_unit_test(a_vague_rival_costs_only_who_asks),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));

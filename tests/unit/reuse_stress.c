@@ -304,7 +304,7 @@ static void counting_entries(void **state)
 {
 	(void)state;
 	stress("moments", "count-entries");
-	stress("mm-ids", "count-entries");
+	stress("mm-ids", "entries-alone");
 }
 
 static void asking_the_rival(void **state)
@@ -314,6 +314,7 @@ static void asking_the_rival(void **state)
 	stress("rmap-ids", "rival");
 	stress("moments-locked", "rival");
 	stress("moments-wide", "rival");
+	stress("one-word", "rival");
 }
 
 int main(void)
