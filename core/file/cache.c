@@ -139,9 +139,15 @@ u32 cache_find_batch(struct mapping *mapping, u64 *index, u64 last, u32 flags,
 
 /* ---- insertion ------------------------------------------------------------------ */
 
+/* Pages that the file has, or is about to. */
+static u64 pages_of(const struct mapping *mapping, u64 reach)
+{
+	return u64_max(mapping_size_pages(mapping), reach);
+}
+
 /* May a folio of these pages be inserted?  A large one has to lie inside the
- * size, so that truncation cuts it once.  Index lock held. */
-static bool range_fits(struct mapping *mapping, u64 first, u64 last)
+ * file, so that truncation cuts it once.  Index lock held. */
+static bool range_fits(struct mapping *mapping, u64 first, u64 last, u64 reach)
 {
 	struct maple_cursor cur = maple_cursor(&mapping->folios, first, first);
 	void *there;
@@ -154,11 +160,12 @@ static bool range_fits(struct mapping *mapping, u64 first, u64 last)
 		if (there != CACHE_GONE)
 			return false;
 	}
-	return last < mapping_size_pages(mapping);
+	return last < pages_of(mapping, reach);
 }
 
 /* The largest order up to `max_order` that page `index` can have. */
-static unsigned choose_order(struct mapping *mapping, u64 index, unsigned max_order)
+static unsigned choose_order(struct mapping *mapping, u64 index, u64 reach,
+			     unsigned max_order)
 {
 	unsigned chosen = 0;
 
@@ -168,7 +175,7 @@ static unsigned choose_order(struct mapping *mapping, u64 index, unsigned max_or
 	for (unsigned order = FILE_MIN_LARGE_ORDER; order <= max_order; order++) {
 		u64 first = align_down(index, BIT(order));
 
-		if (!range_fits(mapping, first, first + BIT(order) - 1))
+		if (!range_fits(mapping, first, first + BIT(order) - 1, reach))
 			break;
 		chosen = order;
 	}
@@ -195,9 +202,10 @@ static struct folio *alloc_order(struct files *files, unsigned order, unsigned f
 }
 
 /* A folio for page `index`, as large as fits and as there is memory for. */
-static struct folio *alloc_folio(struct mapping *mapping, u64 index, unsigned max_order)
+static struct folio *alloc_folio(struct mapping *mapping, u64 index, u64 reach,
+				 unsigned max_order)
 {
-	unsigned order = choose_order(mapping, index, max_order);
+	unsigned order = choose_order(mapping, index, reach, max_order);
 	bool memory = mapping->kind == QUIRE_FILE_MEMORY;
 	struct folio *folio;
 
@@ -213,8 +221,7 @@ static struct folio *alloc_folio(struct mapping *mapping, u64 index, unsigned ma
 }
 
 /* 0; -EAGAIN when it does not fit (any more); -ERANGE; -ENOMEM. */
-static int index_insert(struct mapping *mapping, struct folio *folio, u64 index,
-			enum cache_limit limit)
+static int index_insert(struct mapping *mapping, struct folio *folio, u64 index, u64 reach)
 {
 	u64 nr_pages = folio_nr_pages(folio);
 	u64 first = align_down(index, nr_pages), last = first + nr_pages - 1;
@@ -222,9 +229,9 @@ static int index_insert(struct mapping *mapping, struct folio *folio, u64 index,
 	int err;
 
 	spin_lock(&mapping->index_lock);
-	if (limit == CACHE_INSIDE_SIZE && index >= mapping_size_pages(mapping))
+	if (index >= pages_of(mapping, reach))
 		err = -QUIRE_ERANGE;
-	else if (!range_fits(mapping, first, last))
+	else if (!range_fits(mapping, first, last, reach))
 		err = -QUIRE_EAGAIN;
 	else
 		err = maple_store(&cur, folio);
@@ -241,16 +248,16 @@ out:
 
 /* A folio for page `index`, with a reference, if there is none.  Of a
  * memory-backed file it is uptodate.  Errors as index_insert. */
-static int create_folio(struct mapping *mapping, u64 index, enum cache_limit limit,
-			unsigned max_order, struct folio **ret_folio)
+static int create_folio(struct mapping *mapping, u64 index, u64 reach, unsigned max_order,
+			struct folio **ret_folio)
 {
-	struct folio *folio = alloc_folio(mapping, index, max_order);
+	struct folio *folio = alloc_folio(mapping, index, reach, max_order);
 	int err;
 
 	if (!folio)
 		return -QUIRE_ENOMEM;
 	folio_get(folio); /* the index's */
-	err = index_insert(mapping, folio, index, limit);
+	err = index_insert(mapping, folio, index, reach);
 	if (err) {
 		folio_put_n(mapping->files->phys, folio, 2);
 		return err;
@@ -316,7 +323,7 @@ static void read_around(struct mapping *mapping, const struct folio *there)
 			i = folio_last_index(there) + 1;
 			continue;
 		}
-		err = create_folio(mapping, i, CACHE_INSIDE_SIZE, max_order, &folio);
+		err = create_folio(mapping, i, 0, max_order, &folio);
 		i++;
 		if (err == -QUIRE_EAGAIN)
 			continue;
@@ -331,19 +338,19 @@ static void read_around(struct mapping *mapping, const struct folio *there)
 }
 
 /* The folio of page `index`, created if missing.  *ret_created says so. */
-static int find_or_create(struct mapping *mapping, u64 index, enum cache_limit limit,
+static int find_or_create(struct mapping *mapping, u64 index, u64 reach,
 			  struct folio **ret_folio, bool *ret_created)
 {
 	int err;
 
 	for (;;) {
-		if (limit == CACHE_INSIDE_SIZE && index >= mapping_size_pages(mapping))
+		if (index >= pages_of(mapping, reach))
 			return -QUIRE_ERANGE;
 		*ret_created = false;
 		*ret_folio = mapping_find_folio(mapping, index);
 		if (*ret_folio)
 			return 0;
-		err = create_folio(mapping, index, limit, mapping->files->file_order, ret_folio);
+		err = create_folio(mapping, index, reach, mapping->files->file_order, ret_folio);
 		if (err == -QUIRE_EAGAIN)
 			continue;
 		*ret_created = !err;
@@ -358,7 +365,7 @@ int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_fol
 	int err;
 
 	do {
-		err = find_or_create(mapping, index, CACHE_INSIDE_SIZE, &folio, &created);
+		err = find_or_create(mapping, index, 0, &folio, &created);
 		if (err)
 			return err;
 		err = make_uptodate(mapping, folio);
@@ -373,8 +380,7 @@ int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_fol
 	return 0;
 }
 
-int cache_lock_folio(struct mapping *mapping, u64 index, enum cache_limit limit,
-		     struct folio **ret_folio)
+int cache_lock_folio(struct mapping *mapping, u64 index, u64 reach, struct folio **ret_folio)
 	NO_LOCK_ANALYSIS /* locked only on success */
 {
 	struct folio *folio;
@@ -382,7 +388,7 @@ int cache_lock_folio(struct mapping *mapping, u64 index, enum cache_limit limit,
 	int err;
 
 	do {
-		err = find_or_create(mapping, index, limit, &folio, &created);
+		err = find_or_create(mapping, index, reach, &folio, &created);
 		if (err)
 			return err;
 		folio_lock(folio);

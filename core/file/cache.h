@@ -20,14 +20,13 @@ static inline u64 folio_last_index(const struct folio *folio)
 	return folio->index + folio_nr_pages(folio) - 1;
 }
 
-enum cache_limit {
-	CACHE_INSIDE_SIZE, /* -ERANGE beyond it */
-	CACHE_ANYWHERE,    /* a plain write is about to extend the file */
-};
-
-/* The folio of page `index`: referenced, locked, uptodate and in the mapping;
- * created and read in if missing.  Errors as mapping_get_folio. */
-int cache_lock_folio(struct mapping *mapping, u64 index, enum cache_limit limit,
+/*
+ * The folio of page `index`: referenced, locked, uptodate and in the mapping;
+ * created and read in if missing.  Errors as mapping_get_folio.  `reach`: pages that
+ * the file will have in a moment (a plain write, size lock held); 0: what its size
+ * says now.
+ */
+int cache_lock_folio(struct mapping *mapping, u64 index, u64 reach,
 		     struct folio **ret_folio) MUST_CHECK;
 /* Unlocks and drops the reference. */
 void cache_unlock_folio(struct mapping *mapping, struct folio *folio);

@@ -18,7 +18,8 @@
  *      collapse.c).  The index owns one reference.
  *   2. A folio of the index begins inside the size, but during mapping_write
  *      (which creates a folio before it raises the size).  Where a large one
- *      goes on beyond, it was cut off by a truncation while somebody pinned it.
+ *      goes on beyond, it was cut off by a truncation while somebody pinned it,
+ *      or could not be read in for a write that was to raise the size.
  *      Lookups for a fault ask the size.
  *   3. A folio has order 0 or 2 .. QUIRE_PMD_ORDER and begins at a multiple of
  *      its length; so an aligned range of virtual memory can map it whole.

@@ -200,7 +200,7 @@ static int read_part(struct part *part, void *buf)
 		}
 		folio_put(mapping->files->phys, folio);
 	}
-	err = cache_lock_folio(mapping, index, CACHE_INSIDE_SIZE, &folio);
+	err = cache_lock_folio(mapping, index, 0, &folio);
 	if (err)
 		return err;
 	part_cut(part, folio, &bytes);
@@ -229,13 +229,15 @@ int mapping_read(struct mapping *mapping, u64 offset, void *buf, u64 len_bytes)
 	return 0;
 }
 
-/* Size lock held.  The page may lie beyond the size, which then grows. */
+/* Size lock held.  The folio may lie beyond the size, which then grows: as far as
+ * the folio goes, because what is left of the write covers it. */
 static int write_part(struct part *part, const void *buf)
 {
 	struct mapping *mapping = part->mapping;
+	u64 reach = page_align_up(part->offset + part->len_bytes) >> PAGE_SHIFT;
 	struct folio *folio;
 	char *bytes;
-	int err = cache_lock_folio(mapping, part->offset >> PAGE_SHIFT, CACHE_ANYWHERE, &folio);
+	int err = cache_lock_folio(mapping, part->offset >> PAGE_SHIFT, reach, &folio);
 
 	if (err)
 		return err;

@@ -294,19 +294,85 @@ static void reads_and_writes_cross_folios(void **state)
 	}
 }
 
-static void a_write_that_extends_fills_small_pages(void **state)
+static void a_write_that_extends_reaches_ahead(void **state)
+{
+	(void)state;
+	for_each_order (order) {
+		u64 nr = BIT(order), end = PAGES(2 * nr - 1) + 9;
+		struct file_world f;
+		struct file *file;
+
+		open_with_order(&f, order);
+		file = memory_file(&f, 0);
+		write_pattern(file, 0, 5);
+		write_pattern(file, 5, end - 5);
+		assert_contents(file, 0, 0, end);
+		/* The first write had no more than a page. */
+		assert_int_equal(order_at(&f, file, 0), 0);
+		assert_int_equal(order_at(&f, file, nr), order);
+		mapping_check(file->mapping);
+		/* Beside the end, and with a gap that reads as zeros. */
+		write_pattern(file, PAGES(3 * nr - 1), PAGE_SIZE);
+		assert_int_equal(order_at(&f, file, 2 * nr), order);
+		assert_contents(file, end, PAGES(3 * nr - 1), PAGES(3 * nr));
+		mapping_check(file->mapping);
+		file_put(file);
+		files_close(&f);
+	}
+}
+
+/* What was made for a write that then fails does not stay beyond the size. */
+static void a_write_that_fails_leaves_nothing_behind(void **state)
 {
 	struct file_world f;
+	struct backing_store *store = store_create();
 	struct file *file;
+	u8 bytes[2] = { 1, 1 };
 
 	(void)state;
-	open_with_order(&f, MAX_TRIED);
-	file = memory_file(&f, 0);
-	write_pattern(file, 0, PAGES(BIT(MAX_TRIED)) + 9);
-	assert_contents(file, 0, 0, PAGES(BIT(MAX_TRIED)) + 9);
-	assert_int_equal(order_at(&f, file, 0), 0);
+	open_with_order(&f, 2);
+	file = host_file(&f, store, PAGES(1));
+	store->fail_end = 1;
+	assert_int_equal(mapping_write(file->mapping, PAGES(1) - 1, store->bytes, PAGES(3) + 1),
+			 -QUIRE_EIO);
+	assert_int_equal(file->mapping->size_bytes, PAGES(1));
+	assert_int_equal(file->mapping->nr_pages, 1);
 	mapping_check(file->mapping);
+	store->fail_end = 0;
+	assert_int_equal(mapping_read(file->mapping, 0, bytes, 2), 0);
+	assert_int_equal(bytes[1], store_pattern(1));
 	file_put(file);
+	free(store);
+	files_close(&f);
+}
+
+static void every_allocation_of_a_write_can_fail(void **state)
+{
+	u64 len_bytes = PAGES(2 * BIT(MAX_CUT)) + 7;
+	u8 *bytes = calloc(1, len_bytes);
+	struct file_world f;
+	int err = -QUIRE_ENOMEM;
+
+	(void)state;
+	open_with_order(&f, MAX_CUT);
+	for (unsigned nth = 1; nth < 12; nth++) {
+		struct file *file = memory_file(&f, 5);
+
+		quire_fail_nth(nth);
+		err = mapping_write(file->mapping, 0, bytes, len_bytes);
+		quire_fail_nth(0);
+		mapping_check(file->mapping);
+		if (err)
+			assert_int_equal(err, -QUIRE_ENOMEM);
+		else
+			assert_int_equal(file->mapping->size_bytes, len_bytes);
+		assert_int_equal(file->mapping->nr_pages,
+				 err && file->mapping->size_bytes == 5 ?
+					 0 : mapping_size_pages(file->mapping));
+		file_put(file);
+	}
+	assert_int_equal(err, 0);
+	free(bytes);
 	files_close(&f);
 }
 
@@ -904,7 +970,9 @@ int main(void)
 		cmocka_unit_test(every_allocation_of_a_miss_can_fail),
 		cmocka_unit_test(the_largest_folio_of_all),
 		cmocka_unit_test(reads_and_writes_cross_folios),
-		cmocka_unit_test(a_write_that_extends_fills_small_pages),
+		cmocka_unit_test(a_write_that_extends_reaches_ahead),
+		cmocka_unit_test(a_write_that_fails_leaves_nothing_behind),
+		cmocka_unit_test(every_allocation_of_a_write_can_fail),
 		cmocka_unit_test(truncation_cuts_a_folio_anywhere),
 		cmocka_unit_test(a_hole_cuts_folios_anywhere),
 		cmocka_unit_test(a_cut_folio_is_unmapped_whole),
