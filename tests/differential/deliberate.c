@@ -31,31 +31,72 @@ static bool is_huge_advice(uint32_t advice)
 /* Does Linux take a table or pages of zeros away that the core keeps? */
 static bool takes_away(const struct diff_op *op)
 {
-	return op->flags == QUIRE_MADV_FREE ||
-	       ((op->flags == QUIRE_MADV_DONTNEED || op->flags == QUIRE_MADV_DONTNEED_LOCKED) &&
-		op->len >= DIFF_PMD_BYTES);
+	return op->kind == DIFF_madvise &&
+	       (op->flags == QUIRE_MADV_FREE ||
+		((op->flags == QUIRE_MADV_DONTNEED || op->flags == QUIRE_MADV_DONTNEED_LOCKED) &&
+		 op->len >= DIFF_PMD_BYTES));
 }
 
-/* Is something of that where huge pages may be? */
+static uint32_t count_ops(const struct diff_program *program,
+			  bool (*is_one)(const struct diff_op *op))
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < program->nr_ops; i++)
+		nr += is_one(&program->ops[i]);
+	return nr;
+}
+
+static bool maps_large(const struct diff_op *op)
+{
+	return op->kind == DIFF_mmap && op->file != DIFF_GUARD_FILE && op->len >= DIFF_PMD_BYTES;
+}
+
+static bool shares_large(const struct diff_op *op)
+{
+	return maps_large(op) && (op->file >= 0 || (op->flags & QUIRE_MAP_SHARED));
+}
+
+static bool is_collapse(const struct diff_op *op)
+{
+	return op->kind == DIFF_madvise && op->flags == QUIRE_MADV_COLLAPSE;
+}
+
+static bool asks_for_huge(const struct diff_op *op)
+{
+	return op->kind == DIFF_madvise && is_huge_advice(op->flags);
+}
+
+static bool may_map_again(const struct diff_op *op)
+{
+	return op->kind == DIFF_fork || op->kind == DIFF_mremap;
+}
+
+/* Is something of that where huge pages may be?  Or is memory collapsed that is
+ * mapped elsewhere too, in another process or at another place? */
 static bool loses_pages(const struct diff_program *program)
 {
-	bool large = false, huge = false, less = false;
+	const uint32_t nr_shared = count_ops(program, shares_large);
 
-	for (uint32_t i = 0; i < program->nr_ops; i++) {
-		const struct diff_op *op = &program->ops[i];
+	if (count_ops(program, asks_for_huge) == 0 || count_ops(program, maps_large) == 0)
+		return false;
+	if (count_ops(program, takes_away))
+		return true;
+	return nr_shared && count_ops(program, is_collapse) &&
+	       (nr_shared > 1 || count_ops(program, may_map_again));
+}
 
-		large |= op->kind == DIFF_mmap && op->file < 0 && op->len >= DIFF_PMD_BYTES;
-		huge |= op->kind == DIFF_madvise && is_huge_advice(op->flags);
-		less |= op->kind == DIFF_madvise && takes_away(op);
-	}
-	return large && huge && less;
+/* Where both have a page, it is both a file's or neither. */
+static bool is_same_sort(uint8_t left, uint8_t right)
+{
+	return !(left & right & DIFF_PAGE_PRESENT) || !((left ^ right) & DIFF_PAGE_FILE);
 }
 
 bool deliberate_page(const struct diff_program *program, uint8_t left, uint8_t right)
 {
 	if (core_has_more_folios(program))
 		return true;
-	if (loses_pages(program) && !((left | right) & DIFF_PAGE_FILE))
+	if (loses_pages(program) && is_same_sort(left, right))
 		return true;
 	return !is_anonymous(left) && !is_anonymous(right) && maps_disk(program);
 }

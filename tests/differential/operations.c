@@ -295,7 +295,7 @@ static void restrain_advice(struct generator *gen, struct diff_op *op)
 {
 	const bool huge = gen->features[FEATURE_HUGE];
 
-	/* "Collapse of files." */
+	/* "Collapse of files", of which the guard is one. */
 	if (op->flags == QUIRE_MADV_COLLAPSE && op->addr.base != DIFF_ARENA)
 		op->addr = arena_addr(gen);
 	/* "Emptied tables." */
