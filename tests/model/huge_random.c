@@ -314,7 +314,8 @@ static void step_khugepaged(struct model *m)
 static void step_split(struct model *m)
 {
 	struct range r = pick_range();
-	unsigned order = pick(2) == 0 || QUIRE_PMD_ORDER < 3 ? 0 : 2;
+	unsigned order = pick(2) == 0 || QUIRE_PMD_ORDER < 3 ?
+				 0 : 2 + (unsigned)pick(QUIRE_PMD_ORDER - 2);
 	uint64_t nr;
 
 	maybe_fail();
@@ -410,7 +411,9 @@ static unsigned run(uint64_t first_seed, uint64_t nr_steps)
 	return nr_leaves;
 }
 
-static void runs(const char *row, const char *alternative)
+enum orders { PMD_ALONE, EVERY_ORDER };
+
+static void runs(const char *row, const char *alternative, enum orders orders)
 {
 	uint64_t nr_steps = from_environment("HUGE_OPS", PAGE < 4096 ? 4000 : 1000);
 	uint64_t only = from_environment("HUGE_SEED", 0);
@@ -423,6 +426,8 @@ static void runs(const char *row, const char *alternative)
 		world_config.overcommit = QUIRE_OVERCOMMIT_ALWAYS;
 		if (row != NULL)
 			world_decide(row, alternative);
+		for (unsigned o = 2; o < QUIRE_PMD_ORDER && orders == EVERY_ORDER; o++)
+			world_config.anon_folios[o] = QUIRE_FOLIOS_ALWAYS;
 		world_begin();
 		nr_leaves += run(s, nr_steps);
 		if (s < (only != 0 ? only : 8))
@@ -434,25 +439,44 @@ static void runs(const char *row, const char *alternative)
 static void by_default(void **state)
 {
 	(void)state;
-	runs(NULL, NULL);
+	runs(NULL, NULL, PMD_ALONE);
 }
 
 static void with_counts_per_page(void **state)
 {
 	(void)state;
-	runs("nr-mapped", "per-subpage");
+	runs("nr-mapped", "per-subpage", PMD_ALONE);
 }
 
 static void with_mm_ids(void **state)
 {
 	(void)state;
-	runs("sharing", "mm-ids");
+	runs("sharing", "mm-ids", PMD_ALONE);
 }
 
 static void with_one_word(void **state)
 {
 	(void)state;
-	runs("sharing", "one-word");
+	runs("sharing", "one-word", PMD_ALONE);
+}
+
+/* Folios mapped by pages too, and the three rules of the deferred queue. */
+static void with_every_order(void **state)
+{
+	(void)state;
+	runs(NULL, NULL, EVERY_ORDER);
+}
+
+static void with_every_order_and_scans(void **state)
+{
+	(void)state;
+	runs("deferred-split", "total-count+scan", EVERY_ORDER);
+}
+
+static void with_every_order_and_counts(void **state)
+{
+	(void)state;
+	runs("deferred-split", "subpage-counts", EVERY_ORDER);
 }
 
 int main(void)
@@ -462,6 +486,9 @@ int main(void)
 		huge_test(with_counts_per_page),
 		huge_test(with_mm_ids),
 		huge_test(with_one_word),
+		huge_test(with_every_order),
+		huge_test(with_every_order_and_scans),
+		huge_test(with_every_order_and_counts),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));
