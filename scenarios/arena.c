@@ -43,8 +43,7 @@ static void leave_body(void *state, unsigned body)
 	} else if (body == 1) {
 		leave_by_parts(w);
 	} else {
-		quire_mm_put(w->children[1]);
-		w->children[1] = NULL;
+		exit_child(w, 1);
 	}
 }
 
@@ -64,15 +63,9 @@ static void leave_finish(void *state)
 	{                                                                               \
 		return meet_under(state, rival);                                        \
 	}                                                                               \
-	const struct scenario scenario_##id = {                                         \
-		.name = "arena-" rival,                                                 \
-		.shows = "two leave a large folio while the third writes; " rival " judged", \
-		.nr_bodies = 3,                                                         \
-		.state_bytes = sizeof(struct world),                                    \
-		.setup = id##_setup,                                                    \
-		.body = leave_body,                                                     \
-		.finish = leave_finish,                                                 \
-	}
+	SCENARIO(id, "arena-" rival,                                                    \
+		 "two leave a large folio while the third writes; " rival " judged", 3, \
+		 struct world, id##_setup, leave_body, leave_finish)
 
 ARENA_SCENARIO(arena_moments, "moments");
 ARENA_SCENARIO(arena_one_word, "one-word");

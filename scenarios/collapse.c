@@ -30,10 +30,7 @@ static int pages_setup(struct world *w, unsigned step)
 
 	if (!ret)
 		ret = map(w, BASE, NR);
-	for (unsigned i = 0; i < NR && !ret; i += step)
-		if (!put(w->mm, page(i), (uint8_t)(i + 1)))
-			ret = -QUIRE_ENOMEM;
-	return ret;
+	return ret ? ret : put_pages(w->mm, NR, step, 1);
 }
 
 static int full_setup(void *state)
@@ -73,18 +70,6 @@ static bool is_leaf(struct quire_mm *handle)
 	return leaf;
 }
 
-#define COLLAPSE_SCENARIO(id, text, what, bodies, setup_fn, fails) \
-	const struct scenario scenario_##id = {                    \
-		.name = text,                                      \
-		.shows = what,                                     \
-		.nr_bodies = bodies,                               \
-		.fail_each = fails,                                \
-		.state_bytes = sizeof(struct world),               \
-		.setup = setup_fn,                                 \
-		.body = id##_body,                                 \
-		.finish = id##_finish,                             \
-	}
-
 /* ---- stores ------------------------------------------------------------------------ */
 
 static void collapse_store_body(void *state, unsigned body)
@@ -113,9 +98,9 @@ static void collapse_store_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_store, "collapse-store",
-		  "two threads store to a range while it is collapsed: no store is lost", 3,
-		  full_setup, false);
+WORLD_SCENARIO(collapse_store, "collapse-store",
+	       "two threads store to a range while it is collapsed: no store is lost", 3,
+	       full_setup);
 
 /* ---- faults ---------------------------------------------------------------------------- */
 
@@ -152,9 +137,9 @@ static void collapse_fault_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_fault, "collapse-fault",
-		  "holes of a range are written and read while it is collapsed", 3, holes_setup,
-		  true);
+WORLD_SCENARIO(collapse_fault, "collapse-fault",
+	       "holes of a range are written and read while it is collapsed", 3, holes_setup,
+	       .fail_each = true);
 
 /* ---- zaps and unmaps ------------------------------------------------------------------------ */
 
@@ -188,9 +173,9 @@ static void collapse_dontneed_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_dontneed, "collapse-dontneed",
-		  "a page is given back, and a leaf perhaps split, while its range is collapsed", 3,
-		  full_setup, false);
+WORLD_SCENARIO(collapse_dontneed, "collapse-dontneed",
+	       "a page is given back, and a leaf perhaps split, while its range is collapsed",
+	       3, full_setup);
 
 static void collapse_munmap_body(void *state, unsigned body)
 {
@@ -225,8 +210,8 @@ static void collapse_munmap_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_munmap, "collapse-munmap",
-		  "a page of a range is unmapped while it is collapsed", 3, full_setup, false);
+WORLD_SCENARIO(collapse_munmap, "collapse-munmap",
+	       "a page of a range is unmapped while it is collapsed", 3, full_setup);
 
 /*
  * Check, then lock: what was seen before the lock was taken may be different now
@@ -255,17 +240,14 @@ static void collapse_advice_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_advice, "collapse-advice",
-		  "MADV_NOHUGEPAGE comes while a range is collapsed: not after it", 2, full_setup,
-		  false);
+WORLD_SCENARIO(collapse_advice, "collapse-advice",
+	       "MADV_NOHUGEPAGE comes while a range is collapsed: not after it", 2, full_setup);
 
 /* ---- pins --------------------------------------------------------------------------------------- */
 
 static void collapse_pin_body(void *state, unsigned body)
 {
 	struct world *w = state;
-	struct quire_pin *pin;
-	uint8_t byte = 0;
 	int ret;
 
 	if (body == 0) {
@@ -273,16 +255,7 @@ static void collapse_pin_body(void *state, unsigned body)
 		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
 		return;
 	}
-	scenario_expect(quire_pin_pages(w->mm, page(1), 1, QUIRE_PIN_WRITE | QUIRE_PIN_LONGTERM,
-					&pin) == 0);
-	scenario_expect(put(w->mm, page(1), 20));
-	scenario_expect(quire_pin_read(pin, 0, &byte, 1) == 0);
-	if (byte != 20)
-		scenario_fail("the pin does not see what its owner stored");
-	byte = 21;
-	scenario_expect(quire_pin_write(pin, 0, &byte, 1) == 0);
-	scenario_expect(must_get(w->mm, page(1)) == 21);
-	quire_unpin(pin);
+	pin_store_write(w->mm, page(1), 20);
 }
 
 static void collapse_pin_finish(void *state)
@@ -294,9 +267,9 @@ static void collapse_pin_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_pin, "collapse-pin",
-		  "a page is pinned and written while its range is collapsed: the pin stays", 2,
-		  full_setup, false);
+WORLD_SCENARIO(collapse_pin, "collapse-pin",
+	       "a page is pinned and written while its range is collapsed: the pin stays", 2,
+	       full_setup);
 
 /* ---- relatives ------------------------------------------------------------------------------------ */
 
@@ -335,9 +308,9 @@ static void collapse_cow_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_cow, "collapse-cow",
-		  "a child and a thread write shared pages while the parent's are collapsed", 3,
-		  child_setup, false);
+WORLD_SCENARIO(collapse_cow, "collapse-cow",
+	       "a child and a thread write shared pages while the parent's are collapsed", 3,
+	       child_setup);
 
 static void collapse_fork_body(void *state, unsigned body)
 {
@@ -372,8 +345,8 @@ static void collapse_fork_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_fork, "collapse-fork",
-		  "an address space forks while a range of it is collapsed", 3, full_setup, false);
+WORLD_SCENARIO(collapse_fork, "collapse-fork",
+	       "an address space forks while a range of it is collapsed", 3, full_setup);
 
 /* Both collapse what they share; a grandchild's walk would find either. */
 static void collapse_both_body(void *state, unsigned body)
@@ -393,14 +366,13 @@ static void collapse_both_finish(void *state)
 {
 	struct world *w = state;
 
-	for (unsigned i = 0; i < NR; i++)
-		scenario_expect(must_get(w->mm, page(i)) == (uint8_t)(i + 1));
+	expect_filled(w->mm, 0, NR);
 	scenario_expect(must_get(w->children[0], page(2)) == 12);
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_both, "collapse-both",
-		  "parent and child collapse the pages they share", 3, child_setup, false);
+WORLD_SCENARIO(collapse_both, "collapse-both", "parent and child collapse the pages they share",
+	       3, child_setup);
 
 static void collapse_twice_body(void *state, unsigned body)
 {
@@ -422,8 +394,8 @@ static void collapse_twice_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_twice, "collapse-twice", "two threads collapse one range", 3, full_setup,
-		  false);
+WORLD_SCENARIO(collapse_twice, "collapse-twice", "two threads collapse one range", 3,
+	       full_setup);
 
 /* ---- splits of folios --------------------------------------------------------------------------- */
 
@@ -433,18 +405,11 @@ static int folio_setup(struct world *w, bool whole)
 	int ret = roomy_begin(w);
 
 	if (!ret)
-		ret = quire_set_anon_folios(w->q, QUIRE_PMD_ORDER, QUIRE_FOLIOS_ALWAYS);
-	if (!ret)
-		ret = map(w, BASE, NR);
-	for (unsigned i = 0; i < NR && !ret; i++)
-		if (!put(w->mm, page(i), (uint8_t)(i + 1)))
-			ret = -QUIRE_ENOMEM;
+		ret = map_folio(w, QUIRE_PMD_ORDER);
 	if (!ret && whole)
-		ret = quire_mprotect(w->mm, BASE, PAGE, QUIRE_PROT_READ);
-	if (!ret && whole)
-		ret = quire_mprotect(w->mm, BASE, PAGE, RW);
+		ret = take_leaf_apart(w->mm);
 	if (!ret && !whole)
-		ret = quire_madvise(w->mm, page(NR - 1), PAGE, QUIRE_MADV_DONTNEED);
+		drop(w->mm, NR - 1, 1);
 	return ret;
 }
 
@@ -489,9 +454,8 @@ static void collapse_split_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_split, "collapse-split",
-		  "a folio is split while its entries become a leaf again", 3, whole_folio_setup,
-		  false);
+WORLD_SCENARIO(collapse_split, "collapse-split",
+	       "a folio is split while its entries become a leaf again", 3, whole_folio_setup);
 
 static void collapse_deferred_body(void *state, unsigned body)
 {
@@ -523,9 +487,9 @@ static void collapse_deferred_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(collapse_deferred, "collapse-deferred",
-		  "the queue is emptied while what is left of a folio on it is collapsed", 3,
-		  part_folio_setup, false);
+WORLD_SCENARIO(collapse_deferred, "collapse-deferred",
+	       "the queue is emptied while what is left of a folio on it is collapsed", 3,
+	       part_folio_setup);
 
 /* ---- khugepaged -------------------------------------------------------------------------------------- */
 
@@ -537,9 +501,8 @@ static int khugepaged_setup(void *state)
 	if (!ret)
 		ret = quire_mm_fork(w->mm, &w->children[0]);
 	/* Some pages are the child's own: not too many are shared. */
-	for (unsigned i = 0; i < NR - 1 && !ret; i++)
-		if (!put(w->children[0], page(i), (uint8_t)(i + 11)))
-			ret = -QUIRE_ENOMEM;
+	if (!ret)
+		ret = put_pages(w->children[0], NR - 1, 1, 11);
 	return ret ? ret : quire_set_anon_folios(w->q, QUIRE_PMD_ORDER, QUIRE_FOLIOS_ALWAYS);
 }
 
@@ -558,8 +521,7 @@ static void khugepaged_exit_body(void *state, unsigned body)
 		break;
 	case 1:
 		scenario_expect(must_get(w->children[0], page(0)) == 11);
-		quire_mm_put(w->children[0]);
-		w->children[0] = NULL;
+		exit_child(w, 0);
 		break;
 	default:
 		scenario_expect(put(w->mm, page(1), 50));
@@ -577,9 +539,9 @@ static void khugepaged_exit_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(khugepaged_exit, "khugepaged-exit",
-		  "khugepaged is at work while one of its address spaces exits", 3,
-		  khugepaged_setup, false);
+WORLD_SCENARIO(khugepaged_exit, "khugepaged-exit",
+	       "khugepaged is at work while one of its address spaces exits", 3,
+	       khugepaged_setup);
 
 static void khugepaged_fork_body(void *state, unsigned body)
 {
@@ -606,17 +568,15 @@ static void khugepaged_fork_finish(void *state)
 {
 	struct world *w = state;
 
-	for (unsigned i = 0; i < NR; i++) {
-		scenario_expect(must_get(w->mm, page(i)) == (uint8_t)(i + 1));
-		if (w->children[1])
-			scenario_expect(must_get(w->children[1], page(i)) == (uint8_t)(i + 1));
-	}
+	expect_filled(w->mm, 0, NR);
+	if (w->children[1])
+		expect_filled(w->children[1], 0, NR);
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(khugepaged_fork, "khugepaged-fork",
-		  "two CPUs are khugepaged while an address space forks, or fails to", 3,
-		  khugepaged_setup, true);
+WORLD_SCENARIO(khugepaged_fork, "khugepaged-fork",
+	       "two CPUs are khugepaged while an address space forks, or fails to", 3,
+	       khugepaged_setup, .fail_each = true);
 
 static void khugepaged_munmap_body(void *state, unsigned body)
 {
@@ -644,6 +604,6 @@ static void khugepaged_munmap_finish(void *state)
 	world_end(w);
 }
 
-COLLAPSE_SCENARIO(khugepaged_munmap, "khugepaged-munmap",
-		  "khugepaged is at work while pages are unmapped and new ones mapped", 3,
-		  khugepaged_setup, false);
+WORLD_SCENARIO(khugepaged_munmap, "khugepaged-munmap",
+	       "khugepaged is at work while pages are unmapped and new ones mapped", 3,
+	       khugepaged_setup);

@@ -185,19 +185,8 @@ static void reuse_finish(struct reuse_race *s, enum quire_alternative how)
 	{                                                              \
 		reuse_finish(state, QUIRE_reuse_proof_##how);          \
 	}                                                              \
-	const struct scenario scenario_##id = {                        \
-		.name = text,                                          \
-		.shows = what,                                         \
-		.finds = bug,                                          \
-		.nr_bodies = 2,                                        \
-		.depth = 4,                                            \
-		.effort = 50,                                          \
-		.state_bytes = sizeof(struct reuse_race),              \
-		.setup = id##_setup,                                   \
-		.body = id##_body,                                     \
-		.outcome = reuse_outcome,                              \
-		.finish = id##_finish,                                 \
-	}
+	SCENARIO(id, text, what, 2, struct reuse_race, id##_setup, id##_body, id##_finish, \
+		 .finds = bug, .depth = 4, .effort = 50, .outcome = reuse_outcome)
 
 REUSE_SCENARIO(reuse_count_entries, "reuse-count-entries", moments, count_entries,
 	       "a write to a folio that a pipe holds, proven by its entries in one table", NULL);

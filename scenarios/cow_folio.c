@@ -28,12 +28,7 @@ static int folio_begin(struct world *w, const struct decided *decided, unsigned 
 					  decided[i].alternative);
 	if (!ret)
 		ret = world_begin_config(w, &config);
-	if (!ret)
-		ret = map(w, BASE, NR);
-	for (unsigned i = 0; i < NR && !ret; i++)
-		if (!put(w->mm, BASE + i * PAGE, (uint8_t)(i + 1)))
-			ret = -QUIRE_ENOMEM;
-	return ret;
+	return ret ? ret : map_filled(w, NR);
 }
 
 static void expect_pages(struct quire_mm *mm, const uint8_t want[NR])
@@ -63,8 +58,7 @@ static void children_body(void *state, unsigned body)
 	} else if (body == 1) {
 		scenario_expect(put(w->children[0], BASE + 2 * PAGE, 20));
 		scenario_expect(must_get(w->children[0], BASE + PAGE) == 2);
-		quire_mm_put(w->children[0]);
-		w->children[0] = NULL;
+		exit_child(w, 0);
 	} else {
 		scenario_expect(must_get(w->children[1], BASE + 2 * PAGE) == 3);
 		scenario_expect(put(w->children[1], BASE + PAGE, 30));
@@ -118,8 +112,7 @@ static void tables_body(void *state, unsigned body)
 		scenario_expect(put(w->mm, BASE + 2 * PAGE, 30));
 		scenario_expect(put(w->mm, BASE + PAGE, 20));
 	} else {
-		quire_mm_put(w->children[0]);
-		w->children[0] = NULL;
+		exit_child(w, 0);
 		scenario_expect(quire_pin_read(s->pipe, 0, &byte, 1) == 0);
 		if (byte != 2)
 			scenario_fail("the pipe holds %u, stored after the fork", byte);
@@ -157,16 +150,8 @@ static uint64_t folio_outcome(void *state)
                                                                                    \
 		return kind##_setup(state, decided);                               \
 	}                                                                          \
-	const struct scenario scenario_##id = {                                    \
-		.name = text,                                                      \
-		.shows = what,                                                     \
-		.nr_bodies = 3,                                                    \
-		.state_bytes = sizeof(state_type),                                 \
-		.setup = id##_setup,                                               \
-		.body = kind##_body,                                               \
-		.outcome = folio_outcome,                                          \
-		.finish = kind##_finish,                                           \
-	}
+	SCENARIO(id, text, what, 3, state_type, id##_setup, kind##_body, kind##_finish, \
+		 .outcome = folio_outcome)
 
 FOLIO_SCENARIO(folio_children, "folio-children", children, struct world, "moments",
 	       "count-entries", "a parent and two children write to their folio, the children give it up");
@@ -256,17 +241,9 @@ static void pin_body(void *state, unsigned body)
 	quire_unpin(device);
 }
 
-#define LOSES_SCENARIO(id, text, kind, alternative, what, bug) \
-	const struct scenario scenario_##id = {                \
-		.name = text,                                  \
-		.shows = what,                                 \
-		.finds = bug,                                  \
-		.nr_bodies = 2,                                \
-		.state_bytes = sizeof(struct world),           \
-		.setup = splice_##alternative##_setup,         \
-		.body = kind##_body,                           \
-		.finish = splice_finish,                       \
-	}
+#define LOSES_SCENARIO(id, text, kind, alternative, what, bug)                    \
+	SCENARIO(id, text, what, 2, struct world, splice_##alternative##_setup, kind##_body, \
+		 splice_finish, .finds = bug)
 
 LOSES_SCENARIO(folio_splice_kept, "folio-splice-kept", splice, kept,
 	       "a parent stores while its child holds a page of their folio", NULL);

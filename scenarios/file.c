@@ -78,17 +78,9 @@ static uint8_t file_byte(struct file_world *f, uint64_t offset)
 	return byte;
 }
 
-#define FILE_SCENARIO(id, text, what, bodies, racy, setup_fn) \
-	const struct scenario scenario_##id = {           \
-		.name = text,                             \
-		.shows = what,                            \
-		.nr_bodies = bodies,                      \
-		.racy_bytes = racy,                       \
-		.state_bytes = sizeof(struct file_world), \
-		.setup = setup_fn,                        \
-		.body = id##_body,                        \
-		.finish = id##_finish,                    \
-	}
+#define FILE_SCENARIO(id, text, what, bodies, racy, setup_fn)                     \
+	SCENARIO(id, text, what, bodies, struct file_world, setup_fn, id##_body, id##_finish, \
+		 .racy_bytes = racy)
 
 /* ---- truncation against an access --------------------------------------------------- */
 

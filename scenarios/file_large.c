@@ -104,17 +104,9 @@ static void end(struct large_world *l)
 	world_end(&l->world);
 }
 
-#define LARGE_SCENARIO(id, text, what, bodies, racy, setup_fn, body_fn, finish_fn) \
-	const struct scenario scenario_##id = {            \
-		.name = text,                              \
-		.shows = what,                             \
-		.nr_bodies = bodies,                       \
-		.racy_bytes = racy,                        \
-		.state_bytes = sizeof(struct large_world), \
-		.setup = setup_fn,                         \
-		.body = body_fn,                           \
-		.finish = finish_fn,                       \
-	}
+#define LARGE_SCENARIO(id, text, what, bodies, racy, setup_fn, body_fn, finish_fn)    \
+	SCENARIO(id, text, what, bodies, struct large_world, setup_fn, body_fn, finish_fn, \
+		 .racy_bytes = racy)
 
 /* ---- truncation in the middle ------------------------------------------------------- */
 

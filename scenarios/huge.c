@@ -34,9 +34,8 @@ static int leaf_setup(void *state)
 	struct quire_page_info info;
 	int ret = empty_setup(state);
 
-	for (unsigned i = 0; i < NR_USED && !ret; i++)
-		if (!put(w->mm, BASE + i * PAGE, (uint8_t)(i + 1)))
-			ret = -QUIRE_ENOMEM;
+	if (!ret)
+		ret = put_pages(w->mm, NR_USED, 1, 1);
 	if (!ret && quire_page_info(w->mm, BASE, &info) == 0)
 		scenario_expect(info.leaf || QUIRE_PMD_ORDER > 2);
 	return ret;
@@ -58,12 +57,6 @@ static int neighbour_setup(void *state)
 	return ret || put(w->mm, BASE + HUGE, 5) ? ret : -QUIRE_ENOMEM;
 }
 
-static void drop(struct world *w, uint64_t page, uint64_t nr_pages)
-{
-	scenario_expect(quire_madvise(w->mm, BASE + page * PAGE, nr_pages * PAGE,
-				      QUIRE_MADV_DONTNEED) == 0);
-}
-
 /* ---- a part goes while another is written -------------------------------------- */
 
 static void split_store_body(void *state, unsigned body)
@@ -71,7 +64,7 @@ static void split_store_body(void *state, unsigned body)
 	struct world *w = state;
 
 	if (body == 0) {
-		drop(w, 0, 1);
+		drop(w->mm, 0, 1);
 		return;
 	}
 	scenario_expect(put(w->mm, BASE + PAGE, 9));
@@ -89,15 +82,9 @@ static void split_store_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_split_store = {
-	.name = "huge-split-store",
-	.shows = "a page of a leaf is dropped while another is written",
-	.nr_bodies = 2,
-	.state_bytes = sizeof(struct world),
-	.setup = leaf_setup,
-	.body = split_store_body,
-	.finish = split_store_finish,
-};
+WORLD_SCENARIO_OF(huge_split_store, "huge-split-store",
+		  "a page of a leaf is dropped while another is written", 2, leaf_setup,
+		  split_store_body, split_store_finish);
 
 /* The dirty bit that a walker sets in the leaf is in the page's entry afterwards. */
 static int clean_leaf_setup(void *state)
@@ -113,7 +100,7 @@ static void split_dirty_body(void *state, unsigned body)
 	struct world *w = state;
 
 	if (body == 0)
-		drop(w, 0, 1);
+		drop(w->mm, 0, 1);
 	else
 		scenario_expect(put(w->mm, BASE + PAGE, 9));
 }
@@ -129,15 +116,9 @@ static void split_dirty_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_split_dirty = {
-	.name = "huge-split-dirty",
-	.shows = "a walker marks a leaf dirty while it is split: the page's entry is dirty",
-	.nr_bodies = 2,
-	.state_bytes = sizeof(struct world),
-	.setup = clean_leaf_setup,
-	.body = split_dirty_body,
-	.finish = split_dirty_finish,
-};
+WORLD_SCENARIO_OF(huge_split_dirty, "huge-split-dirty",
+		  "a walker marks a leaf dirty while it is split: the page's entry is dirty", 2,
+		  clean_leaf_setup, split_dirty_body, split_dirty_finish);
 
 /* ---- who is first --------------------------------------------------------------- */
 
@@ -154,7 +135,7 @@ static void faults_body(void *state, unsigned body)
 		scenario_expect(w->seen[1] == 0 || w->seen[1] == 9);
 		break;
 	default:
-		drop(w, 2, 2);
+		drop(w->mm, 2, 2);
 		break;
 	}
 }
@@ -168,16 +149,9 @@ static void faults_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_faults = {
-	.name = "huge-faults",
-	.shows = "a range is read, written and partly dropped at once for the first time",
-	.nr_bodies = 3,
-	.racy_bytes = true,
-	.state_bytes = sizeof(struct world),
-	.setup = empty_setup,
-	.body = faults_body,
-	.finish = faults_finish,
-};
+WORLD_SCENARIO_OF(huge_faults, "huge-faults",
+		  "a range is read, written and partly dropped at once for the first time", 3,
+		  empty_setup, faults_body, faults_finish, .racy_bytes = true);
 
 static void fails_body(void *state, unsigned body)
 {
@@ -197,17 +171,9 @@ static void fails_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_faults_fail = {
-	.name = "huge-faults-fail",
-	.shows = "two first faults of a range, each allocation failing in turn",
-	.nr_bodies = 2,
-	.fail_each = true,
-	.racy_bytes = true,
-	.state_bytes = sizeof(struct world),
-	.setup = empty_setup,
-	.body = fails_body,
-	.finish = fails_finish,
-};
+WORLD_SCENARIO_OF(huge_faults_fail, "huge-faults-fail",
+		  "two first faults of a range, each allocation failing in turn", 2,
+		  empty_setup, fails_body, fails_finish, .fail_each = true, .racy_bytes = true);
 
 /* ---- zeros ------------------------------------------------------------------------ */
 
@@ -239,7 +205,7 @@ static void zeros_body(void *state, unsigned body)
 		scenario_expect(put(w->mm, BASE + 2 * PAGE, 8));
 		break;
 	default:
-		drop(w, 0, 1);
+		drop(w->mm, 0, 1);
 		break;
 	}
 }
@@ -255,16 +221,9 @@ static void zeros_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_zeros = {
-	.name = "huge-zeros",
-	.shows = "a leaf of zeros is read and written while a page of it is dropped",
-	.nr_bodies = 3,
-	.racy_bytes = true,
-	.state_bytes = sizeof(struct world),
-	.setup = zeros_setup,
-	.body = zeros_body,
-	.finish = zeros_finish,
-};
+WORLD_SCENARIO_OF(huge_zeros, "huge-zeros",
+		  "a leaf of zeros is read and written while a page of it is dropped", 3,
+		  zeros_setup, zeros_body, zeros_finish, .racy_bytes = true);
 
 /* ---- fork ---------------------------------------------------------------------------- */
 
@@ -280,7 +239,7 @@ static void fork_body(void *state, unsigned body)
 		scenario_expect(put(w->mm, BASE + PAGE, 9));
 		break;
 	default:
-		drop(w, 0, 1);
+		drop(w->mm, 0, 1);
 		break;
 	}
 }
@@ -302,15 +261,9 @@ static void fork_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_fork = {
-	.name = "huge-fork",
-	.shows = "fork of a leaf that is written and partly dropped meanwhile",
-	.nr_bodies = 3,
-	.state_bytes = sizeof(struct world),
-	.setup = leaf_setup,
-	.body = fork_body,
-	.finish = fork_finish,
-};
+WORLD_SCENARIO_OF(huge_fork, "huge-fork",
+		  "fork of a leaf that is written and partly dropped meanwhile", 3, leaf_setup,
+		  fork_body, fork_finish);
 
 static int shared_leaf_setup(void *state)
 {
@@ -350,15 +303,9 @@ static void cow_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_cow = {
-	.name = "huge-cow",
-	.shows = "parent and child write a leaf they share, from three sides",
-	.nr_bodies = 3,
-	.state_bytes = sizeof(struct world),
-	.setup = shared_leaf_setup,
-	.body = cow_body,
-	.finish = cow_finish,
-};
+WORLD_SCENARIO_OF(huge_cow, "huge-cow",
+		  "parent and child write a leaf they share, from three sides", 3,
+		  shared_leaf_setup, cow_body, cow_finish);
 
 /* The child goes: the leaf is the parent's again, or a page was copied before. */
 static void reuse_body(void *state, unsigned body)
@@ -366,8 +313,7 @@ static void reuse_body(void *state, unsigned body)
 	struct world *w = state;
 
 	if (body == 0) {
-		quire_mm_put(w->children[0]);
-		w->children[0] = NULL;
+		exit_child(w, 0);
 		return;
 	}
 	scenario_expect(put(w->mm, BASE + PAGE, 9));
@@ -393,16 +339,9 @@ static void reuse_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_reuse = {
-	.name = "huge-reuse",
-	.shows = "a write to a leaf while the child that shared it exits",
-	.nr_bodies = 2,
-	.state_bytes = sizeof(struct world),
-	.setup = shared_leaf_setup,
-	.body = reuse_body,
-	.outcome = reuse_outcome,
-	.finish = reuse_finish,
-};
+WORLD_SCENARIO_OF(huge_reuse, "huge-reuse",
+		  "a write to a leaf while the child that shared it exits", 2,
+		  shared_leaf_setup, reuse_body, reuse_finish, .outcome = reuse_outcome);
 
 /* ---- moving and unmapping ----------------------------------------------------------- */
 
@@ -442,15 +381,9 @@ static void move_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_move = {
-	.name = "huge-move",
-	.shows = "a leaf moves to another table while its pages are used",
-	.nr_bodies = 2,
-	.state_bytes = sizeof(struct world),
-	.setup = neighbour_setup,
-	.body = move_body,
-	.finish = move_finish,
-};
+WORLD_SCENARIO_OF(huge_move, "huge-move",
+		  "a leaf moves to another table while its pages are used", 2, neighbour_setup,
+		  move_body, move_finish);
 
 /* What is reached through a translation of the leaf is not freed before it is gone. */
 static void drop_body(void *state, unsigned body)
@@ -458,7 +391,7 @@ static void drop_body(void *state, unsigned body)
 	struct world *w = state;
 
 	if (body == 0) {
-		drop(w, 0, HUGE / PAGE);
+		drop(w->mm, 0, HUGE / PAGE);
 		return;
 	}
 	w->seen[1] = must_get(w->mm, BASE + PAGE);
@@ -476,15 +409,8 @@ static void drop_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_drop = {
-	.name = "huge-drop",
-	.shows = "a leaf is dropped whole while its pages are used",
-	.nr_bodies = 2,
-	.state_bytes = sizeof(struct world),
-	.setup = leaf_setup,
-	.body = drop_body,
-	.finish = drop_finish,
-};
+WORLD_SCENARIO_OF(huge_drop, "huge-drop", "a leaf is dropped whole while its pages are used", 2,
+		  leaf_setup, drop_body, drop_finish);
 
 static void drop_drop_body(void *state, unsigned body)
 {
@@ -492,10 +418,10 @@ static void drop_drop_body(void *state, unsigned body)
 
 	switch (body) {
 	case 0:
-		drop(w, 0, 2);
+		drop(w->mm, 0, 2);
 		break;
 	case 1:
-		drop(w, 1, HUGE / PAGE - 1);
+		drop(w->mm, 1, HUGE / PAGE - 1);
 		break;
 	default:
 		w->seen[2] = must_get(w->mm, BASE + PAGE);
@@ -513,15 +439,9 @@ static void drop_drop_finish(void *state)
 	world_end(w);
 }
 
-const struct scenario scenario_huge_drop_drop = {
-	.name = "huge-drop-drop",
-	.shows = "two parts of a leaf that overlap are dropped while a page of both is read",
-	.nr_bodies = 3,
-	.state_bytes = sizeof(struct world),
-	.setup = leaf_setup,
-	.body = drop_drop_body,
-	.finish = drop_drop_finish,
-};
+WORLD_SCENARIO_OF(huge_drop_drop, "huge-drop-drop",
+		  "two parts of a leaf that overlap are dropped while a page of both is read",
+		  3, leaf_setup, drop_drop_body, drop_drop_finish);
 
 /* A pin beside the drop of a part: what is pinned stays what the program sees, or
  * was let go before. */
@@ -531,7 +451,7 @@ static void pin_split_body(void *state, unsigned body)
 	struct quire_pin *pin;
 
 	if (body == 0) {
-		drop(w, 0, 1);
+		drop(w->mm, 0, 1);
 		return;
 	}
 	scenario_expect(quire_pin_pages(w->mm, BASE + PAGE, 1, QUIRE_PIN_WRITE, &pin) == 0);
@@ -541,12 +461,6 @@ static void pin_split_body(void *state, unsigned body)
 	quire_unpin(pin);
 }
 
-const struct scenario scenario_huge_pin_split = {
-	.name = "huge-pin-split",
-	.shows = "a page of a leaf is pinned while another is dropped",
-	.nr_bodies = 2,
-	.state_bytes = sizeof(struct world),
-	.setup = leaf_setup,
-	.body = pin_split_body,
-	.finish = huge_finish,
-};
+WORLD_SCENARIO_OF(huge_pin_split, "huge-pin-split",
+		  "a page of a leaf is pinned while another is dropped", 2, leaf_setup,
+		  pin_split_body, huge_finish);

@@ -252,8 +252,7 @@ static void cow_threads_body(void *state, unsigned body)
 	struct world *w = state;
 
 	if (body == 2) {
-		quire_mm_put(w->children[0]);
-		w->children[0] = NULL;
+		exit_child(w, 0);
 		return;
 	}
 	scenario_expect(put(w->mm, BASE + body, (uint8_t)(20 + body)));
@@ -472,8 +471,7 @@ static void exit_fault_body(void *state, unsigned body)
 	struct world *w = state;
 
 	if (body == 0) {
-		quire_mm_put(w->children[0]);
-		w->children[0] = NULL;
+		exit_child(w, 0);
 	} else {
 		scenario_expect(must_get(w->mm, BASE) == 1);
 		scenario_expect(put(w->mm, BASE, 2));

@@ -9,12 +9,7 @@ static int pages_setup(struct world *w, uint64_t nr_pages)
 {
 	int ret = world_begin(w);
 
-	if (!ret)
-		ret = map(w, BASE, nr_pages);
-	for (uint64_t i = 0; i < nr_pages && !ret; i++)
-		if (!put(w->mm, BASE + i * PAGE, (uint8_t)(i + 1)))
-			ret = -QUIRE_ENOMEM;
-	return ret;
+	return ret ? ret : map_filled(w, nr_pages);
 }
 
 static int one_page(void *state)
@@ -27,18 +22,6 @@ static int three_pages(void *state)
 	return pages_setup(state, 3);
 }
 
-#define MM_SCENARIO(id, text, what, bodies, setup_fn, fails) \
-	const struct scenario scenario_##id = {              \
-		.name = text,                                \
-		.shows = what,                               \
-		.nr_bodies = bodies,                         \
-		.fail_each = fails,                          \
-		.state_bytes = sizeof(struct world),         \
-		.setup = setup_fn,                           \
-		.body = id##_body,                           \
-		.finish = id##_finish,                       \
-	}
-
 /* ---- pins ---------------------------------------------------------------------- */
 
 /*
@@ -48,24 +31,13 @@ static int three_pages(void *state)
 static void pin_fork_body(void *state, unsigned body)
 {
 	struct world *w = state;
-	struct quire_pin *pin;
-	uint8_t byte = 0;
 
 	if (body == 0) {
 		w->forked = quire_mm_fork(w->mm, &w->children[0]);
 		scenario_expect(w->forked == 0);
 		return;
 	}
-	scenario_expect(quire_pin_pages(w->mm, BASE, 1, QUIRE_PIN_WRITE | QUIRE_PIN_LONGTERM,
-					&pin) == 0);
-	scenario_expect(put(w->mm, BASE, 2));
-	scenario_expect(quire_pin_read(pin, 0, &byte, 1) == 0);
-	if (byte != 2)
-		scenario_fail("the pin does not see what its owner stored");
-	byte = 3;
-	scenario_expect(quire_pin_write(pin, 0, &byte, 1) == 0);
-	scenario_expect(must_get(w->mm, BASE) == 3);
-	quire_unpin(pin);
+	pin_store_write(w->mm, BASE, 2);
 }
 
 static void pin_fork_finish(void *state)
@@ -81,16 +53,9 @@ static void pin_fork_finish(void *state)
 }
 
 /* The child's copy may catch a store half-way, as on any machine. */
-const struct scenario scenario_pin_fork = {
-	.name = "pin-fork",
-	.shows = "a page is pinned and written while its owner forks: the pin stays with the owner",
-	.nr_bodies = 2,
-	.racy_bytes = true,
-	.state_bytes = sizeof(struct world),
-	.setup = one_page,
-	.body = pin_fork_body,
-	.finish = pin_fork_finish,
-};
+WORLD_SCENARIO(pin_fork, "pin-fork",
+	       "a page is pinned and written while its owner forks: the pin stays with the owner",
+	       2, one_page, .racy_bytes = true);
 
 /* A page that is unmapped while it is pinned lives on until it is unpinned. */
 static void pin_munmap_body(void *state, unsigned body)
@@ -121,8 +86,7 @@ static void pin_munmap_finish(void *state)
 	world_end(w);
 }
 
-MM_SCENARIO(pin_munmap, "pin-munmap", "a page is pinned while it is unmapped", 2, one_page,
-	    false);
+WORLD_SCENARIO(pin_munmap, "pin-munmap", "a page is pinned while it is unmapped", 2, one_page);
 
 /* ---- a stack that grows ------------------------------------------------------------ */
 
@@ -168,8 +132,8 @@ static void stack_growth_finish(void *state)
 	world_end(w);
 }
 
-MM_SCENARIO(stack_growth, "stack-growth",
-	    "two CPUs grow a stack while a third uses it", 3, stack_setup, false);
+WORLD_SCENARIO(stack_growth, "stack-growth", "two CPUs grow a stack while a third uses it", 3,
+	       stack_setup);
 
 /* ---- splitting and merging ------------------------------------------------------------ */
 
@@ -199,8 +163,8 @@ static void split_merge_finish(void *state)
 	world_end(w);
 }
 
-MM_SCENARIO(split_merge, "split-merge",
-	    "a VMA is split and merged by mprotect while two CPUs use it", 3, three_pages, false);
+WORLD_SCENARIO(split_merge, "split-merge",
+	       "a VMA is split and merged by mprotect while two CPUs use it", 3, three_pages);
 
 /* ---- populating ------------------------------------------------------------------------- */
 
@@ -225,8 +189,8 @@ static void populate_munmap_finish(void *state)
 	world_end(w);
 }
 
-MM_SCENARIO(populate_munmap, "populate-munmap",
-	    "a mapping is populated while another CPU takes it away", 2, one_page, false);
+WORLD_SCENARIO(populate_munmap, "populate-munmap",
+	       "a mapping is populated while another CPU takes it away", 2, one_page);
 
 /* ---- fork against dropping, and against fork --------------------------------------------- */
 
@@ -255,8 +219,8 @@ static void dontneed_fork_finish(void *state)
 	world_end(w);
 }
 
-MM_SCENARIO(dontneed_fork, "dontneed-fork",
-	    "pages are dropped and stored to anew while their owner forks", 2, three_pages, false);
+WORLD_SCENARIO(dontneed_fork, "dontneed-fork",
+	       "pages are dropped and stored to anew while their owner forks", 2, three_pages);
 
 static void fork_fork_body(void *state, unsigned body)
 {
@@ -283,8 +247,8 @@ static void fork_fork_finish(void *state)
 	world_end(w);
 }
 
-MM_SCENARIO(fork_fork, "fork-fork",
-	    "two forks of one address space and a store, all at once", 3, one_page, false);
+WORLD_SCENARIO(fork_fork, "fork-fork",
+	       "two forks of one address space and a store, all at once", 3, one_page);
 
 /* ---- calls that fail ------------------------------------------------------------------------ */
 
@@ -321,6 +285,6 @@ static void mmap_fails_finish(void *state)
 	world_end(w);
 }
 
-MM_SCENARIO(mmap_fails, "mmap-fails",
-	    "mmap, mprotect and mremap, each allocation failing in turn: all or nothing", 2,
-	    three_pages, true);
+WORLD_SCENARIO(mmap_fails, "mmap-fails",
+	       "mmap, mprotect and mremap, each allocation failing in turn: all or nothing", 2,
+	       three_pages, .fail_each = true);

@@ -57,18 +57,9 @@ static void fork_undo_finish(void *state)
 	world_end(w);
 }
 
-#define FORK_UNDO_SCENARIO(id, text, what, bug)      \
-	const struct scenario scenario_##id = {      \
-		.name = text,                        \
-		.shows = what,                       \
-		.finds = bug,                        \
-		.nr_bodies = 2,                      \
-		.fail_each = true,                   \
-		.state_bytes = sizeof(struct world), \
-		.setup = id##_setup,                 \
-		.body = fork_undo_body,              \
-		.finish = fork_undo_finish,          \
-	}
+#define FORK_UNDO_SCENARIO(id, text, what, bug)                                      \
+	SCENARIO(id, text, what, 2, struct world, id##_setup, fork_undo_body, fork_undo_finish, \
+		 .finds = bug, .fail_each = true)
 
 FORK_UNDO_SCENARIO(fork_undo_limit, "fork-undo-limit",
 		   "a fork that fails anywhere is undone up to its own limit", NULL);
@@ -88,9 +79,7 @@ static int vmsplice_setup(struct world *w, const char *alternative)
 	int ret = world_begin_with(w, "cow-reuse", alternative);
 
 	if (!ret)
-		ret = map(w, BASE, 1);
-	if (!ret && !put(w->mm, BASE, 1))
-		ret = -QUIRE_ENOMEM;
+		ret = map_filled(w, 1);
 	return ret ? ret : quire_mm_fork(w->mm, &w->children[0]);
 }
 
@@ -135,17 +124,9 @@ static void vmsplice_finish(void *state)
 	world_end(w);
 }
 
-#define VMSPLICE_SCENARIO(id, text, what, bug)       \
-	const struct scenario scenario_##id = {      \
-		.name = text,                        \
-		.shows = what,                       \
-		.finds = bug,                        \
-		.nr_bodies = 2,                      \
-		.state_bytes = sizeof(struct world), \
-		.setup = id##_setup,                 \
-		.body = vmsplice_body,               \
-		.finish = vmsplice_finish,           \
-	}
+#define VMSPLICE_SCENARIO(id, text, what, bug)                                     \
+	SCENARIO(id, text, what, 2, struct world, id##_setup, vmsplice_body, vmsplice_finish, \
+		 .finds = bug)
 
 VMSPLICE_SCENARIO(vmsplice_exclusive, "vmsplice-exclusive",
 		  "a parent stores while its child holds a reference to their page", NULL);

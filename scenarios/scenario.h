@@ -62,6 +62,19 @@ void scenario_name(const void *mem, size_t bytes, size_t each_bytes, const char 
 #define scenario_name_field(s, field) \
 	scenario_name(&(s)->field, sizeof((s)->field), 0, #field)
 
+/* A scenario by what each has; others of its fields by their names, at the end. */
+#define SCENARIO(id, text, what, bodies, state_type, setup_fn, body_fn, finish_fn, ...) \
+	const struct scenario scenario_##id = {  \
+		.name = text,                    \
+		.shows = what,                   \
+		.nr_bodies = bodies,             \
+		.state_bytes = sizeof(state_type), \
+		.setup = setup_fn,               \
+		.body = body_fn,                 \
+		.finish = finish_fn,             \
+		__VA_ARGS__                      \
+	}
+
 /* ---- all of them: scenarios/list.c -------------------------------------------- */
 
 extern const struct scenario *const scenario_list[]; /* ends in NULL */

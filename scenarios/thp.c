@@ -19,12 +19,6 @@ static void split_range(struct quire_mm *mm)
 	scenario_expect(quire_split_folios(mm, BASE, NR * PAGE, 0, &nr) == 0);
 }
 
-static void drop(struct quire_mm *mm, uint64_t page, uint64_t nr_pages)
-{
-	scenario_expect(quire_madvise(mm, BASE + page * PAGE, nr_pages * PAGE,
-				      QUIRE_MADV_DONTNEED) == 0);
-}
-
 static unsigned order_at(struct world *w, uint64_t addr)
 {
 	struct quire_page_info info;
@@ -39,12 +33,7 @@ static int folio_setup_with(struct world *w, const char *row, const char *altern
 	int ret = world_begin_with(w, row, alternative);
 
 	if (!ret)
-		ret = quire_set_anon_folios(w->q, ORDER, QUIRE_FOLIOS_ALWAYS);
-	if (!ret)
-		ret = map(w, BASE, NR);
-	for (unsigned i = 0; i < NR && !ret; i++)
-		if (!put(w->mm, BASE + i * PAGE, (uint8_t)(i + 1)))
-			ret = -QUIRE_ENOMEM;
+		ret = map_folio(w, ORDER);
 	scenario_expect(ret || order_at(w, BASE) == ORDER);
 	return ret;
 }
@@ -59,9 +48,7 @@ static int pages_setup(void *state)
 	struct world *w = state;
 	int ret = folio_setup(state);
 
-	if (!ret)
-		ret = quire_mprotect(w->mm, BASE, PAGE, QUIRE_PROT_READ);
-	return ret ? ret : quire_mprotect(w->mm, BASE, PAGE, RW);
+	return ret ? ret : take_leaf_apart(w->mm);
 }
 
 static int family_setup(void *state)
@@ -82,21 +69,9 @@ static void whole_finish(void *state)
 {
 	struct world *w = state;
 
-	for (unsigned i = 0; i < NR; i++)
-		scenario_expect(must_get(w->mm, BASE + i * PAGE) == i + 1);
+	expect_filled(w->mm, 0, NR);
 	world_end(w);
 }
-
-#define THP_SCENARIO(id, text, what, bodies, setup_fn, body_fn, finish_fn) \
-	const struct scenario scenario_##id = {                            \
-		.name = text,                                              \
-		.shows = what,                                             \
-		.nr_bodies = bodies,                                       \
-		.state_bytes = sizeof(struct world),                       \
-		.setup = setup_fn,                                         \
-		.body = body_fn,                                           \
-		.finish = finish_fn,                                       \
-	}
 
 /* ---- a split beside what a program does ----------------------------------------- */
 
@@ -123,12 +98,12 @@ static void store_finish(void *state)
 	world_end(w);
 }
 
-THP_SCENARIO(thp_split_store, "thp-split-store",
-	     "a folio that a leaf maps is split while its pages are read and written", 2,
-	     folio_setup, store_body, store_finish);
-THP_SCENARIO(thp_split_store_pages, "thp-split-store-pages",
-	     "a folio that page entries map is split while its pages are read and written", 2,
-	     pages_setup, store_body, store_finish);
+WORLD_SCENARIO_OF(thp_split_store, "thp-split-store",
+		  "a folio that a leaf maps is split while its pages are read and written", 2,
+		  folio_setup, store_body, store_finish);
+WORLD_SCENARIO_OF(thp_split_store_pages, "thp-split-store-pages",
+		  "a folio that page entries map is split while its pages are read and written",
+		  2, pages_setup, store_body, store_finish);
 
 /* The splitter is under no lock of the address space that forks. */
 static void fork_again_body(void *state, unsigned body)
@@ -143,9 +118,9 @@ static void fork_again_body(void *state, unsigned body)
 	scenario_expect(must_get(w->children[1], BASE + 3 * PAGE) == 4);
 }
 
-THP_SCENARIO(thp_split_fork_again, "thp-split-fork-again",
-	     "a child splits a folio while its parent forks once more", 2, family_setup,
-	     fork_again_body, whole_finish);
+WORLD_SCENARIO_OF(thp_split_fork_again, "thp-split-fork-again",
+		  "a child splits a folio while its parent forks once more", 2, family_setup,
+		  fork_again_body, whole_finish);
 
 static void unmap_body(void *state, unsigned body)
 {
@@ -170,9 +145,9 @@ static void unmap_finish(void *state)
 	world_end(w);
 }
 
-THP_SCENARIO(thp_split_munmap, "thp-split-munmap",
-	     "a folio is split by one while the other that maps it unmaps a part", 2, family_setup, unmap_body,
-	     unmap_finish);
+WORLD_SCENARIO_OF(thp_split_munmap, "thp-split-munmap",
+		  "a folio is split by one while the other that maps it unmaps a part", 2,
+		  family_setup, unmap_body, unmap_finish);
 
 /* Dropped, and filled again while entries of the old folio are on their way back. */
 static void refill_body(void *state, unsigned body)
@@ -196,9 +171,9 @@ static void refill_finish(void *state)
 	world_end(w);
 }
 
-THP_SCENARIO(thp_split_refill, "thp-split-refill",
-	     "a folio is split while it is dropped and another takes its place", 2, folio_setup,
-	     refill_body, refill_finish);
+WORLD_SCENARIO_OF(thp_split_refill, "thp-split-refill",
+		  "a folio is split while it is dropped and another takes its place", 2,
+		  folio_setup, refill_body, refill_finish);
 
 /* The pin keeps the folio whole, or comes after the split. */
 static void pin_body(void *state, unsigned body)
@@ -221,8 +196,9 @@ static void pin_body(void *state, unsigned body)
 	quire_unpin(pin);
 }
 
-THP_SCENARIO(thp_split_pin, "thp-split-pin", "a folio is split while a page of it is pinned", 2,
-	     pages_setup, pin_body, whole_finish);
+WORLD_SCENARIO_OF(thp_split_pin, "thp-split-pin",
+		  "a folio is split while a page of it is pinned", 2, pages_setup, pin_body,
+		  whole_finish);
 
 static void split_split_body(void *state, unsigned body)
 {
@@ -231,9 +207,9 @@ static void split_split_body(void *state, unsigned body)
 	split_range(body == 2 ? w->children[0] : w->mm);
 }
 
-THP_SCENARIO(thp_split_split, "thp-split-split",
-	     "parent and child split a folio that both map, one of them twice", 3, family_setup,
-	     split_split_body, whole_finish);
+WORLD_SCENARIO_OF(thp_split_split, "thp-split-split",
+		  "parent and child split a folio that both map, one of them twice", 3,
+		  family_setup, split_split_body, whole_finish);
 
 static void cow_body(void *state, unsigned body)
 {
@@ -248,9 +224,9 @@ static void cow_body(void *state, unsigned body)
 	scenario_expect(must_get(w->children[0], BASE + 2 * PAGE) == 3);
 }
 
-THP_SCENARIO(thp_split_cow, "thp-split-cow",
-	     "a folio is split by one while the other that maps it writes a copy", 2, family_setup,
-	     cow_body, whole_finish);
+WORLD_SCENARIO_OF(thp_split_cow, "thp-split-cow",
+		  "a folio is split by one while the other that maps it writes a copy", 2,
+		  family_setup, cow_body, whole_finish);
 
 static void exit_body(void *state, unsigned body)
 {
@@ -260,13 +236,12 @@ static void exit_body(void *state, unsigned body)
 		split_range(w->mm);
 		return;
 	}
-	quire_mm_put(w->children[0]);
-	w->children[0] = NULL;
+	exit_child(w, 0);
 }
 
-THP_SCENARIO(thp_split_exit, "thp-split-exit",
-	     "a folio is split by one while the other that maps it exits", 2, family_setup,
-	     exit_body, whole_finish);
+WORLD_SCENARIO_OF(thp_split_exit, "thp-split-exit",
+		  "a folio is split by one while the other that maps it exits", 2, family_setup,
+		  exit_body, whole_finish);
 
 static void move_body(void *state, unsigned body)
 {
@@ -291,9 +266,9 @@ static void move_finish(void *state)
 	world_end(w);
 }
 
-THP_SCENARIO(thp_split_move, "thp-split-move",
-	     "a folio is split by one while the other that maps it moves a part", 2, family_setup,
-	     move_body, move_finish);
+WORLD_SCENARIO_OF(thp_split_move, "thp-split-move",
+		  "a folio is split by one while the other that maps it moves a part", 2,
+		  family_setup, move_body, move_finish);
 
 /* ---- the deferred queue ------------------------------------------------------------ */
 
@@ -339,16 +314,14 @@ static void queue_fork_finish(void *state)
 	struct world *w = state;
 
 	scenario_expect(must_get(w->children[0], BASE + PAGE) == 8);
-	for (unsigned i = 1; i < NR; i++) {
-		scenario_expect(must_get(w->mm, BASE + i * PAGE) == i + 1);
-		if (i > 1)
-			scenario_expect(must_get(w->children[0], BASE + i * PAGE) == i + 1);
-	}
+	expect_filled(w->mm, 1, NR);
+	expect_filled(w->children[0], 2, NR);
 	world_end(w);
 }
 
-THP_SCENARIO(thp_queue_fork, "thp-queue-fork", "a queued folio is split while its owner forks", 2,
-	     queued_setup, queue_fork_body, queue_fork_finish);
+WORLD_SCENARIO_OF(thp_queue_fork, "thp-queue-fork",
+		  "a queued folio is split while its owner forks", 2, queued_setup,
+		  queue_fork_body, queue_fork_finish);
 
 static void queue_protect_body(void *state, unsigned body)
 {
@@ -377,9 +350,9 @@ static void queue_protect_finish(void *state)
 	world_end(w);
 }
 
-THP_SCENARIO(thp_queue_protect, "thp-queue-protect",
-	     "a queued folio is split while its owner takes and gives the right to write", 2,
-	     queued_setup, queue_protect_body, queue_protect_finish);
+WORLD_SCENARIO_OF(thp_queue_protect, "thp-queue-protect",
+		  "a queued folio is split while its owner takes and gives the right to write",
+		  2, queued_setup, queue_protect_body, queue_protect_finish);
 
 static void queue_unmap_body(void *state, unsigned body)
 {
@@ -404,9 +377,9 @@ static void queue_unmap_finish(void *state)
 	world_end(w);
 }
 
-THP_SCENARIO(thp_queue_munmap, "thp-queue-munmap",
-	     "a queued folio is split while its owner unmaps more of it", 2, queued_setup,
-	     queue_unmap_body, queue_unmap_finish);
+WORLD_SCENARIO_OF(thp_queue_munmap, "thp-queue-munmap",
+		  "a queued folio is split while its owner unmaps more of it", 2, queued_setup,
+		  queue_unmap_body, queue_unmap_finish);
 
 /* The last reference goes, and with it the folio from the queue, while the queue
  * is emptied: whose list is it on, and who takes it off? */
@@ -430,9 +403,9 @@ static void queue_free_finish(void *state)
 	world_end(w);
 }
 
-THP_SCENARIO(thp_queue_free, "thp-queue-free",
-	     "a queued folio is unmapped for good while the queue is emptied", 2, queued_setup,
-	     queue_free_body, queue_free_finish);
+WORLD_SCENARIO_OF(thp_queue_free, "thp-queue-free",
+		  "a queued folio is unmapped for good while the queue is emptied", 2,
+		  queued_setup, queue_free_body, queue_free_finish);
 
 /* Two empty the queue while another page goes. */
 static void queue_scan_body(void *state, unsigned body)
@@ -457,9 +430,9 @@ static void queue_scan_finish(void *state)
 	world_end(w);
 }
 
-THP_SCENARIO(thp_queue_scan, "thp-queue-scan",
-	     "two empty the queue of a folio that loses another page", 3, queued_setup,
-	     queue_scan_body, queue_scan_finish);
+WORLD_SCENARIO_OF(thp_queue_scan, "thp-queue-scan",
+		  "two empty the queue of a folio that loses another page", 3, queued_setup,
+		  queue_scan_body, queue_scan_finish);
 
 /*
  * Each time mappings go the folio is queued, and found whole, while the page that
@@ -487,9 +460,9 @@ static void looked_at_body(void *state, unsigned body)
 		drop(w->mm, 0, 1);
 }
 
-THP_SCENARIO(thp_queue_look, "thp-queue-look",
-	     "a queued folio loses its page while somebody looks whether it did", 2,
-	     looked_at_setup, looked_at_body, just_end);
+WORLD_SCENARIO_OF(thp_queue_look, "thp-queue-look",
+		  "a queued folio loses its page while somebody looks whether it did", 2,
+		  looked_at_setup, looked_at_body, just_end);
 
 static int counted_setup(void *state)
 {
@@ -516,9 +489,9 @@ static void counted_body(void *state, unsigned body)
 	}
 }
 
-THP_SCENARIO(thp_queue_counts, "thp-queue-counts",
-	     "parent and child drop parts of a folio whose pages count, while the queue is emptied",
-	     3, counted_setup, counted_body, just_end);
+WORLD_SCENARIO_OF(thp_queue_counts, "thp-queue-counts",
+		  "parent and child drop parts of a folio whose pages count, while the queue is emptied",
+		  3, counted_setup, counted_body, just_end);
 
 /* The splitter takes the entries, finds that a reference came, and puts back what
  * is left of them: what was unmapped meanwhile is not forgotten. */
@@ -554,12 +527,6 @@ static void in_vain_finish(void *state)
 	world_end(&v->w);
 }
 
-const struct scenario scenario_thp_split_in_vain = {
-	.name = "thp-split-in-vain",
-	.shows = "a split that a new reference stops, while a page goes",
-	.nr_bodies = 3,
-	.state_bytes = sizeof(struct in_vain),
-	.setup = pages_setup,
-	.body = in_vain_body,
-	.finish = in_vain_finish,
-};
+SCENARIO(thp_split_in_vain, "thp-split-in-vain",
+	 "a split that a new reference stops, while a page goes", 3, struct in_vain, pages_setup,
+	 in_vain_body, in_vain_finish);

@@ -149,17 +149,9 @@ static void translation_finish(void *state)
 	mach_phys_destroy(s->memory, NR_FRAMES * QUIRE_PAGE_SIZE);
 }
 
-#define TRANSLATION_SCENARIO(id, text, what, bug)            \
-	const struct scenario scenario_##id = {              \
-		.name = text,                                \
-		.shows = what,                               \
-		.finds = bug,                                \
-		.nr_bodies = 2,                              \
-		.state_bytes = sizeof(struct translation_state), \
-		.setup = translation_setup,                  \
-		.body = id##_body,                           \
-		.finish = translation_finish,                \
-	}
+#define TRANSLATION_SCENARIO(id, text, what, bug)                                  \
+	SCENARIO(id, text, what, 2, struct translation_state, translation_setup, id##_body, \
+		 translation_finish, .finds = bug)
 
 TRANSLATION_SCENARIO(flush_before_free, "flush-before-free",
 		     "entry cleared, TLBs flushed, page freed: the right order", NULL);

@@ -145,4 +145,83 @@ static inline uint8_t must_get(struct quire_mm *mm, uint64_t addr)
 	return byte;
 }
 
+/* ---- steps that many take; pages are counted from BASE -------------------------- */
+
+/* Page i holds `first` + i, for every i that `step` divides. */
+static inline int put_pages(struct quire_mm *mm, uint64_t nr_pages, unsigned step,
+			    unsigned first)
+{
+	for (uint64_t i = 0; i < nr_pages; i += step)
+		if (!put(mm, BASE + i * PAGE, (uint8_t)(first + i)))
+			return -QUIRE_ENOMEM;
+	return 0;
+}
+
+/* Page i holds i + 1. */
+static inline int map_filled(struct world *w, uint64_t nr_pages)
+{
+	int ret = map(w, BASE, nr_pages);
+
+	return ret ? ret : put_pages(w->mm, nr_pages, 1, 1);
+}
+
+static inline void expect_filled(struct quire_mm *mm, uint64_t first, uint64_t end)
+{
+	for (uint64_t i = first; i < end; i++)
+		scenario_expect(must_get(mm, BASE + i * PAGE) == (uint8_t)(i + 1));
+}
+
+/* One folio of that order, if there is memory for it. */
+static inline int map_folio(struct world *w, unsigned order)
+{
+	int ret = quire_set_anon_folios(w->q, order, QUIRE_FOLIOS_ALWAYS);
+
+	return ret ? ret : map_filled(w, UINT64_C(1) << order);
+}
+
+/* What a leaf maps, page entries map afterwards. */
+static inline int take_leaf_apart(struct quire_mm *mm)
+{
+	int ret = quire_mprotect(mm, BASE, PAGE, QUIRE_PROT_READ);
+
+	return ret ? ret : quire_mprotect(mm, BASE, PAGE, RW);
+}
+
+static inline void drop(struct quire_mm *mm, uint64_t page, uint64_t nr_pages)
+{
+	scenario_expect(quire_madvise(mm, BASE + page * PAGE, nr_pages * PAGE,
+				      QUIRE_MADV_DONTNEED) == 0);
+}
+
+/* A device pins a page.  It sees what the page's owner stores, `byte`, and the owner
+ * what it writes, one more. */
+static inline void pin_store_write(struct quire_mm *mm, uint64_t addr, uint8_t byte)
+{
+	struct quire_pin *pin;
+	uint8_t seen = 0, written = (uint8_t)(byte + 1);
+
+	scenario_expect(quire_pin_pages(mm, addr, 1, QUIRE_PIN_WRITE | QUIRE_PIN_LONGTERM,
+					&pin) == 0);
+	scenario_expect(put(mm, addr, byte));
+	scenario_expect(quire_pin_read(pin, 0, &seen, 1) == 0);
+	if (seen != byte)
+		scenario_fail("the pin does not see what its owner stored");
+	scenario_expect(quire_pin_write(pin, 0, &written, 1) == 0);
+	scenario_expect(must_get(mm, addr) == written);
+	quire_unpin(pin);
+}
+
+static inline void exit_child(struct world *w, unsigned child)
+{
+	quire_mm_put(w->children[child]);
+	w->children[child] = NULL;
+}
+
+/* A scenario of a world.  The first's functions are called after it. */
+#define WORLD_SCENARIO(id, text, what, bodies, setup_fn, ...)                      \
+	SCENARIO(id, text, what, bodies, struct world, setup_fn, id##_body, id##_finish, \
+		 __VA_ARGS__)
+#define WORLD_SCENARIO_OF(id, text, what, bodies, ...) \
+	SCENARIO(id, text, what, bodies, struct world, __VA_ARGS__)
+
 #endif
