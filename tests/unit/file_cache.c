@@ -7,19 +7,7 @@
  */
 #include "unit/file_world.h"
 
-#define PAGES(n) ((u64)(n) << PAGE_SHIFT)
-
 struct unmap_note unmapped;
-
-static struct folio *get(struct file *file, u64 index)
-{
-	struct folio *folio;
-
-	assert_int_equal(mapping_get_folio(file->mapping, index, &folio), 0);
-	assert_true(folio_test(folio, FRAME_UPTODATE));
-	assert_true(folio_is_at(folio, file->mapping, index));
-	return folio;
-}
 
 static void get_and_put(struct file_world *f, struct file *file, u64 index)
 {
@@ -48,9 +36,7 @@ static void a_page_comes_once_and_stays(void **state)
 	assert_int_equal(f.files.nr_cached, 1);
 	assert_false(folio_is_at(folio, file->mapping, 2));
 	assert_false(folio_is_at(folio, file->mapping, 4));
-	mapping_check(file->mapping);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 static void beyond_the_size_there_is_nothing(void **state)
@@ -69,8 +55,7 @@ static void beyond_the_size_there_is_nothing(void **state)
 	file_put(file);
 	file = memory_file(&f, 0);
 	assert_int_equal(mapping_get_folio(file->mapping, 0, &folio), -QUIRE_ERANGE);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 static void bad_configurations_are_refused(void **state)
@@ -95,8 +80,7 @@ static void bad_configurations_are_refused(void **state)
 	assert_int_equal(mapping_truncate(file->mapping, UINT64_MAX, note_unmap),
 			 -QUIRE_EINVAL);
 	assert_int_equal(file_reopen(file, 64, &file), -QUIRE_EINVAL);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 static void handles_share_the_contents(void **state)
@@ -159,9 +143,7 @@ static void truncation_drops_and_zeroes(void **state)
 	folio_put(&f.phys, edge);
 	assert_null(mapping_find_folio(file->mapping, 33));
 	get_and_put(&f, file, 39);
-	mapping_check(file->mapping);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 static void a_hole_reads_as_zeros(void **state)
@@ -192,8 +174,7 @@ static void a_hole_reads_as_zeros(void **state)
 	folio_put(&f.phys, folio);
 	assert_int_equal(mapping_punch(file->mapping, 50, UINT64_MAX, note_unmap), 0);
 	assert_int_equal(mapping_punch(file->mapping, 6, 5, note_unmap), 0);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 struct seen {
@@ -235,8 +216,7 @@ static void fault_around_sees_what_is_there(void **state)
 	seen = (struct seen){ .stop_after = 1 };
 	mapping_for_each_cached(file->mapping, 0, UINT64_MAX, note_cached, &seen);
 	assert_int_equal(seen.nr, 1);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 /* ---- a backing ------------------------------------------------------------------ */
@@ -306,10 +286,7 @@ static void a_read_error_is_told_and_forgotten(void **state)
 	folio = get(file, 4);
 	assert_pattern(folio_page(&f, folio, 4), PAGES(4), PAGE_SIZE);
 	folio_put(&f.phys, folio);
-	mapping_check(file->mapping);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 static void dirty(struct file_world *f, struct file *file, u64 index, u8 value)
@@ -356,10 +333,7 @@ static void writeback_writes_what_is_dirty(void **state)
 	/* Not a byte beyond the end. */
 	assert_int_equal(store->bytes[PAGES(40) + 2], 0x11);
 	assert_pattern(store->bytes + PAGES(40) + 3, PAGES(40) + 3, PAGE_SIZE);
-	mapping_check(file->mapping);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 static void a_write_error_keeps_the_page_dirty(void **state)
@@ -416,9 +390,7 @@ static void what_was_cut_off_a_backing_stays_away(void **state)
 	assert_zeros(store->bytes + PAGES(3) + 7, PAGES(27) - 7);
 	assert_pattern(store->bytes + PAGES(30), PAGES(30), PAGES(20));
 	assert_int_equal(store->bytes[PAGES(50)], 0x32);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 static void a_hole_in_a_backing_is_written(void **state)
@@ -444,9 +416,7 @@ static void a_hole_in_a_backing_is_written(void **state)
 	assert_zeros(folio_page(&f, folio, 4), PAGE_SIZE);
 	folio_put(&f.phys, folio);
 	assert_pattern(store->bytes + PAGES(6), PAGES(6), PAGE_SIZE);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 /* ---- plain reads and writes ---------------------------------------------------------- */
@@ -505,9 +475,7 @@ static void writing_past_the_end_leaves_zeros_between(void **state)
 	assert_int_equal(mapping_read(file->mapping, 6, in, 4), 0);
 	assert_memory_equal(in, "\0\0\0x", 4);
 	folio_put(&f.phys, folio);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 /* ---- want of memory ------------------------------------------------------------------- */
@@ -551,8 +519,7 @@ static void failed_allocations_change_nothing(void **state)
 		}
 	mapping_check(file->mapping);
 	assert_int_equal(f.files.nr_cached, 200);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 /* Truncation and punching go through without a single allocation, and the
@@ -582,9 +549,7 @@ static void removal_needs_no_memory(void **state)
 		folio_put(&f.phys, folio);
 		assert_int_equal(mapping_punch(file->mapping, 0, UINT64_MAX, note_unmap), 0);
 		assert_int_equal(file->mapping->nr_pages, 0);
-		mapping_check(file->mapping);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 

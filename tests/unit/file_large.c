@@ -9,7 +9,6 @@
 #include "base/bits.h"
 #include "unit/file_world.h"
 
-#define PAGES(n) ((u64)(n) << PAGE_SHIFT)
 /* Cuts are tried at every page: few orders, fewer where pages are long to clear.
  * The rest is tried with each, but for 64 KiB pages; there the largest has a
  * test of its own. */
@@ -26,16 +25,6 @@ static void open_with_order(struct file_world *f, unsigned order)
 	f->files.file_order = order;
 }
 
-static struct folio *get(struct file *file, u64 index)
-{
-	struct folio *folio;
-
-	assert_int_equal(mapping_get_folio(file->mapping, index, &folio), 0);
-	assert_true(folio_test(folio, FRAME_UPTODATE));
-	assert_true(folio_is_at(folio, file->mapping, index));
-	return folio;
-}
-
 static unsigned order_at(struct file_world *f, struct file *file, u64 index)
 {
 	struct folio *folio = get(file, index);
@@ -46,19 +35,13 @@ static unsigned order_at(struct file_world *f, struct file *file, u64 index)
 	return order;
 }
 
-/* What the files of these tests hold: a function of the place, never 0. */
-static u8 pattern(u64 offset)
-{
-	return (u8)(1 + (offset * 7 + offset / PAGE_SIZE) % 250);
-}
-
 static void write_pattern(struct file *file, u64 offset, u64 len_bytes)
 {
 	u8 *bytes = malloc(len_bytes);
 
 	assert_non_null(bytes);
 	for (u64 i = 0; i < len_bytes; i++)
-		bytes[i] = pattern(offset + i);
+		bytes[i] = store_pattern(offset + i);
 	assert_int_equal(mapping_write(file->mapping, offset, bytes, len_bytes), 0);
 	free(bytes);
 }
@@ -71,7 +54,7 @@ static void assert_contents(struct file *file, u64 hole, u64 hole_end, u64 end)
 	assert_non_null(bytes);
 	assert_non_null(expected);
 	for (u64 i = 0; i < end; i++)
-		expected[i] = i >= hole && i < hole_end ? 0 : pattern(i);
+		expected[i] = i >= hole && i < hole_end ? 0 : store_pattern(i);
 	assert_int_equal(mapping_read(file->mapping, 0, bytes, end), 0);
 	assert_memory_equal(bytes, expected, end);
 	free(bytes);
@@ -119,9 +102,7 @@ static void a_miss_gets_the_largest_order_that_fits(void **state)
 		/* The last page in part is a page of the file. */
 		assert_int_equal(order_at(&f, file, 3 * nr - 1), order);
 		assert_int_equal(order_at(&f, file, 0), order);
-		mapping_check(file->mapping);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 
@@ -143,8 +124,7 @@ static void the_size_limits_the_order(void **state)
 		file_put(file);
 		file = memory_file(&f, 1);
 		assert_int_equal(order_at(&f, file, 0), 0);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 
@@ -169,9 +149,7 @@ static void what_is_there_limits_the_order(void **state)
 		assert_int_equal(mapping_punch(file->mapping, 0, nr - 1, no_unmap), 0);
 		quire_fail_nth(0);
 		assert_int_equal(order_at(&f, file, 1), order);
-		mapping_check(file->mapping);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 
@@ -184,9 +162,7 @@ static void order_one_is_no_order(void **state)
 	open_with_order(&f, 1);
 	file = memory_file(&f, PAGES(8));
 	assert_int_equal(order_at(&f, file, 0), 0);
-	mapping_check(file->mapping);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 static void want_of_memory_lowers_the_order(void **state)
@@ -201,9 +177,7 @@ static void want_of_memory_lowers_the_order(void **state)
 		quire_fail_nth(1);
 		assert_int_equal(order_at(&f, file, 0), order > 2 ? order - 1 : 0);
 		quire_fail_nth(0);
-		mapping_check(file->mapping);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 
@@ -238,8 +212,7 @@ static void every_allocation_of_a_miss_can_fail(void **state)
 		}
 	mapping_check(file->mapping);
 	assert_int_equal(f.files.nr_cached, nr_pages);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 /* A PMD-order folio of every geometry, the 64k one's of 512 MiB included. */
@@ -265,9 +238,7 @@ static void the_largest_folio_of_all(void **state)
 	assert_int_equal(mapping_truncate(file->mapping, PAGES(nr), no_unmap), 0);
 	assert_int_equal(mapping_read(file->mapping, PAGES(nr) - 1, &byte, 1), 0);
 	assert_int_equal(byte, 0);
-	mapping_check(file->mapping);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 /* ---- reads and writes ----------------------------------------------------------------- */
@@ -288,9 +259,7 @@ static void reads_and_writes_cross_folios(void **state)
 		assert_contents(file, 0, 0, end);
 		assert_int_equal(file->mapping->nr_pages, 3 * BIT(order));
 		assert_int_equal(file->mapping->nr_dirty, 3);
-		mapping_check(file->mapping);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 
@@ -315,9 +284,7 @@ static void a_write_that_extends_reaches_ahead(void **state)
 		write_pattern(file, PAGES(3 * nr - 1), PAGE_SIZE);
 		assert_int_equal(order_at(&f, file, 2 * nr), order);
 		assert_contents(file, end, PAGES(3 * nr - 1), PAGES(3 * nr));
-		mapping_check(file->mapping);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 
@@ -341,9 +308,7 @@ static void a_write_that_fails_leaves_nothing_behind(void **state)
 	store->fail_end = 0;
 	assert_int_equal(mapping_read(file->mapping, 0, bytes, 2), 0);
 	assert_int_equal(bytes[1], store_pattern(1));
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 static void every_allocation_of_a_write_can_fail(void **state)
@@ -400,9 +365,7 @@ static void truncation_cuts_a_folio_anywhere(void **state)
 			assert_int_equal(order_at(&f, file, 0), order);
 			assert_int_equal(mapping_truncate(file->mapping, end, no_unmap), 0);
 			assert_contents(file, cut, end, end);
-			mapping_check(file->mapping);
-			file_put(file);
-			files_close(&f);
+			files_close_last(&f, file, NULL);
 		}
 	}
 }
@@ -426,8 +389,7 @@ static void a_hole_cuts_folios_anywhere(void **state)
 				mapping_check(file->mapping);
 				assert_int_equal(file->mapping->nr_pages, end - (last - first + 1));
 				assert_contents(file, PAGES(first), PAGES(last + 1), PAGES(end));
-				file_put(file);
-				files_close(&f);
+				files_close_last(&f, file, NULL);
 			}
 		}
 	}
@@ -472,8 +434,7 @@ static void a_cut_folio_is_unmapped_whole(void **state)
 	noted.nr = 0;
 	assert_int_equal(mapping_truncate(file->mapping, PAGES(4), note), 0);
 	assert_int_equal(noted.nr, 1);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 static void a_pinned_folio_stays_whole_and_is_zeroed(void **state)
@@ -505,9 +466,7 @@ static void a_pinned_folio_stays_whole_and_is_zeroed(void **state)
 		/* The next cut has its way; a hole cuts what lay beyond the size. */
 		assert_int_equal(mapping_punch(file->mapping, 1, 1, no_unmap), 0);
 		assert_int_equal(file->mapping->nr_pages, nr - 1);
-		mapping_check(file->mapping);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 
@@ -530,8 +489,7 @@ static void a_pinned_folio_under_a_hole_is_zeroed_there(void **state)
 	assert_int_equal(file->mapping->nr_pages, 4 + 2);
 	mapping_check(file->mapping);
 	folio_put(&f.phys, folio);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 /* What was kept whole and beyond the size goes when it is split after all. */
@@ -554,8 +512,7 @@ static void a_hole_before_the_size_takes_what_lies_beyond(void **state)
 	assert_int_equal(file->mapping->nr_dirty, 1);
 	mapping_check(file->mapping);
 	assert_contents(file, 0, PAGES(1), PAGES(2));
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 /* A host's file: what a pin wrote beyond the end does not come to light. */
@@ -577,9 +534,7 @@ static void what_a_pin_wrote_beyond_the_end_is_cleared(void **state)
 	assert_int_equal(mapping_read(file->mapping, PAGES(3), &byte, 1), 0);
 	assert_int_equal(byte, 0);
 	folio_put(&f.phys, folio);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 static void truncation_needs_no_memory(void **state)
@@ -605,8 +560,7 @@ static void truncation_needs_no_memory(void **state)
 		mapping_check(file->mapping);
 		assert_int_equal(mapping_punch(file->mapping, 0, UINT64_MAX, no_unmap), 0);
 		assert_int_equal(file->mapping->nr_pages, 0);
-		file_put(file);
-		files_close(&f);
+		files_close_last(&f, file, NULL);
 	}
 }
 
@@ -640,8 +594,7 @@ static void a_split_keeps_everything_in_place(void **state)
 			assert_int_equal(order_at(&f, file, 0), from);
 			mapping_check(file->mapping);
 			assert_contents(file, 0, 0, PAGES(2 * nr));
-			file_put(file);
-			files_close(&f);
+			files_close_last(&f, file, NULL);
 		}
 	}
 }
@@ -683,8 +636,7 @@ static void a_split_that_cannot_be_changes_nothing(void **state)
 	folio_unlock(folio);
 	folio_put(&f.phys, folio);
 	assert_contents(file, 0, 0, PAGES(BIT(MAX_CUT)));
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 /* No memory to cut the ranges, and none to join them again: the folio has
@@ -721,9 +673,7 @@ static void a_folio_of_several_ranges_is_one_folio(void **state)
 	assert_contents(file, 0, 0, PAGES(2 * nr));
 	assert_int_equal(mapping_punch(file->mapping, nr, 2 * nr - 1, no_unmap), 0);
 	assert_int_equal(file->mapping->nr_pages, nr);
-	mapping_check(file->mapping);
-	file_put(file);
-	files_close(&f);
+	files_close_last(&f, file, NULL);
 }
 
 /* ---- a backing -------------------------------------------------------------------------------- */
@@ -753,10 +703,7 @@ static void a_large_folio_is_read_and_written_in_whole(void **state)
 	assert_int_equal(store->nr_bytes_written, PAGES(4));
 	assert_int_equal(store->bytes[PAGES(2) + 1], 'x');
 	assert_int_equal(file->mapping->nr_dirty, 0);
-	mapping_check(file->mapping);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 static void a_cut_leaves_the_rest_dirty(void **state)
@@ -775,9 +722,7 @@ static void a_cut_leaves_the_rest_dirty(void **state)
 	assert_int_equal(mapping_writeback(file->mapping, 0, UINT64_MAX), 0);
 	assert_int_equal(store->bytes[PAGE_SIZE], 'x');
 	assert_int_equal(store->nr_bytes_written, PAGES(3));
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 static void a_read_error_strikes_one_page(void **state)
@@ -806,10 +751,7 @@ static void a_read_error_strikes_one_page(void **state)
 	folio = get(file, 2);
 	assert_int_equal(folio_page(&f, folio, 2)[1], store_pattern(PAGES(2) + 1));
 	folio_put(&f.phys, folio);
-	mapping_check(file->mapping);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 static void a_hole_in_a_backing_cuts_folios(void **state)
@@ -835,9 +777,7 @@ static void a_hole_in_a_backing_cuts_folios(void **state)
 	}
 	mapping_check(file->mapping);
 	free(bytes);
-	file_put(file);
-	free(store);
-	files_close(&f);
+	files_close_last(&f, file, store);
 }
 
 /* ---- a model ------------------------------------------------------------------------------------ */

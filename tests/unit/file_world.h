@@ -34,6 +34,7 @@ static inline void files_close(struct file_world *f)
 	assert_int_equal(phys_fini(&f->phys), 0);
 }
 
+#define PAGES(n) ((u64)(n) << PAGE_SHIFT)
 #define BACKING_PAGES 64
 
 struct backing_store {
@@ -121,6 +122,26 @@ static inline struct file *host_file(struct file_world *f, struct backing_store 
 
 	assert_int_equal(file_create(&f->files, &config, &file), 0);
 	return file;
+}
+
+/* Of files that are put by their last user, and what is behind them (or NULL). */
+static inline void files_close_last(struct file_world *f, struct file *file,
+				    struct backing_store *store)
+{
+	mapping_check(file->mapping);
+	file_put(file);
+	free(store);
+	files_close(f);
+}
+
+static inline struct folio *get(struct file *file, u64 index)
+{
+	struct folio *folio;
+
+	assert_int_equal(mapping_get_folio(file->mapping, index, &folio), 0);
+	assert_true(folio_test(folio, FRAME_UPTODATE));
+	assert_true(folio_is_at(folio, file->mapping, index));
+	return folio;
 }
 
 /* Nobody maps these files; what would have been unmapped is noted. */
