@@ -13,20 +13,10 @@ static uint64_t page(unsigned i)
 	return BASE + i * PAGE;
 }
 
-/* With room for a range of pages, what it becomes, and a copy. */
-static int roomy_begin(struct world *w)
-{
-	struct quire_config config;
-
-	world_config(&config);
-	config.memory_bytes = (512 + 3 * NR) * PAGE;
-	return world_begin_config(w, &config);
-}
-
 /* Page i holds i + 1. */
 static int pages_setup(struct world *w, unsigned step)
 {
-	int ret = roomy_begin(w);
+	int ret = world_begin_roomy(w);
 
 	if (!ret)
 		ret = map(w, BASE, NR);
@@ -402,7 +392,7 @@ WORLD_SCENARIO(collapse_twice, "collapse-twice", "two threads collapse one range
 /* One folio, mapped by an entry for each page, the last of which may be gone. */
 static int folio_setup(struct world *w, bool whole)
 {
-	int ret = roomy_begin(w);
+	int ret = world_begin_roomy(w);
 
 	if (!ret)
 		ret = map_folio(w, QUIRE_PMD_ORDER);

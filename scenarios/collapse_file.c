@@ -32,7 +32,7 @@ static int file_setup(struct file_world *f, unsigned step, uint32_t other_flags)
 		.kind = QUIRE_FILE_MEMORY, .mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
 		.size_bytes = QUIRE_PMD_SIZE,
 	};
-	int ret = world_begin(&f->w);
+	int ret = world_begin_roomy(&f->w);
 
 	if (!ret)
 		ret = quire_file_create(f->w.q, &config, &f->file);
@@ -40,10 +40,7 @@ static int file_setup(struct file_world *f, unsigned step, uint32_t other_flags)
 		ret = map_file(f, BASE, QUIRE_MAP_SHARED);
 	if (!ret)
 		ret = map_file(f, OTHER, other_flags);
-	for (unsigned i = 0; i < NR && !ret; i += step)
-		if (!put(f->w.mm, page(BASE, i), (uint8_t)(i + 1)))
-			ret = -QUIRE_ENOMEM;
-	return ret;
+	return ret ? ret : put_pages(f->w.mm, NR, step, 1);
 }
 
 static int shared_setup(void *state)
@@ -80,18 +77,9 @@ static void end(struct file_world *f)
 	world_end(&f->w);
 }
 
-#define FILE_SCENARIO(id, text, what, bodies, setup_fn, fails) \
-	const struct scenario scenario_##id = {                \
-		.name = text,                                  \
-		.shows = what,                                 \
-		.nr_bodies = bodies,                           \
-		.fail_each = fails,                            \
-		.racy_bytes = true,                            \
-		.state_bytes = sizeof(struct file_world),      \
-		.setup = setup_fn,                             \
-		.body = id##_body,                             \
-		.finish = id##_finish,                         \
-	}
+#define FILE_SCENARIO(id, text, what, bodies, setup_fn, fails)                        \
+	SCENARIO(id, text, what, bodies, struct file_world, setup_fn, id##_body, id##_finish, \
+		 .fail_each = fails, .racy_bytes = true)
 
 /* ---- stores ------------------------------------------------------------------------ */
 

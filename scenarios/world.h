@@ -86,6 +86,16 @@ static inline int world_begin(struct world *w)
 	return world_begin_with(w, NULL, NULL);
 }
 
+/* With room for a PMD range of pages, what it becomes, and a copy. */
+static inline int world_begin_roomy(struct world *w)
+{
+	struct quire_config config;
+
+	world_config(&config);
+	config.memory_bytes += 3 * QUIRE_PMD_SIZE;
+	return world_begin_config(w, &config);
+}
+
 /* Whoever is called sound was never wrong where that corrupts, in any schedule. */
 static inline void world_expect_sound_answers(struct world *w)
 {
