@@ -249,6 +249,8 @@ static inline int rmap_folio_init(const struct rmap *rmap, struct folio *folio)
 {
 	if (!folio_is_large(folio))
 		return 0;
+	if (rmap_scores(rmap))
+		score_folio_born(rmap, folio);
 	return sharing_folio_init(&rmap->sharing, folio_sharing(folio), folio_order(folio));
 }
 

@@ -185,6 +185,22 @@ static void updates_are_counted(void **state)
 	assert_int_equal(now.bytes_per_folio, 16);
 }
 
+/* Who met on a folio is not who meets on the next one in the same frames. */
+static void a_new_folio_has_met_nobody(void **state)
+{
+	(void)state;
+	begin_with("moments");
+	quire_mm_put(fork_of(mm));
+	unmap(mm, 0, NR);
+	for (uint64_t i = 1; i <= 64; i++) {
+		map_anon(BASE, NR);
+		put(mm, BASE, 1);
+		assert_int_equal(score().anon.folios, 1 + i);
+		unmap(mm, 0, NR);
+	}
+	assert_int_equal(score().anon.by_two, 1);
+}
+
 /* A PMD leaf is reused without asking: the judge asks. */
 static void leaves_are_judged(void **state)
 {
@@ -370,6 +386,7 @@ int main(void)
 		world_test(owner_does_not_know_when_the_owner_left),
 		world_test(two_slots_do_not_know_the_third),
 		world_test(updates_are_counted),
+		world_test(a_new_folio_has_met_nobody),
 		world_test(leaves_are_judged),
 		world_test(whatever_proves_the_reuse),
 		world_test(collapse_is_judged),
