@@ -165,10 +165,8 @@ static void unmap_span(struct split *split, struct vma *vma, struct span *span)
 
 /* ---- remap ---------------------------------------------------------------------- */
 
-/*
- * Entries of one folio: the old one, or a part.  Counting them cannot fail: a
- * part has no more mappings than the whole had, and its limit is the same.
- */
+/* Entries of one folio: the old one, or a part.  There is room to count them: see
+ * has_room(). */
 static void remap_run(struct split *split, struct vma *vma, entry_t *slots, u32 nr,
 		      struct frame *frame)
 {
@@ -261,11 +259,28 @@ static u64 put_parts(struct split *split, struct folio *folio, unsigned order)
 	return nr_freed;
 }
 
+/*
+ * Can the mappings that are taken away be counted again?  For a part surely: it
+ * has no more of them than the folio had.  For the folio, if it stays one, forks
+ * might have used the room.  But fork takes the root's lock for each VMA before it
+ * copies the entries of it; so as long as we have the lock, each other CPU can finish
+ * at most the one VMA that it is at, with each page once.
+ */
+static bool has_room(const struct split *split, struct folio *folio)
+{
+	u64 more = (u64)split->rmap->phys->nr_cpus * split->nr_pages;
+
+	return folio_mapcount(split->rmap, folio) + more <=
+	       split->rmap->sharing.ops->max_mappings;
+}
+
 static int split_locked(struct split *split, struct folio *folio, unsigned order,
 			u64 *ret_nr_freed)
 {
 	bool frozen;
 
+	if (!has_room(split, folio))
+		return -QUIRE_EBUSY;
 	for_each_span(split, unmap_span);
 	frozen = freeze(split, folio);
 	if (frozen)

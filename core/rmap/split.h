@@ -41,7 +41,8 @@ static inline void rmap_wait_migration(struct rmap *rmap, entry_t e)
  * which no page is mapped.  The first stays the caller's: locked, and with
  * the caller's reference.  *ret_nr_freed: pages freed; may be NULL.
  * 0; -EINVAL: no large anonymous folio, or no such smaller order; -EBUSY, with
- * nothing changed: somebody else holds a reference.
+ * nothing changed: somebody else holds a reference, or so many map it that the
+ * `sharing` alternative can hardly count more.
  * Pre: folio lock and one reference.  Locks above folio may be held: mmap.
  */
 int folio_split_anon(struct rmap *rmap, struct folio *folio, unsigned order,

@@ -94,6 +94,7 @@ const struct sharing_ops sharing_first_subpage = {
 	.max_order = SHARING_COUNT_MAX_ORDER,
 	.state_bytes = 8,
 	.max_ids = BIT(32),
+	.max_mappings = SHARING_COUNT_MAX,
 	.init = first_subpage_init,
 	.fini = first_subpage_init,
 	.map_new = first_subpage_map_new,

@@ -230,6 +230,7 @@ const struct sharing_ops sharing_mm_ids = {
 	.max_order = SHARING_COUNT_MAX_ORDER,
 	.state_bytes = 20,
 	.max_ids = BIT(31),
+	.max_mappings = SHARING_COUNT_MAX,
 	.init = mm_ids_init,
 	.fini = mm_ids_init,
 	.map_new = mm_ids_map_new,

@@ -88,6 +88,7 @@ const struct sharing_ops sharing_moments = {
 	.max_order = MOMENTS_MAX_ORDER,
 	.state_bytes = 16,
 	.max_ids = BIT(MOMENTS_ID_BITS),
+	.max_mappings = MOMENTS_N_MAX,
 	.init = moments_init,
 	.fini = moments_init,
 	.map_new = moments_map_new,

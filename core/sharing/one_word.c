@@ -124,6 +124,7 @@ const struct sharing_ops sharing_one_word = {
 	.max_order = ONE_WORD_MAX_ORDER,
 	.state_bytes = 16,
 	.max_ids = BIT(ONE_WORD_ID_BITS),
+	.max_mappings = ONE_WORD_N_MAX,
 	.init = one_word_init,
 	.fini = one_word_init,
 	.map_new = one_word_map_new,

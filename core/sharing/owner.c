@@ -132,6 +132,7 @@ const struct sharing_ops sharing_owner = {
 	.max_order = COUNT_BITS - 1,
 	.state_bytes = 8,
 	.max_ids = BIT(ID_BITS),
+	.max_mappings = COUNT_MASK,
 	.init = owner_init,
 	.fini = owner_init,
 	.map_new = owner_map_new,

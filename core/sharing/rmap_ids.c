@@ -322,6 +322,7 @@ const struct sharing_ops sharing_rmap_ids = {
 	.max_order = RMAP_IDS_MAX_ORDER,
 	.state_bytes = 12 + 8 * RMAP_IDS_MAX_VALUES,
 	.max_ids = BIT(RMAP_IDS_BITS),
+	.max_mappings = SHARING_COUNT_MAX,
 	.mm_init = repaired_mm_init,
 	.init = rmap_ids_init,
 	.fini = rmap_ids_init,

@@ -13,6 +13,7 @@
  * Neither sound nor, in consequence, exact.  State and code are those of
  * rmap_ids.c.
  */
+#include "sharing/count.h"
 #include "sharing/rmap_ids.h"
 
 static const struct rmap_ids_class posted_classes[] = {
@@ -80,6 +81,7 @@ const struct sharing_ops sharing_rmap_ids_posted = {
 	.max_order = RMAP_IDS_MAX_ORDER,
 	.state_bytes = 12 + 8 * RMAP_IDS_MAX_VALUES,
 	.max_ids = BIT(RMAP_IDS_BITS),
+	.max_mappings = SHARING_COUNT_MAX,
 	.mm_init = posted_mm_init,
 	.init = rmap_ids_init,
 	.fini = rmap_ids_init,

@@ -82,6 +82,7 @@ struct sharing_ops {
 	u8 min_order, max_order;
 	u8 state_bytes;     /* of the descriptors, at most */
 	u64 max_ids;        /* ids are below */
+	u64 max_mappings;   /* so many it can count, whosever they are */
 
 	/* What an mm keeps beside its id; NULL: nothing. */
 	void (*mm_init)(struct sharing_mm *mm);

@@ -72,6 +72,7 @@ const struct sharing_ops sharing_total_mapcount = {
 	.max_order = SHARING_COUNT_MAX_ORDER,
 	.state_bytes = 4,
 	.max_ids = BIT(32),
+	.max_mappings = SHARING_COUNT_MAX,
 	.init = total_mapcount_init,
 	.fini = total_mapcount_init,
 	.map_new = total_mapcount_map_new,
