@@ -328,6 +328,77 @@ LARGE_SCENARIO(large_sync_store, "large-sync-store",
 	       "a large folio is written back while it is stored to and partly unmapped", 3, true,
 	       mapped_setup, sync_store_body, sync_store_finish);
 
+/*
+ * A page that one CPU drops takes the whole leaf with it, also for the CPU that stores
+ * to another page through its TLB: writeback in between waits for the flush.
+ */
+static void sync_drop_body(void *state, unsigned body)
+{
+	struct large_world *l = state;
+
+	switch (body) {
+	case 0:
+		scenario_expect(quire_file_sync(l->file) == 0);
+		break;
+	case 1:
+		scenario_expect(put(l->world.mm, BASE, 7));
+		scenario_expect(put(l->world.mm, BASE, 8));
+		break;
+	default:
+		scenario_expect(quire_madvise(l->world.mm, BASE + 3 * PAGE, PAGE,
+					      QUIRE_MADV_DONTNEED) == 0);
+		break;
+	}
+}
+
+static void sync_drop_finish(void *state)
+{
+	struct large_world *l = state;
+
+	scenario_expect(must_get(l->world.mm, BASE) == 8);
+	scenario_expect(quire_file_sync(l->file) == 0);
+	scenario_expect(l->disk[0] == 8 && l->disk[3 * PAGE] == 4);
+	end(l);
+}
+
+LARGE_SCENARIO(large_sync_drop, "large-sync-drop",
+	       "a large folio is written back while its leaf is dropped and stored through", 3,
+	       true, mapped_setup, sync_drop_body, sync_drop_finish);
+
+/* ---- a leaf that comes and goes --------------------------------------------------------------- */
+
+static int private_empty_setup(void *state)
+{
+	return begin(state, QUIRE_MAP_PRIVATE);
+}
+
+/* The store needs a table where the read maps a leaf, which is dropped at once. */
+static void leaf_table_body(void *state, unsigned body)
+{
+	struct large_world *l = state;
+
+	if (body == 0) {
+		scenario_expect(put(l->world.mm, BASE + PAGE, 22));
+		return;
+	}
+	scenario_expect(must_get(l->world.mm, BASE) == 1);
+	scenario_expect(quire_madvise(l->world.mm, BASE, sizeof(l->disk),
+				      QUIRE_MADV_DONTNEED) == 0);
+}
+
+static void leaf_table_finish(void *state)
+{
+	struct large_world *l = state;
+	uint8_t byte = must_get(l->world.mm, BASE + PAGE);
+
+	scenario_expect(byte == 22 || byte == 2);
+	end(l);
+}
+
+LARGE_SCENARIO(large_leaf_table, "large-leaf-table",
+	       "a table is made where a leaf comes and goes", 2, true, private_empty_setup,
+	       leaf_table_body, leaf_table_finish);
+
 /* ---- reading in ------------------------------------------------------------------------------- */
 
 static void read_twice_body(void *state, unsigned body)

@@ -77,6 +77,8 @@
 	X(large_punch_store)      \
 	X(large_punch_pin)        \
 	X(large_sync_store)       \
+	X(large_sync_drop)        \
+	X(large_leaf_table)       \
 	X(large_read_twice)
 
 /* maple_readers.c */

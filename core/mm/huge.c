@@ -52,18 +52,29 @@ static struct folio *huge_zero_folio(struct quire *q)
 
 /* ---- splitting ------------------------------------------------------------------ */
 
-/* The leaf at `addr`: as zapping it, but that the flush is not put off: one for so
- * many pages. */
+/*
+ * The leaf at `addr`: as zapping it, but that the flush is not put off: one for so
+ * many pages.
+ *
+ * Writeback waits for who has the lock only where it finds the leaf: a slot that is
+ * empty it passes by.  So the leaf stays, without the right to write, until no CPU can
+ * write through its TLB any more and the folio is marked.
+ */
 static void drop_file_leaf(struct vma *vma, entry_t *slot, u64 addr)
 {
 	struct mm *mm = vma->mm;
 	struct mapping *mapping = vma->mapping;
-	entry_t e = entry_take(slot);
+	entry_t e = entry_load(slot);
 	struct folio *folio = frame_folio(entry_frame(mm, e));
 
 	mm_note_peak_rss(mm);
-	if (entry_is_dirty(e) && vma_is_shared(vma))
+	if (entry_is_writable(e)) {
+		entry_fetch_clear(slot, QUIRE_ENTRY_WRITE);
+		tlb_flush_range(&mm->pt, addr, addr + PMD_SIZE);
+	}
+	if (entry_is_dirty(entry_load(slot)) && vma_is_shared(vma))
 		mapping_dirty_folio(mapping, folio);
+	e = entry_take(slot);
 	if (entry_is_young(e))
 		folio_set(folio, FRAME_REFERENCED);
 	tlb_flush_range(&mm->pt, addr, addr + PMD_SIZE);

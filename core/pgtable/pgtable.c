@@ -164,7 +164,8 @@ int pgtable_ensure(struct pgtable *pt, u64 addr, unsigned level, entry_t **ret_s
 		entry_t *slot = table_slots(pt, table) + pgtable_index(addr, l);
 		entry_t e = entry_load(slot);
 
-		if (unlikely(entry_is_none(e))) {
+		/* Again, if a leaf that was in the way went at once. */
+		while (unlikely(entry_is_none(e))) {
 			int err = link_table(pt, table, slot, addr);
 
 			if (err)
