@@ -319,3 +319,71 @@ static void cache_collapse_munmap_finish(void *state)
 
 FILE_SCENARIO(cache_collapse_munmap, "cache-collapse-munmap",
 	      "two mappings are collapsed while one loses pages", 3, shared_setup, false);
+
+/* ---- a hole ------------------------------------------------------------------------------- */
+
+/* Large folios come by faults too, and the first mapping has pages of single ones. */
+static int punch_setup(void *state)
+{
+	const struct quire_file_config file = {
+		.kind = QUIRE_FILE_MEMORY, .mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+		.size_bytes = QUIRE_PMD_SIZE,
+	};
+	struct file_world *f = state;
+	struct quire_config config;
+	uint64_t nr;
+	int ret;
+
+	world_config(&config);
+	config.memory_bytes += 2 * QUIRE_PMD_SIZE;
+	config.file_order = QUIRE_PMD_ORDER;
+	ret = world_begin_config(&f->w, &config);
+	if (!ret)
+		ret = quire_file_create(f->w.q, &file, &f->file);
+	if (!ret)
+		ret = map_file(f, BASE, QUIRE_MAP_SHARED);
+	if (!ret)
+		ret = map_file(f, OTHER, QUIRE_MAP_SHARED);
+	if (!ret)
+		ret = put_pages(f->w.mm, NR, 1, 1);
+	if (!ret)
+		ret = quire_split_folios(f->w.mm, BASE, QUIRE_PMD_SIZE, 0, &nr);
+	if (!ret)
+		scenario_expect(must_get(f->w.mm, page(BASE, 1)) == 2);
+	return ret;
+}
+
+/* Between the folios' end in the cache and that of their entries a fault makes a new
+ * one, which the collapse finds; the entries are still those of the old. */
+static void cache_collapse_punch_body(void *state, unsigned body)
+{
+	struct file_world *f = state;
+	int ret;
+
+	switch (body) {
+	case 0:
+		scenario_expect(quire_file_punch(f->file, 0, QUIRE_PMD_SIZE) == 0);
+		break;
+	case 1:
+		f->w.seen[0] = must_get(f->w.mm, page(OTHER, 1));
+		scenario_expect(f->w.seen[0] == 0 || f->w.seen[0] == 2);
+		break;
+	default:
+		ret = collapse(f, BASE);
+		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN || ret == -QUIRE_EINVAL);
+		break;
+	}
+}
+
+static void cache_collapse_punch_finish(void *state)
+{
+	struct file_world *f = state;
+
+	for (unsigned i = 0; i < 4; i++)
+		scenario_expect(must_get(f->w.mm, page(BASE, i)) == 0);
+	end(f);
+}
+
+FILE_SCENARIO(cache_collapse_punch, "cache-collapse-punch",
+	      "a hole is punched and filled while what was there becomes one folio", 3,
+	      punch_setup, false);

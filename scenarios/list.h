@@ -206,7 +206,8 @@
 	X(cache_collapse_write)       \
 	X(cache_collapse_pin)         \
 	X(cache_collapse_private)     \
-	X(cache_collapse_munmap)
+	X(cache_collapse_munmap)      \
+	X(cache_collapse_punch)
 
 #define SCENARIO_LIST(X)     \
 	SCENARIO_LITMUS(X)   \

@@ -45,6 +45,18 @@ static struct folio *link_folio(struct list *link)
 
 /* ---- the old folios ---------------------------------------------------------------- */
 
+/* Takes over the reference.  A batch may begin with another range of the folio that
+ * the last one ended with: see split.c. */
+static void gather_folio(struct gathered *g, struct folio *folio)
+{
+	if (!list_empty(&g->folios) && link_folio(g->folios.prev) == folio) {
+		folio_put(g->mapping->files->phys, folio);
+		return;
+	}
+	list_append(&g->folios, &folio->lru);
+	g->nr_pages += folio_nr_pages(folio);
+}
+
 static void gather_folios(struct gathered *g)
 {
 	struct folio *batch[CACHE_BATCH];
@@ -52,10 +64,8 @@ static void gather_folios(struct gathered *g)
 	u32 nr;
 
 	while ((nr = cache_find_batch(g->mapping, &index, g->last, 0, batch)) != 0) {
-		for (u32 i = 0; i < nr; i++) {
-			list_append(&g->folios, &batch[i]->lru);
-			g->nr_pages += folio_nr_pages(batch[i]);
-		}
+		for (u32 i = 0; i < nr; i++)
+			gather_folio(g, batch[i]);
 	}
 }
 

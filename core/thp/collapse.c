@@ -220,8 +220,7 @@ static void install_leaf(struct collapse_work *work, entry_t leaf)
 	table_unlock(work->pmd_table);
 }
 
-/* The TLBs were flushed: the pages can go at once. */
-static void drop_run(struct vma *vma, struct frame *frame, u32 nr)
+void collapse_drop_run(struct vma *vma, struct frame *frame, u32 nr)
 {
 	struct phys *phys = &vma->mm->q->phys;
 	struct folio *folio = frame_folio(frame);
@@ -255,7 +254,7 @@ static u32 move_pages(const struct collapse_work *work, const struct folio *foli
 		run = entry_run(&work->entries[i], QUIRE_TABLE_ENTRIES - i, e, frame);
 		mem_copy(bytes, frame_bytes(&q->phys, frame), (u64)run << PAGE_SHIFT);
 		COST_ADD(bytes_copied, (u64)run << PAGE_SHIFT);
-		drop_run(work->vma, frame, run);
+		collapse_drop_run(work->vma, frame, run);
 	}
 	return nr_none;
 }

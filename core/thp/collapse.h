@@ -62,6 +62,9 @@ struct collapse_work {
 /* Empties work->slot, which points to a table, and flushes: sets the last three. */
 void collapse_detach_table(struct collapse_work *work);
 void collapse_put_table_back(struct collapse_work *work);
+/* Pages of one folio that a detached table maps lose these mappings; the TLBs were
+ * flushed, so they can go at once. */
+void collapse_drop_run(struct vma *vma, struct frame *frame, u32 nr);
 
 /* collapse_file.c: the range at `addr` of a VMA of a memory-backed file, mmap read
  * lock held, which is dropped and taken again. */

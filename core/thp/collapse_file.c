@@ -9,8 +9,8 @@
  *
  * The table that was there goes: it is taken out as in collapse.c, here with the
  * lock of the file's i_mmap too, by which truncation and the like would find it.
- * What faults put there since the first step are pages of the folio, which are
- * dropped.  A private copy of a page stays, and the table with it.
+ * What faults put there since the first step are pages of the folio, mostly, and
+ * are dropped.  A private copy of a page stays, and the table with it.
  */
 #include "thp/collapse.h"
 
@@ -126,38 +126,39 @@ static enum collapse collapse_cached(struct quire *q, struct mapping *mapping, u
 
 /* ---- in the tables --------------------------------------------------------------------- */
 
-static bool any_is_dirty(const entry_t *entries)
+static bool any_is_dirty(const entry_t *entries, u32 nr)
 {
 	bool dirty = false;
 
-	for (u32 i = 0; i < QUIRE_TABLE_ENTRIES; i++)
+	for (u32 i = 0; i < nr; i++)
 		dirty |= entry_is_dirty(entry_load(&entries[i]));
 	return dirty;
 }
 
-/* Drops what maps pages of the folio in a table that nobody finds; how many. */
-static u32 drop_entries(const struct collapse_work *work, struct folio *folio)
+/*
+ * Drops what a table that nobody finds maps; how many.  Mostly pages of the folio
+ * that a leaf will map, but where a hole was punched those of its predecessors,
+ * which are in the file no more, may not have been unmapped yet.
+ */
+static u32 drop_entries(const struct collapse_work *work)
 {
 	struct vma *vma = work->vma;
-	u32 nr_dropped = 0, refs = 0;
+	u32 nr_dropped = 0;
 
-	if (vma_is_shared(vma) && any_is_dirty(work->entries))
-		mapping_dirty_folio(vma->mapping, folio);
 	for (u32 i = 0, run; i < QUIRE_TABLE_ENTRIES; i += run) {
-		entry_t e = entry_load(&work->entries[i]);
+		entry_t *entries = &work->entries[i], e = entry_load(entries);
 		struct frame *frame;
 
 		run = 1;
 		if (entry_is_none(e))
 			continue;
 		frame = entry_frame(vma->mm, e);
-		check(frame_folio(frame) == folio);
-		run = entry_run(&work->entries[i], QUIRE_TABLE_ENTRIES - i, e, frame);
-		refs += rmap_remove(frame, run, vma);
+		run = entry_run(entries, QUIRE_TABLE_ENTRIES - i, e, frame);
+		if (vma_is_shared(vma) && any_is_dirty(entries, run))
+			mapping_dirty_folio(vma->mapping, frame_folio(frame));
+		collapse_drop_run(vma, frame, run);
 		nr_dropped += run;
 	}
-	if (refs != 0)
-		folio_put_n(&vma->mm->q->phys, folio, refs);
 	return nr_dropped;
 }
 
@@ -186,7 +187,7 @@ static bool replace_table(struct collapse_work *work, struct folio *folio)
 			collapse_put_table_back(work);
 			return false;
 		}
-		nr_dropped = drop_entries(work, folio);
+		nr_dropped = drop_entries(work);
 	}
 	store_leaf(work, folio);
 	mm_rss_add(mm, RSS_SHMEM, (s64)PMD_PAGES - nr_dropped);

@@ -676,6 +676,35 @@ static void a_folio_of_several_ranges_is_one_folio(void **state)
 	files_close_last(&f, file, NULL);
 }
 
+#if QUIRE_PMD_ORDER >= 7
+/* The search takes sixteen folios at a time: the last of them is found again. */
+static void a_folio_of_several_ranges_is_collapsed_once(void **state)
+{
+	struct file_world f;
+	struct file *file;
+	struct folio *large, *cut;
+	struct maple_cursor cur;
+
+	(void)state;
+	open_with_order(&f, 2);
+	file = memory_file(&f, PAGES(128));
+	write_pattern(file, 0, PAGES(128));
+	cut = get(file, 15 * 4);
+	cur = maple_cursor(&file->mapping->folios, 15 * 4, 15 * 4);
+	assert_int_equal(maple_store(&cur, cut), 0);
+	folio_put(&f.phys, cut);
+	large = folio_alloc(&f.phys, 7, 0);
+	assert_non_null(large);
+	assert_int_equal(rmap_folio_init(&f.rmap, large), 0);
+	assert_int_equal(mapping_collapse(file->mapping, 0, large, no_unmap), 0);
+	folio_put(&f.phys, large);
+	assert_int_equal(order_at(&f, file, 61), 7);
+	mapping_check(file->mapping);
+	assert_contents(file, 0, 0, PAGES(128));
+	files_close_last(&f, file, NULL);
+}
+#endif
+
 /* ---- a backing -------------------------------------------------------------------------------- */
 
 static void a_large_folio_is_read_and_written_in_whole(void **state)
@@ -924,6 +953,9 @@ int main(void)
 		cmocka_unit_test(a_split_keeps_everything_in_place),
 		cmocka_unit_test(a_split_that_cannot_be_changes_nothing),
 		cmocka_unit_test(a_folio_of_several_ranges_is_one_folio),
+#if QUIRE_PMD_ORDER >= 7
+		cmocka_unit_test(a_folio_of_several_ranges_is_collapsed_once),
+#endif
 		cmocka_unit_test(a_large_folio_is_read_and_written_in_whole),
 		cmocka_unit_test(a_cut_leaves_the_rest_dirty),
 		cmocka_unit_test(a_read_error_strikes_one_page),
