@@ -9,14 +9,6 @@
 
 enum { ORDER = 4, NR = 1 << ORDER };
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	return child;
-}
-
 /* NR pages at BASE in one folio of mm. */
 static void map_folio(void)
 {
@@ -172,7 +164,7 @@ static void one_foreign_reference_is_enough(void **state)
 	(void)state;
 	map_folio();
 	child = fork_of(mm);
-	assert_int_equal(quire_pin_pages(child, BASE + 3 * PAGE, 1, QUIRE_PIN_GET_ONLY, &pin), 0);
+	pin = pin_pages(child, BASE + 3 * PAGE, 1, QUIRE_PIN_GET_ONLY);
 	quire_mm_put(child);
 	put(mm, BASE, 2);
 	assert_int_equal(stats(mm).cow_copies, 1);
@@ -226,7 +218,7 @@ static void one_word_proves_it_in_any_tables(void **state)
 	child = fork_of(mm);
 	put(mm, BASE + PAGE, 4);
 	assert_int_equal(stats(mm).cow_copies, 1);
-	assert_int_equal(quire_pin_pages(child, BASE + 3 * PAGE, 1, QUIRE_PIN_GET_ONLY, &pin), 0);
+	pin = pin_pages(child, BASE + 3 * PAGE, 1, QUIRE_PIN_GET_ONLY);
 	quire_mm_put(child);
 	put(mm, BASE + 2 * PAGE, 4);
 	assert_int_equal(stats(mm).cow_copies, 2);

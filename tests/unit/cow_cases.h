@@ -52,19 +52,15 @@ static inline bool holds(struct quire_mm *where, struct region r, enum contents 
 
 static inline bool pinned_holds(struct region r, enum contents contents)
 {
-	for (uint64_t i = 0; i < r.nr; i++) {
-		uint8_t byte;
-
-		assert_int_equal(quire_pin_read(pipe_or_device, i * PAGE, &byte, 1), 0);
-		if (byte != byte_of(contents, i))
+	for (uint64_t i = 0; i < r.nr; i++)
+		if (pin_get(pipe_or_device, i * PAGE) != byte_of(contents, i))
 			return false;
-	}
 	return true;
 }
 
 static inline void pin_region(struct quire_mm *where, struct region r, uint32_t flags)
 {
-	assert_int_equal(quire_pin_pages(where, r.addr, r.nr, flags, &pipe_or_device), 0);
+	pipe_or_device = pin_pages(where, r.addr, r.nr, flags);
 }
 
 static inline void protect_region(struct region r, uint32_t prot)
@@ -89,7 +85,7 @@ static inline void unmap_everything(struct quire_mm *where)
 
 static inline void fork_child(void)
 {
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 }
 
 static inline void end_child(void)

@@ -7,14 +7,6 @@
  */
 #include "mm_world.h"
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	return child;
-}
-
 static void child_and_parent_do_not_see_each_other(void **state)
 {
 	struct quire_mm *child;
@@ -107,10 +99,10 @@ static uint8_t vmsplice_leak(void)
 	map_anon(BASE, 1);
 	put(mm, BASE, 1);
 	child = fork_of(mm);
-	assert_int_equal(quire_pin_pages(child, BASE, 1, QUIRE_PIN_GET_ONLY, &pipe), 0);
+	pipe = pin_pages(child, BASE, 1, QUIRE_PIN_GET_ONLY);
 	assert_int_equal(quire_munmap(child, BASE, PAGE), 0);
 	put(mm, BASE, 2);
-	assert_int_equal(quire_pin_read(pipe, 0, &byte, 1), 0);
+	byte = pin_get(pipe, 0);
 	quire_unpin(pipe);
 	quire_mm_put(child);
 	return byte;

@@ -45,14 +45,6 @@ static uint64_t nr_free(void)
 	return now.nr_free_frames;
 }
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	return child;
-}
-
 static uint64_t page(unsigned folio, unsigned i)
 {
 	return BASE + ((uint64_t)folio * NR + i) * PAGE;
@@ -196,7 +188,7 @@ static void what_is_held_goes_back(void **state)
 		begin_with(rule);
 		map_folios(1);
 		drop(mm, 0, 0, 1);
-		assert_int_equal(quire_pin_pages(mm, page(0, 1), 1, QUIRE_PIN_WRITE, &pin), 0);
+		pin = pin_pages(mm, page(0, 1), 1, QUIRE_PIN_WRITE);
 		assert_int_equal(empty_queue(), 0);
 		assert_int_equal(queue().nr_busy, 1);
 		assert_int_equal(queue().nr_folios, 1);

@@ -215,7 +215,7 @@ static void private_writes_stay_private(void **state)
 	assert_int_equal(file_get_byte(file, 0), 1);
 	assert_int_equal(file_get_byte(file, PAGE), 2);
 
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	assert_int_equal(get(child, BASE), 50);
 	put(child, BASE, 60);
 	assert_int_equal(get(mm, BASE), 50);
@@ -293,7 +293,7 @@ static void pinned_shared_page(void **state)
 
 	(void)state;
 	map_in(mm, BASE, 4, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, file, 0);
-	assert_int_equal(quire_pin_pages(mm, BASE, 1, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, BASE, 1, QUIRE_PIN_WRITE);
 	assert_int_equal(quire_file_sync(file), 0);
 	assert_int_equal(quire_pin_write(pin, 5, &byte, 1), 0);
 	quire_unpin(pin);

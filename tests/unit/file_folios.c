@@ -78,14 +78,6 @@ static uint64_t at(uint64_t page)
 	return BASE + page * PAGE;
 }
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	return child;
-}
-
 /* In the tiny geometry the folios are as long as a PMD entry maps. */
 static void forbid_leaves(void)
 {
@@ -164,7 +156,7 @@ static void a_window_ends_with_the_file(void **state)
 
 	(void)state;
 	/* A pinned folio is kept whole by truncation; its end is not the file's. */
-	assert_int_equal(quire_pin_pages(mm, at(NR), 1, 0, &pin), 0);
+	pin = pin_pages(mm, at(NR), 1, 0);
 	assert_int_equal(quire_file_truncate(file, (NR + 2) * PAGE), 0);
 	assert_int_equal(quire_file_nr_cached_pages(file), 2 * NR);
 	assert_int_equal(get(mm, at(NR)), NR + 1);
@@ -232,17 +224,14 @@ static void a_pin_keeps_the_folio_and_sees_the_zeros(void **state)
 {
 	struct quire_file *file = map_file(QUIRE_FILE_MEMORY, QUIRE_MAP_SHARED);
 	struct quire_pin *pin;
-	uint8_t byte;
 
 	(void)state;
 	put(mm, at(3), 44);
-	assert_int_equal(quire_pin_pages(mm, at(0), NR, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, at(0), NR, QUIRE_PIN_WRITE);
 	assert_int_equal(quire_file_punch(file, 2 * PAGE, 2 * PAGE), 0);
-	assert_int_equal(quire_pin_read(pin, 3 * PAGE, &byte, 1), 0);
-	assert_int_equal(byte, 0);
+	assert_int_equal(pin_get(pin, 3 * PAGE), 0);
 	/* The folio is the file's still: what the pin writes is seen. */
-	byte = 61;
-	assert_int_equal(quire_pin_write(pin, 3 * PAGE, &byte, 1), 0);
+	pin_put(pin, 3 * PAGE, 61);
 	assert_int_equal(get(mm, at(3)), 61);
 	assert_int_equal(get(mm, at(1)), 2);
 	assert_int_equal(info(mm, at(1)).order, ORDER);

@@ -109,7 +109,7 @@ static void a_leaf_lies_inside_the_size(void **state)
 
 	(void)state;
 	put(mm, at(0), 1);
-	assert_int_equal(quire_pin_pages(mm, at(0), 1, 0, &pin), 0);
+	pin = pin_pages(mm, at(0), 1, 0);
 	assert_int_equal(quire_file_truncate(file, LEAF_BYTES - PAGE), 0);
 	assert_int_equal(get(mm, at(0)), 1);
 	assert_false(info(mm, at(0)).leaf);
@@ -187,7 +187,7 @@ static void truncation_takes_leaves_of_all(void **state)
 	struct quire_mm *child;
 
 	(void)state;
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	put(mm, at(0), 3);
 	assert_int_equal(get(child, at(NR - 1)), 0);
 	assert_true(info(child, at(0)).leaf);

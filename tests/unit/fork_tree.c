@@ -71,7 +71,7 @@ static void all_trees_alike(void **state)
 
 		begin_with(trees[t], undos[0]);
 		fill();
-		assert_int_equal(quire_mm_fork(mm, &child), 0);
+		child = fork_of(mm);
 		check_child(child);
 		/* The child can go on to change what it got. */
 		map_anon(BASE + 6 * PAGE, 1);
@@ -161,7 +161,7 @@ static void fork_limits_and_locks(void **state)
 	(void)state;
 	map_anon(BASE, 2);
 	assert_int_equal(quire_mlock(mm, BASE, PAGE, 0), 0);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	assert_int_equal(stats(mm).locked_pages, 1);
 	assert_int_equal(stats(child).locked_pages, 0);
 	quire_mm_put(child);
@@ -174,7 +174,7 @@ static void shared_memory_stays_shared(void **state)
 	(void)state;
 	map_in(mm, BASE, 2, RW, SHARED_ANON, NULL, 0);
 	put(mm, BASE, 5);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	/* Not copied: faulted in again. */
 	assert_false(info(child, BASE).present);
 	assert_int_equal(get(child, BASE), 5);

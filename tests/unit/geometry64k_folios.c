@@ -41,14 +41,6 @@ static void map_folio(uint64_t addr, unsigned order)
 	assert_int_equal(quire_set_anon_folios(q, order, QUIRE_FOLIOS_NEVER), 0);
 }
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	return child;
-}
-
 static void assert_mapcount(struct quire_mm *where, uint64_t addr, uint64_t nr)
 {
 	assert_int_equal(info(where, addr).mapcount, nr);

@@ -6,27 +6,6 @@
  */
 #include "mm_world.h"
 
-static struct quire_pin *pin(struct quire_mm *where, uint64_t addr, uint64_t nr, uint32_t flags)
-{
-	struct quire_pin *pinned;
-
-	assert_int_equal(quire_pin_pages(where, addr, nr, flags, &pinned), 0);
-	return pinned;
-}
-
-static uint8_t pin_get(struct quire_pin *pinned, uint64_t offset)
-{
-	uint8_t byte;
-
-	assert_int_equal(quire_pin_read(pinned, offset, &byte, 1), 0);
-	return byte;
-}
-
-static void pin_put(struct quire_pin *pinned, uint64_t offset, uint8_t byte)
-{
-	assert_int_equal(quire_pin_write(pinned, offset, &byte, 1), 0);
-}
-
 static void device_and_program_share(void **state)
 {
 	struct quire_pin *pinned;
@@ -34,7 +13,7 @@ static void device_and_program_share(void **state)
 	(void)state;
 	map_anon(BASE, 20);
 	put(mm, BASE, 1);
-	pinned = pin(mm, BASE, 20, QUIRE_PIN_WRITE);
+	pinned = pin_pages(mm, BASE, 20, QUIRE_PIN_WRITE);
 	assert_int_equal(pin_get(pinned, 0), 1);
 	pin_put(pinned, 19 * PAGE + 3, 4);
 	assert_int_equal(get(mm, BASE + 19 * PAGE + 3), 4);
@@ -57,7 +36,7 @@ static void arguments(void **state)
 	/* The second page is not there: the first is unpinned again. */
 	assert_int_equal(quire_pin_pages(mm, BASE, 2, 0, &pinned), -QUIRE_EFAULT);
 	assert_null(pinned);
-	pinned = pin(mm, BASE, 1, QUIRE_PIN_LONGTERM);
+	pinned = pin_pages(mm, BASE, 1, QUIRE_PIN_LONGTERM);
 	assert_int_equal(quire_pin_write(pinned, 0, &byte, 1), -QUIRE_EACCES);
 	assert_int_equal(quire_pin_read(pinned, PAGE, &byte, 1), -QUIRE_ERANGE);
 	assert_int_equal(quire_pin_read(pinned, PAGE - 1, &byte, 1), 0);
@@ -79,8 +58,8 @@ static void pin_then_fork(void **state)
 		map_anon(addr, 2);
 		put(mm, addr, 1);
 		put(mm, addr + PAGE, 2);
-		pinned = pin(mm, addr, 1, flags[i]);
-		assert_int_equal(quire_mm_fork(mm, &child), 0);
+		pinned = pin_pages(mm, addr, 1, flags[i]);
+		child = fork_of(mm);
 		assert_true(info(mm, addr).exclusive && info(mm, addr).writable);
 		assert_false(info(mm, addr + PAGE).exclusive);
 		assert_true(info(child, addr).pfn != info(mm, addr).pfn);
@@ -103,8 +82,8 @@ static void fork_then_read_pin(void **state)
 	(void)state;
 	map_anon(BASE, 1);
 	put(mm, BASE, 1);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
-	pinned = pin(mm, BASE, 1, 0);
+	child = fork_of(mm);
+	pinned = pin_pages(mm, BASE, 1, 0);
 	assert_true(info(mm, BASE).pfn != info(child, BASE).pfn);
 	assert_true(info(mm, BASE).exclusive);
 	put(mm, BASE, 2);
@@ -123,8 +102,8 @@ static void fork_then_get_only(void **state)
 	(void)state;
 	map_anon(BASE, 1);
 	put(mm, BASE, 1);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
-	got = pin(mm, BASE, 1, QUIRE_PIN_GET_ONLY);
+	child = fork_of(mm);
+	got = pin_pages(mm, BASE, 1, QUIRE_PIN_GET_ONLY);
 	put(mm, BASE, 2);
 	assert_int_equal(pin_get(got, 0), 1);
 	quire_unpin(got);
@@ -139,10 +118,10 @@ static void zero_page(void **state)
 
 	(void)state;
 	map_anon(BASE, 2);
-	short_term = pin(mm, BASE, 1, 0);
+	short_term = pin_pages(mm, BASE, 1, 0);
 	assert_true(info(mm, BASE).zero_page);
 	assert_int_equal(pin_get(short_term, 0), 0);
-	long_term = pin(mm, BASE + PAGE, 1, QUIRE_PIN_LONGTERM);
+	long_term = pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_LONGTERM);
 	assert_false(info(mm, BASE + PAGE).zero_page);
 	put(mm, BASE + PAGE, 3);
 	assert_int_equal(pin_get(long_term, 0), 3);
@@ -158,7 +137,7 @@ static void pin_outlives_unmap(void **state)
 	(void)state;
 	map_anon(BASE, 1);
 	put(mm, BASE, 1);
-	pinned = pin(mm, BASE, 1, QUIRE_PIN_WRITE);
+	pinned = pin_pages(mm, BASE, 1, QUIRE_PIN_WRITE);
 	assert_int_equal(quire_munmap(mm, BASE, PAGE), 0);
 	map_anon(BASE, 1);
 	put(mm, BASE, 2);
@@ -177,7 +156,7 @@ static void every_allocation_fails(void **state)
 	(void)state;
 	map_anon(BASE, 14);
 	put(mm, BASE, 1);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	for (uint64_t n = 1; err != 0; n++) {
 		quire_fail_nth(n);
 		err = quire_pin_pages(child, BASE, 14, QUIRE_PIN_LONGTERM, &pinned);

@@ -259,18 +259,15 @@ static void pages_of_a_leaf_are_pinned(void **state)
 {
 	uint64_t addr = BASE + HUGE - 2 * PAGE;
 	struct quire_pin *pin;
-	uint8_t byte = 9;
 
 	(void)state;
 	map_huge(BASE, 2);
 	put(mm, BASE + HUGE - PAGE, 5);
-	assert_int_equal(quire_pin_pages(mm, addr, 4, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, addr, 4, QUIRE_PIN_WRITE);
 	assert_true(info(mm, BASE).leaf && info(mm, BASE + HUGE).leaf);
 	assert_int_equal(info(mm, addr).refcount, HPAGES + 2);
-	assert_int_equal(quire_pin_read(pin, PAGE, &byte, 1), 0);
-	assert_int_equal(byte, 5);
-	byte = 6;
-	assert_int_equal(quire_pin_write(pin, 3 * PAGE, &byte, 1), 0);
+	assert_int_equal(pin_get(pin, PAGE), 5);
+	pin_put(pin, 3 * PAGE, 6);
 	assert_int_equal(get(mm, BASE + HUGE + PAGE), 6);
 	quire_check(q);
 	quire_unpin(pin);
@@ -285,10 +282,10 @@ static void pins_of_zeros(void **state)
 	(void)state;
 	map_huge(BASE, 1);
 	assert_int_equal(get(mm, BASE), 0);
-	assert_int_equal(quire_pin_pages(mm, BASE + PAGE, 1, 0, &pin), 0);
+	pin = pin_pages(mm, BASE + PAGE, 1, 0);
 	assert_true(info(mm, BASE).leaf && info(mm, BASE).zero_page);
 	quire_unpin(pin);
-	assert_int_equal(quire_pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_LONGTERM, &pin), 0);
+	pin = pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_LONGTERM);
 	assert_true(info(mm, BASE + PAGE).exclusive);
 	assert_false(info(mm, BASE + PAGE).zero_page);
 	quire_check(q);

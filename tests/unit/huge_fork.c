@@ -103,17 +103,15 @@ static void a_reference_is_respected(void **state)
 {
 	struct quire_mm *child;
 	struct quire_pin *pin;
-	uint8_t byte = 0;
 
 	(void)state;
 	make_leaf(BASE);
 	child = fork_of(mm);
-	assert_int_equal(quire_pin_pages(child, BASE + PAGE, 1, QUIRE_PIN_GET_ONLY, &pin), 0);
+	pin = pin_pages(child, BASE + PAGE, 1, QUIRE_PIN_GET_ONLY);
 	assert_int_equal(quire_munmap(child, BASE, HUGE), 0);
 	put(mm, BASE + PAGE, 99);
 	assert_int_equal(stats(mm).cow_copies, 1);
-	assert_int_equal(quire_pin_read(pin, 0, &byte, 1), 0);
-	assert_int_equal(byte, 2);
+	assert_int_equal(pin_get(pin, 0), 2);
 	quire_check(q);
 	quire_unpin(pin);
 	quire_mm_put(child);
@@ -124,19 +122,17 @@ static void pinned_pages_are_copied(void **state)
 {
 	struct quire_mm *child;
 	struct quire_pin *pin;
-	uint8_t byte = 0;
 
 	(void)state;
 	make_leaf(BASE);
-	assert_int_equal(quire_pin_pages(mm, BASE + PAGE, 1, 0, &pin), 0);
+	pin = pin_pages(mm, BASE + PAGE, 1, 0);
 	child = fork_of(mm);
 	assert_false(info(mm, BASE + PAGE).leaf);
 	assert_true(info(mm, BASE + PAGE).exclusive && info(mm, BASE + PAGE).writable);
 	assert_int_not_equal(info(child, BASE + PAGE).pfn, info(mm, BASE + PAGE).pfn);
 	assert_tags(child, BASE);
 	put(mm, BASE + PAGE, 77);
-	assert_int_equal(quire_pin_read(pin, 0, &byte, 1), 0);
-	assert_int_equal(byte, 77);
+	assert_int_equal(pin_get(pin, 0), 77);
 	assert_int_equal(stats(mm).cow_copies, 0);
 	assert_int_equal(get(child, BASE + PAGE), 2);
 	quire_unpin(pin);
@@ -149,23 +145,21 @@ static void a_read_pin_unshares(void **state)
 {
 	struct quire_mm *child;
 	struct quire_pin *pin;
-	uint8_t byte = 0;
 
 	(void)state;
 	make_leaf(BASE);
 	child = fork_of(mm);
-	assert_int_equal(quire_pin_pages(mm, BASE + PAGE, 1, 0, &pin), 0);
+	pin = pin_pages(mm, BASE + PAGE, 1, 0);
 	assert_true(info(mm, BASE + PAGE).exclusive);
 	assert_true(info(child, BASE + PAGE).leaf);
 	put(mm, BASE + PAGE, 77);
-	assert_int_equal(quire_pin_read(pin, 0, &byte, 1), 0);
-	assert_int_equal(byte, 77);
+	assert_int_equal(pin_get(pin, 0), 77);
 	quire_unpin(pin);
 	quire_mm_put(child);
 	/* Alone with a leaf: it is marked, and stays whole. */
 	make_leaf(BASE + 2 * HUGE);
 	quire_mm_put(fork_of(mm));
-	assert_int_equal(quire_pin_pages(mm, BASE + 2 * HUGE, 1, 0, &pin), 0);
+	pin = pin_pages(mm, BASE + 2 * HUGE, 1, 0);
 	assert_true(info(mm, BASE + 2 * HUGE).leaf && info(mm, BASE + 2 * HUGE).exclusive);
 	assert_false(info(mm, BASE + 2 * HUGE).writable);
 	quire_check(q);

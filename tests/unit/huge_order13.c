@@ -20,7 +20,7 @@ static void one_life(void **state)
 	make_leaf(BASE);
 	assert_int_equal(info(mm, BASE).order, 13);
 	assert_int_equal(info(mm, BASE).mapcount, HPAGES);
-	assert_int_equal(quire_pin_pages(mm, BASE + HUGE - PAGE, 1, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, BASE + HUGE - PAGE, 1, QUIRE_PIN_WRITE);
 	quire_unpin(pin);
 	assert_int_equal(quire_mprotect(mm, BASE, HUGE, QUIRE_PROT_READ), 0);
 	assert_int_equal(quire_mprotect(mm, BASE, HUGE, RW), 0);

@@ -278,18 +278,15 @@ static void moves_with_failing_allocations(void **state)
 static void a_pinned_page_stays(void **state)
 {
 	struct quire_pin *pin;
-	uint8_t byte = 0;
 
 	(void)state;
 	make_leaf(BASE);
-	assert_int_equal(quire_pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_WRITE);
 	assert_int_equal(quire_munmap(mm, BASE, PAGE), 0);
 	put(mm, BASE + PAGE, 77);
-	assert_int_equal(quire_pin_read(pin, 0, &byte, 1), 0);
-	assert_int_equal(byte, 77);
+	assert_int_equal(pin_get(pin, 0), 77);
 	assert_int_equal(quire_munmap(mm, BASE, HUGE), 0);
-	byte = 78;
-	assert_int_equal(quire_pin_write(pin, 0, &byte, 1), 0);
+	pin_put(pin, 0, 78);
 	quire_check(q);
 	quire_unpin(pin);
 }

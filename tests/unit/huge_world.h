@@ -59,13 +59,4 @@ static inline void assert_tags(struct quire_mm *where, uint64_t addr)
 		assert_int_equal(get(where, tagged_page(addr, i)), i + 1);
 }
 
-static inline struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	quire_check(q);
-	return child;
-}
-
 #endif

@@ -122,7 +122,7 @@ static void shared_is_left_alone(void **state)
 
 	(void)state;
 	map_folio();
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	give_up(1, 1);
 	assert_left_alone();
 	give_up(0, NR);
@@ -140,7 +140,7 @@ static void held_is_left_alone(void **state)
 
 	(void)state;
 	map_folio();
-	assert_int_equal(quire_pin_pages(mm, BASE, 1, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, BASE, 1, QUIRE_PIN_WRITE);
 	give_up(1, 1);
 	assert_left_alone();
 	quire_unpin(pin);

@@ -73,7 +73,7 @@ static void fork_pays_again(void **state)
 	(void)state;
 	map_prot(0, 8, RW);
 	map_prot(8, 8, R);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	assert_int_equal(committed(), 16);
 	quire_mm_put(child);
 	assert_int_equal(committed(), 8);
@@ -89,7 +89,7 @@ static void shared_memory_is_charged_once(void **state)
 	map_in(mm, at(0), 8, RW, SHARED_ANON, NULL, 0);
 	map_in(mm, at(8), 8, RW, SHARED_ANON | QUIRE_MAP_NORESERVE, NULL, 0);
 	assert_int_equal(committed(), 8);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	unmap(0, 4);
 	assert_int_equal(committed(), 8);
 	quire_mm_put(child);

@@ -111,7 +111,7 @@ static void forked_memory_does_not_join(void **state)
 	(void)state;
 	map_prot(0, 2, RW);
 	put(mm, at(0), 1);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	mm = child;
 	map_prot(2, 2, RW);
 	EXPECT({ 0, 2, "rw-p", 0 }, { 2, 4, "rw-p", 0 });

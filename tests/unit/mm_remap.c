@@ -66,7 +66,7 @@ static void grows_until_it_meets_after_fork(void **state)
 	map_prot(0, 2, RW);
 	map_prot(3, 1, RW);
 	put(mm, at(0), 1);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	mm = child;
 	expect_remap(1, 1, 2, 0, 1);
 	EXPECT({ 0, 4, "rw-p", 0 });

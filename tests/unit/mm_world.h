@@ -128,6 +128,37 @@ static inline void put(struct quire_mm *where, uint64_t addr, uint8_t byte)
 	assert_int_equal(quire_write(where, addr, &byte, 1, NULL), 0);
 }
 
+static inline struct quire_mm *fork_of(struct quire_mm *parent)
+{
+	struct quire_mm *child;
+
+	assert_int_equal(quire_mm_fork(parent, &child), 0);
+	quire_check(q);
+	return child;
+}
+
+static inline struct quire_pin *pin_pages(struct quire_mm *where, uint64_t addr,
+					  uint64_t nr_pages, uint32_t flags)
+{
+	struct quire_pin *pinned;
+
+	assert_int_equal(quire_pin_pages(where, addr, nr_pages, flags, &pinned), 0);
+	return pinned;
+}
+
+static inline uint8_t pin_get(struct quire_pin *pinned, uint64_t offset)
+{
+	uint8_t byte;
+
+	assert_int_equal(quire_pin_read(pinned, offset, &byte, 1), 0);
+	return byte;
+}
+
+static inline void pin_put(struct quire_pin *pinned, uint64_t offset, uint8_t byte)
+{
+	assert_int_equal(quire_pin_write(pinned, offset, &byte, 1), 0);
+}
+
 static inline struct quire_page_info info(struct quire_mm *where, uint64_t addr)
 {
 	struct quire_page_info page;

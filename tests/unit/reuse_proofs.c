@@ -50,14 +50,6 @@ static void begin_with(const struct proof *p)
 	assert_int_equal(info(mm, BASE).mapcount, NR);
 }
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *made;
-
-	assert_int_equal(quire_mm_fork(parent, &made), 0);
-	return made;
-}
-
 /* Page 0 goes to another table; where it was, the VMA is whole again. */
 static void move_page_0(void)
 {
@@ -97,19 +89,16 @@ static void one_foreign_reference(void **state)
 	for_each_proof(p) {
 		struct quire_pin *pipe, *device;
 		struct quire_mm *child;
-		uint8_t byte;
 
 		begin_with(p);
 		child = fork_of(mm);
-		assert_int_equal(quire_pin_pages(child, BASE + 5 * PAGE, 1, QUIRE_PIN_GET_ONLY,
-						 &pipe), 0);
+		pipe = pin_pages(child, BASE + 5 * PAGE, 1, QUIRE_PIN_GET_ONLY);
 		quire_mm_put(child);
 		put(mm, BASE, 2);
-		assert_int_equal(quire_pin_pages(mm, BASE + 5 * PAGE, 1, 0, &device), 0);
+		device = pin_pages(mm, BASE + 5 * PAGE, 1, 0);
 		put(mm, BASE + 5 * PAGE, 2);
 		assert_int_equal(stats(mm).cow_copies, 2);
-		assert_int_equal(quire_pin_read(pipe, 0, &byte, 1), 0);
-		assert_int_equal(byte, 1);
+		assert_int_equal(pin_get(pipe, 0), 1);
 		quire_unpin(device);
 		quire_unpin(pipe);
 		put(mm, BASE + PAGE, 2);

@@ -32,14 +32,6 @@ static void begin_with(const char *rival)
 	put(mm, BASE, 1);
 }
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	return child;
-}
-
 static void unmap(struct quire_mm *where, unsigned first, unsigned nr)
 {
 	assert_int_equal(quire_munmap(where, BASE + first * PAGE, nr * PAGE), 0);

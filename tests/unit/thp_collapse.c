@@ -59,14 +59,6 @@ static void map_filled(uint64_t nr_pmds)
 	fill(BASE, nr_pmds * NR);
 }
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	return child;
-}
-
 /* ---- what is done ------------------------------------------------------------------ */
 
 static void pages_become_one_folio(void **state)
@@ -208,7 +200,7 @@ static void entries_of_a_whole_folio_are_joined(void **state)
 	assert_int_equal(quire_mprotect(mm, BASE, PAGE, RW), 0);
 	assert_false(is_leaf(mm, BASE));
 	/* Nothing is moved: what is pinned may stay pinned. */
-	assert_int_equal(quire_pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_WRITE);
 	quire_fail_nth(1);
 	assert_int_equal(collapse(BASE, 1), 0);
 	quire_fail_nth(0);
@@ -480,11 +472,10 @@ static void pins_keep_pages_where_they_are(void **state)
 		struct quire_pin *pin;
 		uint8_t byte = (uint8_t)(50 + i);
 
-		assert_int_equal(quire_pin_pages(mm, BASE + PAGE, 1, flags[i], &pin), 0);
+		pin = pin_pages(mm, BASE + PAGE, 1, flags[i]);
 		assert_refused(-QUIRE_EAGAIN, BASE, 1);
 		put(mm, BASE + PAGE, byte);
-		assert_int_equal(quire_pin_read(pin, 0, &byte, 1), 0);
-		assert_int_equal(byte, 50 + i);
+		assert_int_equal(pin_get(pin, 0), 50 + i);
 		quire_unpin(pin);
 	}
 	assert_int_equal(collapse(BASE, 1), 0);
@@ -498,7 +489,7 @@ static void busy_ranges_do_not_stop_it(void **state)
 
 	(void)state;
 	map_filled(3);
-	assert_int_equal(quire_pin_pages(mm, SECOND, 1, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, SECOND, 1, QUIRE_PIN_WRITE);
 	assert_int_equal(collapse(BASE, 3), -QUIRE_EAGAIN);
 	assert_true(is_leaf(mm, BASE) && !is_leaf(mm, SECOND) && is_leaf(mm, THIRD));
 	quire_unpin(pin);

@@ -173,7 +173,7 @@ static void shared_anonymous_memory_too(void **state)
 	(void)state;
 	map_in(mm, BASE, NR, RW, SHARED_ANON, NULL, 0);
 	fill(BASE, 0, NR / 2);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	assert_int_equal(get(child, BASE + PAGE + 1), pattern(1));
 	assert_int_equal(collapse(BASE, 1), 0);
 	put(child, BASE + PAGE + 1, 3);
@@ -236,7 +236,7 @@ static void held_pages_are_told(void **state)
 	(void)state;
 	map_file(BASE, 2, QUIRE_MAP_SHARED);
 	fill(BASE, 0, 2 * NR);
-	assert_int_equal(quire_pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, BASE + PAGE, 1, QUIRE_PIN_WRITE);
 	assert_int_equal(collapse(BASE, 2), -QUIRE_EAGAIN);
 	assert_true(!info(mm, BASE).leaf && info(mm, BASE + PMD).leaf);
 	/* It was not even unmapped. */
@@ -283,7 +283,7 @@ static void with_every_rival(void **state)
 		world_begin();
 		map_in(mm, BASE, NR, RW, SHARED_ANON, NULL, 0);
 		fill(BASE, 0, NR);
-		assert_int_equal(quire_mm_fork(mm, &child), 0);
+		child = fork_of(mm);
 		assert_int_equal(collapse(BASE, 1), 0);
 		assert_int_equal(quire_madvise(child, BASE, PMD, QUIRE_MADV_COLLAPSE), 0);
 		quire_check(q);

@@ -144,7 +144,7 @@ static void shared_pages_are_counted(void **state)
 	(void)state;
 	begin_with_limits(NR - 1, 2);
 	map_ranges(mm, 2);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	/* In the first range two pages stay shared, in the second three. */
 	for (uint64_t i = 2; i < NR; i++)
 		put(mm, at(0) + i * PAGE, (uint8_t)(i + 1));
@@ -167,7 +167,7 @@ static void pinned_pages_wait(void **state)
 
 	(void)state;
 	map_ranges(mm, 2);
-	assert_int_equal(quire_pin_pages(mm, at(1), 1, QUIRE_PIN_WRITE, &pin), 0);
+	pin = pin_pages(mm, at(1), 1, QUIRE_PIN_WRITE);
 	assert_int_equal(scan(ALL), 1);
 	assert_false(is_leaf(mm, at(1)));
 	quire_unpin(pin);

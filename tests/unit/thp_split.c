@@ -15,14 +15,6 @@ enum { ORDER = QUIRE_PMD_ORDER > 4 ? 4 : 2, NR = 1 << ORDER };
 #define LARGEST (QUIRE_PMD_ORDER > 9 ? 9u : (unsigned)QUIRE_PMD_ORDER)
 #define ALL (NR * PAGE)
 
-static struct quire_mm *fork_of(struct quire_mm *parent)
-{
-	struct quire_mm *child;
-
-	assert_int_equal(quire_mm_fork(parent, &child), 0);
-	return child;
-}
-
 /* The folio that page `i` at BASE lies in. */
 static struct folio *folio_at(struct quire_mm *where, uint64_t i)
 {
@@ -323,7 +315,7 @@ static void a_pinned_folio_stays_whole(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct quire_pin *pin;
 
-		assert_int_equal(quire_pin_pages(mm, BASE + 3 * PAGE, 1, kinds[i], &pin), 0);
+		pin = pin_pages(mm, BASE + 3 * PAGE, 1, kinds[i]);
 		assert_int_equal(split(0, NR, 0), 0);
 		assert_int_equal(folio_order(folio_at(mm, 0)), ORDER);
 		assert_int_equal(info(mm, BASE).mapcount, NR);

@@ -109,7 +109,7 @@ static void copy_replaces_the_page(void **state)
 	(void)state;
 	map_anon(BASE, 1);
 	put(mm, BASE, 1);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	assert_int_equal(other_get(BASE), 1);
 	put(mm, BASE, 2);
 	assert_int_equal(other_get(BASE), 2);
@@ -125,7 +125,7 @@ static void fork_takes_away_writing(void **state)
 	(void)state;
 	map_anon(BASE, 1);
 	other_put(BASE, 1);
-	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	child = fork_of(mm);
 	other_put(BASE, 2);
 	assert_int_equal(get(child, BASE), 1);
 	quire_mm_put(child);
