@@ -189,6 +189,7 @@
 	X(thp_split_cow)       \
 	X(thp_split_exit)      \
 	X(thp_split_move)      \
+	X(thp_free_part)       \
 	X(thp_queue_fork)      \
 	X(thp_queue_protect)   \
 	X(thp_queue_munmap)    \

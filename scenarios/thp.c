@@ -270,6 +270,38 @@ WORLD_SCENARIO_OF(thp_split_move, "thp-split-move",
 		  "a folio is split by one while the other that maps it moves a part", 2,
 		  family_setup, move_body, move_finish);
 
+/* ---- MADV_FREE of a part ----------------------------------------------------------- */
+
+/* Two give up parts that overlap, each of which makes it split; the rest is used. */
+static void free_part_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	if (body < 2) {
+		scenario_expect(quire_madvise(w->mm, BASE + body * PAGE, 2 * PAGE,
+					      QUIRE_MADV_FREE) == 0);
+		return;
+	}
+	scenario_expect(put(w->mm, BASE + 3 * PAGE, 9));
+	scenario_expect(must_get(w->mm, BASE + 3 * PAGE) == 9);
+	scenario_expect(must_get(w->mm, BASE + PAGE) == 2);
+}
+
+/* Nothing drops lazily freed pages yet: all are there, in pages or in one folio if
+ * each split met the other. */
+static void free_part_finish(void *state)
+{
+	struct world *w = state;
+
+	expect_filled(w->mm, 0, NR - 1);
+	scenario_expect(must_get(w->mm, BASE + 3 * PAGE) == 9);
+	world_end(w);
+}
+
+WORLD_SCENARIO_OF(thp_free_part, "thp-free-part",
+		  "parts of a folio are given up by MADV_FREE while the rest is written", 3,
+		  folio_setup, free_part_body, free_part_finish);
+
 /* ---- the deferred queue ------------------------------------------------------------ */
 
 static uint64_t split_deferred(struct world *w)
