@@ -32,7 +32,7 @@ bool vma_has_collapsible(const struct vma *vma);
 
 /*
  * What collapse_range() would say now.  mmap lock in any mode: a hint, unless it
- * is held for writing.  Pre: vma_may_collapse().
+ * is held for writing.  Pre: vma_may_collapse(), anonymous memory.
  */
 enum collapse collapse_look(struct vma *vma, u64 addr, const struct collapse_limits *limits);
 
