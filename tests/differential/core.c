@@ -608,7 +608,8 @@ static void draw_decisions(uint64_t seed, struct quire_decisions *decisions)
 		unsigned alternative;
 
 		row = quire_decision_info(i);
-		alternative = row->first + (unsigned)(draw(seed, i) % (row->last - row->first + 1u));
+		alternative = (unsigned)row->first +
+			      (unsigned)(draw(seed, i) % (row->last - row->first + 1u));
 		if (quire_alternative_info(alternative)->sound)
 			decisions->chosen[i] = (uint8_t)alternative;
 	}

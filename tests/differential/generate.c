@@ -32,7 +32,8 @@ static const struct {
 	{ DIFF_mremap, 9, false },   { DIFF_brk, 4, false },	    { DIFF_madvise, 10, false },
 	{ DIFF_mlock, 4, false },    { DIFF_munlock, 3, false },    { DIFF_mlockall, 1, false },
 	{ DIFF_munlockall, 1, false }, { DIFF_msync, 2, false },    { DIFF_mincore, 4, false },
-	{ DIFF_read, 12, true },     { DIFF_write, 18, true },	    { DIFF_exec, 3, false },	    { DIFF_truncate, 3, false },
+	{ DIFF_read, 12, true },     { DIFF_write, 18, true },	    { DIFF_exec, 3, false },
+	{ DIFF_truncate, 3, false },
 	{ DIFF_pread, 2, false },    { DIFF_pwrite, 2, false },	    { DIFF_punch, 2, false },
 	{ DIFF_limit, 1, false },    { DIFF_fork, 3, false },	    { DIFF_exit, 2, false },
 };
@@ -49,9 +50,10 @@ static struct diff_op *append(struct generator *gen, enum diff_kind kind)
 
 static void draw_huge(struct generator *gen)
 {
-	gen->plain_bytes = gen->features[FEATURE_HUGE] ? DIFF_WIDE_PAGES * DIFF_PAGE : MAX_PLAIN_LEN;
+	gen->plain_bytes = MAX_PLAIN_LEN;
 	if (!gen->features[FEATURE_HUGE])
 		return;
+	gen->plain_bytes = DIFF_WIDE_PAGES * DIFF_PAGE;
 	gen->weights[DIFF_madvise] = 16;
 	gen->weights[DIFF_fill] = 10;
 	gen->weights[DIFF_scan] = 4;

@@ -292,7 +292,8 @@ static void read_huge(struct native *native)
 	huge->max_ptes_none = read_number("khugepaged/max_ptes_none");
 	huge->max_ptes_shared = read_number("khugepaged/max_ptes_shared");
 	huge->max_ptes_swap = read_number("khugepaged/max_ptes_swap");
-	native->collapsed_fd = open(HUGE_FOLDER "/khugepaged/pages_collapsed", O_RDONLY | O_CLOEXEC);
+	native->collapsed_fd = open(HUGE_FOLDER "/khugepaged/pages_collapsed",
+				    O_RDONLY | O_CLOEXEC);
 	native->fallback_fd = open(HUGE_FOLDER "/hugepages-2048kB/stats/anon_fault_fallback",
 				   O_RDONLY | O_CLOEXEC);
 }

@@ -36,21 +36,24 @@ static uint64_t huge_len(struct generator *gen, const struct diff_addr *addr)
 	return pages * DIFF_PAGE;
 }
 
-static struct diff_addr arena_addr(struct generator *gen)
+/* From the middle of the arena. */
+static int64_t arena_page(struct generator *gen)
 {
-	int64_t page = (int64_t)below(gen, gen->window_pages) - (int64_t)gen->window_pages / 2;
+	const int64_t table = (int64_t)below(gen, DIFF_WIDE_PAGES / TABLE_PAGES) -
+			      DIFF_WIDE_PAGES / TABLE_PAGES / 2;
 
-	if (feature(gen, FEATURE_HUGE, 75)) {
-		page = (int64_t)(below(gen, DIFF_WIDE_PAGES / TABLE_PAGES) * TABLE_PAGES +
-				 page_of_pmd(gen)) -
-		       (int64_t)DIFF_WIDE_PAGES / 2;
-		return (struct diff_addr){ .base = DIFF_ARENA, .offset = page * (int64_t)DIFF_PAGE };
-	}
-
+	if (feature(gen, FEATURE_HUGE, 75))
+		return table * TABLE_PAGES + (int64_t)page_of_pmd(gen);
 	/* At and beside the places where a page table begins. */
 	if (feature(gen, FEATURE_LONG, 60))
-		page = ((int64_t)below(gen, 6) - 3) * TABLE_PAGES + (int64_t)below(gen, 3) - 1;
-	return (struct diff_addr){ .base = DIFF_ARENA, .offset = page * (int64_t)DIFF_PAGE };
+		return table * TABLE_PAGES + (int64_t)below(gen, 3) - 1;
+	return (int64_t)below(gen, gen->window_pages) - (int64_t)gen->window_pages / 2;
+}
+
+static struct diff_addr arena_addr(struct generator *gen)
+{
+	return (struct diff_addr){ .base = DIFF_ARENA,
+				   .offset = arena_page(gen) * (int64_t)DIFF_PAGE };
 }
 
 static struct diff_addr bad_addr(struct generator *gen)
@@ -134,7 +137,8 @@ static uint64_t any_len(struct generator *gen, const struct diff_addr *addr)
 			return pages * DIFF_PAGE - below(gen, DIFF_PAGE);
 		return PICK(gen, lengths);
 	}
-	if ((addr->base == DIFF_ARENA || addr->base == DIFF_RESULT) && feature(gen, FEATURE_HUGE, 70))
+	if ((addr->base == DIFF_ARENA || addr->base == DIFF_RESULT) &&
+	    feature(gen, FEATURE_HUGE, 70))
 		return huge_len(gen, addr);
 	if (chance(gen, 3))
 		pages = gen->window_pages;
