@@ -597,3 +597,38 @@ static void khugepaged_munmap_finish(void *state)
 WORLD_SCENARIO(khugepaged_munmap, "khugepaged-munmap",
 	       "khugepaged is at work while pages are unmapped and new ones mapped", 3,
 	       khugepaged_setup);
+
+static int advised_setup(void *state)
+{
+	struct world *w = state;
+	int ret = full_setup(state);
+
+	return ret ? ret : quire_madvise(w->mm, BASE, QUIRE_PMD_SIZE, QUIRE_MADV_HUGEPAGE);
+}
+
+/* New memory at the same place, for which nobody asked for large folios. */
+static void khugepaged_remap_body(void *state, unsigned body)
+{
+	struct world *w = state;
+
+	if (body == 0) {
+		scenario_expect(scan(w) == 0);
+		return;
+	}
+	scenario_expect(map(w, BASE, NR) == 0);
+	for (unsigned i = 0; i < 2; i++)
+		scenario_expect(put(w->mm, page(i), 70));
+}
+
+static void khugepaged_remap_finish(void *state)
+{
+	struct world *w = state;
+
+	scenario_expect(!is_leaf(w->mm));
+	scenario_expect(must_get(w->mm, page(1)) == 70);
+	world_end(w);
+}
+
+WORLD_SCENARIO(khugepaged_remap, "khugepaged-remap",
+	       "khugepaged is at work while memory it may collapse becomes such as it may not", 2,
+	       advised_setup);

@@ -167,7 +167,8 @@
 	X(collapse_deferred)          \
 	X(khugepaged_exit)            \
 	X(khugepaged_fork)            \
-	X(khugepaged_munmap)
+	X(khugepaged_munmap)          \
+	X(khugepaged_remap)
 
 /* arena.c */
 #define SCENARIO_ARENA(X)     \

@@ -196,8 +196,8 @@ static int get_locked_folio(struct fault *fault, struct folio **ret_folio)
 	return err;
 }
 
-/* Folio lock held.  False, with
- * nothing changed: the folio is no leaf's, or something is mapped there now. */
+/* Folio lock held.  False, with nothing changed: the folio is no leaf's, or
+ * something is mapped there now. */
 static bool map_file_leaf(struct fault *fault, struct folio *folio)
 {
 	struct vma *vma = fault->vma;

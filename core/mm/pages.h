@@ -85,14 +85,19 @@ static inline u32 entry_run(const entry_t *slots, u32 max, entry_t e, struct fra
 static inline struct folio *anon_folio_alloc_order(struct quire *q, unsigned order,
 						   unsigned flags)
 {
-	struct folio *folio = folio_alloc(&q->phys, order, flags);
+	struct folio *folio;
 
+	/* Before a large one is cleared for nothing. */
+	if (!rmap_has_order(&q->rmap, order))
+		return NULL;
+	folio = folio_alloc(&q->phys, order, flags);
 	if (likely(folio != NULL)) {
+		int err;
+
 		atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_SWAPBACKED));
-		if (unlikely(rmap_anon_folio_init(&q->rmap, folio))) {
-			folio_put(&q->phys, folio);
-			folio = NULL;
-		}
+		err = rmap_anon_folio_init(&q->rmap, folio);
+		check(!err);
+		(void)err;
 	}
 	return folio;
 }

@@ -22,8 +22,9 @@
  *   2. All links of a VMA lead to one root.
  *   3. An anonymous folio's mapping is an anon_vma to which every VMA that maps
  *      the folio is linked.  It changes only from an anon_vma to one that
- *      descends from it, and only while a single page-table entry maps the
- *      page; so whoever walks the old one finds all that the new one has.
+ *      descends from it, under the folio lock, and only while all that maps
+ *      the folio are entries of one VMA in the table whose lock is held; so
+ *      whoever walks the old one finds all that the new one has.
  *   4. nr_vmas counts the VMAs whose anon_vma this is; nr_children the anon_vmas
  *      whose parent it is (a root is its own parent).  They are two numbers:
  *      one number for both made an anon_vma in use look unused (CVE-2022-42703).

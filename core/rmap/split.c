@@ -298,9 +298,7 @@ static int split_locked(struct split *split, struct folio *folio, unsigned order
 
 static bool is_smaller_order(const struct rmap *rmap, const struct folio *folio, unsigned order)
 {
-	return order < folio_order(folio) &&
-	       (order == 0 ||
-		(order_is_mappable(order) && order >= rmap->sharing.ops->min_order));
+	return order < folio_order(folio) && rmap_has_order(rmap, order);
 }
 
 /* From here to unlock_mappings no VMA comes, goes or changes that maps the folio. */

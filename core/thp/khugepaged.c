@@ -145,12 +145,17 @@ static void collapse_found(struct scan *scan, u64 addr)
 {
 	struct folio *folio = collapse_alloc(scan->q);
 	enum collapse answer;
+	struct vma *vma;
 
 	if (folio == NULL)
 		return; /* others need the memory more */
 	if (lock_for_writing(scan)) {
-		answer = collapse_range(scan->mm, addr, &scan->limits, &folio);
-		scan->nr_collapsed += answer == COLLAPSE_OK;
+		/* It may be another VMA's place now. */
+		vma = vma_at(scan->mm, addr);
+		if (vma != NULL && is_wanted(vma)) {
+			answer = collapse_range(scan->mm, addr, &scan->limits, &folio);
+			scan->nr_collapsed += answer == COLLAPSE_OK;
+		}
 		rwsem_downgrade(&scan->mm->mmap_lock);
 	}
 	if (folio != NULL)

@@ -70,7 +70,8 @@ static inline void gather_note_range(struct gather *gather, u64 start, u64 end)
 
 /*
  * Takes over `nr_refs` references to the frame's folio.  `delayed`: call
- * remove_rmap for as many pages from `frame` on after the flush.  True: the gather is full; the caller must flush before it adds more.
+ * remove_rmap for as many pages from `frame` on after the flush.  True: the gather
+ * is full; the caller must flush before it adds more.
  */
 bool gather_add(struct gather *gather, struct frame *frame, u32 nr_refs, bool delayed) MUST_CHECK;
 /* What gather_add said last: it must be flushed before more is added. */

@@ -106,14 +106,16 @@ void quire_layout_default(struct quire_layout *layout);
 
 /* ---- life ------------------------------------------------------------------ */
 
-/* 0, -ENOMEM, -EINVAL (a layout that cannot be). */
+/* 0; -ENOMEM; -EINVAL: a layout that cannot be; -EAGAIN: config.max_mms are there. */
 int quire_mm_create(struct quire *q, const struct quire_layout *layout,
 		    struct quire_mm **ret_mm);
 /* Another thread shares it. */
 void quire_mm_get(struct quire_mm *mm);
 /* The last put is exit: everything is unmapped and freed. */
 void quire_mm_put(struct quire_mm *mm);
-/* A child as fork makes one.  0; -ENOMEM with everything undone. */
+/* A child as fork makes one.  0; with everything undone -ENOMEM, -EAGAIN (as
+ * quire_mm_create), or -EOVERFLOW: a large folio is mapped as often as the
+ * `sharing` alternative can count. */
 int quire_mm_fork(struct quire_mm *mm, struct quire_mm **ret_child);
 void quire_mm_set_limits(struct quire_mm *mm, const struct quire_limits *limits);
 void quire_mm_get_layout(struct quire_mm *mm, struct quire_layout *ret_layout);
