@@ -3,9 +3,7 @@
 # `quire bench ops`: every row runs, on both sides and alone; bad input is told.
 set -u
 quire=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-bad=0
+. "$(dirname "$0")/../expect.sh"
 small="--rounds 3 --pages 512 --vmas 50"
 
 # shellcheck disable=SC2086
@@ -21,18 +19,8 @@ for row in $rows; do
 	"$quire" bench ops $small --row "$row" >/dev/null || { echo "row $row failed alone"; bad=1; }
 done
 
-# refuse WORD ARGUMENT...: status 2, and the word in the message
-refuse() {
-	word=$1
-	shift
-	"$quire" bench ops "$@" >"$work/out" 2>&1
-	got=$?
-	if [ $got -ne 2 ] || ! grep -qF -- "$word" "$work/out"; then
-		echo "expected status 2 and '$word', got $got: $*"; head -n 3 "$work/out"; bad=1
-	fi
-}
-refuse nonsense --row nonsense
-refuse nonsense --decide nonsense
-refuse reuse-scope=none --decide reuse-scope=none
-refuse --rounds --rounds 0
+expect 2 nonsense -- "$quire" bench ops --row nonsense
+expect 2 nonsense -- "$quire" bench ops --decide nonsense
+expect 2 reuse-scope=none -- "$quire" bench ops --decide reuse-scope=none
+expect 2 --rounds -- "$quire" bench ops --rounds 0
 exit $bad

@@ -5,43 +5,25 @@
 set -u
 quire=$1
 counting=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-bad=0
-# expect STATUS WORD... -- ARGUMENT...: status, and each word in the output
-expect() {
-	status=$1
-	shift
-	words=""
-	while [ "$1" != -- ]; do words="$words $1"; shift; done
-	shift
-	"$quire" bench sharing "$@" >"$work/out" 2>&1
-	got=$?
-	if [ $got -ne "$status" ]; then
-		echo "expected $status, got $got: $*"; head -n 12 "$work/out"; bad=1
-	fi
-	for word in $words; do
-		grep -qF -- "$word" "$work/out" || { echo "no '$word' in the output of: $*"; head -n 12 "$work/out"; bad=1; }
-	done
-}
+. "$(dirname "$0")/../expect.sh"
 
-expect 2 bytes 3M -- --bytes 3M
-expect 2 bytes 0 -- --bytes 0
-expect 2 bytes -- --bytes 64X
-expect 2 bytes -- --bytes 99999999G
-expect 2 folios 8k -- --folios 16k,8k
-expect 2 rounds -- --rounds 0
-expect 2 rounds -- --rounds 102
-expect 2 part -- --part nonsense
-expect 2 --check -- --part letter --check
-expect 2 nonsense -- nonsense
-expect 2 map/nonsense -- --row map/nonsense
-expect 2 remap/16k/moments -- --row remap/16k/moments
-expect 0 map/mm-ids -- --row map/mm-ids
-expect 0 512 -- --bytes 2M --row fork/2m/owner
-expect 0 --folios -- --help
-expect 0 '"contention"' '"moments_to_mm_ids"' '"cores"' -- --part room --rounds 1 --json
-expect 0 '"atomics_per_page"' '"rmap-ids"' '"2m-pages"' -- --part letter --bytes 2M --rounds 1 --json
+expect 2 bytes 3M -- "$quire" bench sharing --bytes 3M
+expect 2 bytes 0 -- "$quire" bench sharing --bytes 0
+expect 2 bytes -- "$quire" bench sharing --bytes 64X
+expect 2 bytes -- "$quire" bench sharing --bytes 99999999G
+expect 2 folios 8k -- "$quire" bench sharing --folios 16k,8k
+expect 2 rounds -- "$quire" bench sharing --rounds 0
+expect 2 rounds -- "$quire" bench sharing --rounds 102
+expect 2 part -- "$quire" bench sharing --part nonsense
+expect 2 --check -- "$quire" bench sharing --part letter --check
+expect 2 nonsense -- "$quire" bench sharing nonsense
+expect 2 map/nonsense -- "$quire" bench sharing --row map/nonsense
+expect 2 remap/16k/moments -- "$quire" bench sharing --row remap/16k/moments
+expect 0 map/mm-ids -- "$quire" bench sharing --row map/mm-ids
+expect 0 512 -- "$quire" bench sharing --bytes 2M --row fork/2m/owner
+expect 0 --folios -- "$quire" bench sharing --help
+expect 0 '"contention"' '"moments_to_mm_ids"' '"cores"' -- "$quire" bench sharing --part room --rounds 1 --json
+expect 0 '"atomics_per_page"' '"rmap-ids"' '"2m-pages"' -- "$quire" bench sharing --part letter --bytes 2M --rounds 1 --json
 
 # The plain build has its counts from the one that counts.
 "$quire" bench sharing --part letter --bytes 16M --rounds 1 >"$work/plain" || bad=1

@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 
+#include "dice.h"
 #include "../unit/mm_world.h"
 
 /* Of the largest order tried, at least two folios and some pages. */
@@ -37,9 +38,7 @@ static bool is_host;
 
 static uint64_t pick(uint64_t n)
 {
-	random_state = random_state * UINT64_C(6364136223846793005) +
-		       UINT64_C(1442695040888963407);
-	return (random_state >> 33) % n;
+	return dice_roll(&random_state, n);
 }
 
 static uint64_t at_most(uint64_t a, uint64_t b)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dice.h"
 #include "../unit/huge_world.h"
 
 enum { NR_RANGES = 4, NR_PAGES = NR_RANGES * QUIRE_TABLE_ENTRIES, MAX_MMS = 3 };
@@ -28,8 +29,7 @@ static uint64_t seed;
 
 static uint64_t pick(uint64_t below)
 {
-	seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return (seed >> 33) % below;
+	return dice_roll(&seed, below);
 }
 
 /* Often where ranges begin and end. */

@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 
+#include "dice.h"
 #include "../unit/mm_rows.h"
 
 enum { NR_PAGES = 40, FILE_PAGES = 16, STEPS_OF_A_LIFE = 2000 };
@@ -33,9 +34,7 @@ static uint64_t random_state;
 
 static unsigned pick(unsigned n)
 {
-	random_state = random_state * UINT64_C(6364136223846793005) +
-		       UINT64_C(1442695040888963407);
-	return (unsigned)(random_state >> 33) % n;
+	return (unsigned)dice_roll(&random_state, n);
 }
 
 /* ---- what is there --------------------------------------------------------- */

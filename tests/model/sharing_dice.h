@@ -6,14 +6,13 @@
 #include "../unit/sharing_world.h"
 
 #include "base/bits.h"
+#include "dice.h"
 
 static u64 random_state;
 
 static inline u32 pick(u32 n)
 {
-	random_state = random_state * UINT64_C(6364136223846793005) +
-		       UINT64_C(1442695040888963407);
-	return (u32)((random_state >> 32) * n >> 32);
+	return (u32)((dice_next(&random_state) >> 32) * n >> 32);
 }
 
 /* A number near a power of two, 1 .. max; the power up to 2^(bits - 1). */

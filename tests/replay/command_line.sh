@@ -4,25 +4,7 @@
 set -u
 quire=$1
 recordings=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-bad=0
-# expect STATUS WORD... -- COMMAND...: status, and each word in the output
-expect() {
-	status=$1
-	shift
-	words=""
-	while [ "$1" != -- ]; do words="$words $1"; shift; done
-	shift
-	"$@" >"$work/out" 2>&1
-	got=$?
-	if [ $got -ne "$status" ]; then
-		echo "expected $status, got $got: $*"; sed 's/^/    /' "$work/out" | head -n 12; bad=1
-	fi
-	for word in $words; do
-		grep -qF -- "$word" "$work/out" || { echo "no '$word' in the output of: $*"; sed 's/^/    /' "$work/out" | head -n 12; bad=1; }
-	done
-}
+. "$(dirname "$0")/../expect.sh"
 good=$recordings/pipeline.quire
 head -c 3000 "$good" >"$work/truncated"
 cp "$good" "$work/corrupt"

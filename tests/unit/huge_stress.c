@@ -6,6 +6,7 @@
  *
  * variants: threads_4k threads_tiny
  */
+#include "dice.h"
 #include "huge_world.h"
 #include "threads_run.h"
 
@@ -24,8 +25,7 @@ struct cpu {
 
 static unsigned pick(struct cpu *cpu, unsigned n)
 {
-	cpu->random = cpu->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return (unsigned)(cpu->random >> 33) % n;
+	return (unsigned)dice_roll(&cpu->random, n);
 }
 
 static uint8_t next_value(struct cpu *cpu)

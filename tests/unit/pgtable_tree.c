@@ -14,6 +14,7 @@
 
 #include <quire/testing.h>
 
+#include "dice.h"
 #include "pgtable/pgtable.h"
 
 enum { NR_FRAMES = 400, NR_ADDRS = 24 };
@@ -82,7 +83,7 @@ static u64 tables_for(const u64 *addrs, unsigned nr)
 
 static u64 random_addr(u64 *seed)
 {
-	*seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+	dice_next(seed);
 	/* Of every size, so that tables are shared at every level. */
 	return ((*seed >> 20) % TASK_SIZE >> (*seed >> 9) % QUIRE_VA_BITS) & PAGE_MASK;
 }

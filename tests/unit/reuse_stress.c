@@ -9,6 +9,7 @@
  *
  * variants: threads_4k threads_tiny
  */
+#include "dice.h"
 #include "mm_world.h"
 #include "sync/lock.h"
 #include "threads_run.h"
@@ -59,8 +60,7 @@ static void failed(int line, const char *what)
 
 static unsigned pick(struct cpu *cpu, unsigned n)
 {
-	cpu->random = cpu->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return (unsigned)(cpu->random >> 33) % n;
+	return (unsigned)dice_roll(&cpu->random, n);
 }
 
 static uint64_t page_addr(const struct member *m, unsigned page)

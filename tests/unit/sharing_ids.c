@@ -5,6 +5,7 @@
  *
  * variants: threads_4k explore_tiny
  */
+#include "dice.h"
 #include "sharing_world.h"
 
 static void lowest_first(void **state)
@@ -68,8 +69,7 @@ static void random_against_flags(void **state)
 	for (unsigned i = 0; i < STEPS; i++) {
 		u32 id, want = 0;
 
-		random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
-		id = (u32)(random >> 40) % NR;
+		id = (u32)(dice_next(&random) >> 40) % NR;
 		/* For a while more are taken, then fewer. */
 		if (taken[id] && id != 0 && ((random >> 33) % 8 < 4 + (i / 4096 % 2))) {
 			sharing_id_free(&ids, id);

@@ -6,6 +6,7 @@
  *
  * variants: threads_4k
  */
+#include "dice.h"
 #include "sharing_world.h"
 
 #include "threads_run.h"
@@ -22,8 +23,7 @@ struct race {
 
 static u32 pick(u64 *random, u32 n)
 {
-	*random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (u32)(*random >> 33) % n;
+	return (u32)dice_roll(random, n);
 }
 
 /* The thread has a mapping, and with several mms so has every other. */

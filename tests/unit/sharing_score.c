@@ -7,6 +7,7 @@
  *
  * variants: count_4k explore_4k
  */
+#include "dice.h"
 #include "mm/mm.h"
 
 #include "mm_world.h"
@@ -248,8 +249,7 @@ static uint64_t seed;
 
 static unsigned roll(unsigned sides)
 {
-	seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return (unsigned)(seed >> 33) % sides;
+	return (unsigned)dice_roll(&seed, sides);
 }
 
 /* The large folio that has the page at `addr`, or NULL. */

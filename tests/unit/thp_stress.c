@@ -10,6 +10,7 @@
  *
  * variants: threads_4k threads_tiny
  */
+#include "dice.h"
 #include "mm_world.h"
 #include "threads_run.h"
 
@@ -40,8 +41,7 @@ struct stress {
 
 static unsigned pick(struct cpu *cpu, unsigned n)
 {
-	cpu->random = cpu->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-	return (unsigned)(cpu->random >> 33) % n;
+	return (unsigned)dice_roll(&cpu->random, n);
 }
 
 static unsigned pick_page(struct cpu *cpu)
