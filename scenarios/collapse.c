@@ -46,6 +46,14 @@ static int collapse(struct quire_mm *mm)
 	return quire_madvise(mm, BASE, QUIRE_PMD_SIZE, QUIRE_MADV_COLLAPSE);
 }
 
+/* A fault, or whoever splits, holds a page for a moment. */
+static void collapse_or_try_again(struct quire_mm *mm)
+{
+	int ret = collapse(mm);
+
+	scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+}
+
 static bool is_leaf(struct quire_mm *handle)
 {
 	struct mm *mm = (struct mm *)(void *)handle;
@@ -142,7 +150,7 @@ static void collapse_dontneed_body(void *state, unsigned body)
 		scenario_expect(collapse(w->mm) == 0);
 		break;
 	case 1:
-		scenario_expect(quire_madvise(w->mm, page(1), PAGE, QUIRE_MADV_DONTNEED) == 0);
+		drop(w->mm, 1, 1);
 		scenario_expect(must_get(w->mm, page(1)) == 0);
 		scenario_expect(put(w->mm, page(1), 7));
 		break;
@@ -238,11 +246,9 @@ WORLD_SCENARIO(collapse_advice, "collapse-advice",
 static void collapse_pin_body(void *state, unsigned body)
 {
 	struct world *w = state;
-	int ret;
 
 	if (body == 0) {
-		ret = collapse(w->mm);
-		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		collapse_or_try_again(w->mm);
 		return;
 	}
 	pin_store_write(w->mm, page(1), 20);
@@ -267,13 +273,10 @@ static void collapse_cow_body(void *state, unsigned body)
 {
 	struct world *w = state;
 	struct quire_mm *child = w->children[0];
-	int ret;
 
 	switch (body) {
 	case 0:
-		ret = collapse(w->mm);
-		/* The child's fault holds a page for a moment. */
-		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		collapse_or_try_again(w->mm);
 		break;
 	case 1:
 		scenario_expect(must_get(child, page(1)) == 2);
@@ -306,13 +309,9 @@ static void collapse_fork_body(void *state, unsigned body)
 {
 	struct world *w = state;
 
-	int ret;
-
 	switch (body) {
 	case 0:
-		ret = collapse(w->mm);
-		/* A fault holds the page that it copies for a moment. */
-		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		collapse_or_try_again(w->mm);
 		break;
 	case 1:
 		scenario_expect(quire_mm_fork(w->mm, &w->children[0]) == 0);
@@ -342,14 +341,12 @@ WORLD_SCENARIO(collapse_fork, "collapse-fork",
 static void collapse_both_body(void *state, unsigned body)
 {
 	struct world *w = state;
-	int ret;
 
 	if (body == 2) {
 		scenario_expect(put(w->children[0], page(2), 12));
 		return;
 	}
-	ret = collapse(body == 0 ? w->mm : w->children[0]);
-	scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+	collapse_or_try_again(body == 0 ? w->mm : w->children[0]);
 }
 
 static void collapse_both_finish(void *state)
@@ -417,12 +414,10 @@ static void collapse_split_body(void *state, unsigned body)
 {
 	struct world *w = state;
 	uint64_t nr;
-	int ret;
 
 	switch (body) {
 	case 0:
-		ret = collapse(w->mm);
-		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		collapse_or_try_again(w->mm);
 		break;
 	case 1:
 		scenario_expect(quire_split_folios(w->mm, BASE, QUIRE_PMD_SIZE, 0, &nr) == 0);
@@ -451,12 +446,10 @@ static void collapse_deferred_body(void *state, unsigned body)
 {
 	struct world *w = state;
 	uint64_t nr;
-	int ret;
 
 	switch (body) {
 	case 0:
-		ret = collapse(w->mm);
-		scenario_expect(ret == 0 || ret == -QUIRE_EAGAIN);
+		collapse_or_try_again(w->mm);
 		break;
 	case 1:
 		scenario_expect(quire_split_deferred(w->q, 8, &nr) == 0);

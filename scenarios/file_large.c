@@ -345,8 +345,7 @@ static void sync_drop_body(void *state, unsigned body)
 		scenario_expect(put(l->world.mm, BASE, 8));
 		break;
 	default:
-		scenario_expect(quire_madvise(l->world.mm, BASE + 3 * PAGE, PAGE,
-					      QUIRE_MADV_DONTNEED) == 0);
+		drop(l->world.mm, 3, 1);
 		break;
 	}
 }
@@ -382,8 +381,7 @@ static void leaf_table_body(void *state, unsigned body)
 		return;
 	}
 	scenario_expect(must_get(l->world.mm, BASE) == 1);
-	scenario_expect(quire_madvise(l->world.mm, BASE, sizeof(l->disk),
-				      QUIRE_MADV_DONTNEED) == 0);
+	drop(l->world.mm, 0, FILE_PAGES);
 }
 
 static void leaf_table_finish(void *state)

@@ -203,7 +203,7 @@ static void dontneed_fork_body(void *state, unsigned body)
 		scenario_expect(w->forked == 0);
 		return;
 	}
-	scenario_expect(quire_madvise(w->mm, BASE, 2 * PAGE, QUIRE_MADV_DONTNEED) == 0);
+	drop(w->mm, 0, 2);
 	scenario_expect(must_get(w->mm, BASE) == 0);
 	scenario_expect(put(w->mm, BASE, 5));
 }
