@@ -23,6 +23,7 @@
 #include <quire/quire.h>
 
 #include "bench/bench.h"
+#include "bench/common.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define CHECK_RATIO 1.30
@@ -174,13 +175,10 @@ static int parse(int argc, char **argv, struct arguments *args)
 /* Becomes `quire-counting bench sharing` with its output in `fd`. */
 static void run_counting(const struct arguments *args, int fd)
 {
-	char path[4096];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof("-counting"));
+	char path[BENCH_PATH_BYTES];
 
-	if (len <= 0 || dup2(fd, STDOUT_FILENO) < 0)
+	if (bench_counting_path(path) != 0 || dup2(fd, STDOUT_FILENO) < 0)
 		_exit(1);
-	path[len] = '\0';
-	strcat(path, "-counting");
 	execl(path, path, "bench", "sharing", "--json", "--part", "letter", "--rounds", "1",
 	      "--bytes", COUNTING_BYTES, "--folios", args->folios ? args->folios : "all", NULL);
 	fprintf(stderr, "bench sharing: atomics are not counted: cannot run %s: %s\n", path,

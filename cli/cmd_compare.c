@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/common.h"
 #include "commands.h"
 #include "replay/compare.h"
 
@@ -103,15 +104,12 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 /* Becomes quire-counting with the same arguments; returns only on failure. */
 static int run_counting(char **argv)
 {
-	char path[4096];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof("-counting"));
+	char path[BENCH_PATH_BYTES];
 	char **arguments;
 	int argc = 0;
 
-	if (len <= 0)
+	if (bench_counting_path(path) != 0)
 		return -1;
-	path[len] = '\0';
-	strcat(path, "-counting");
 	while (argv[argc])
 		argc++;
 	arguments = calloc((size_t)argc + 2, sizeof(*arguments));
