@@ -23,6 +23,11 @@
  * nothing by the time its lock is taken: who met a leaf locks, reads the slot
  * again, and walks again when it is no leaf any more.
  *
+ * Who meets an empty slot of level 1 passes it by without the lock, and so does
+ * not wait for who emptied it, as it would at level 0, where the table is there
+ * to be locked.  What others may rely on once a leaf is gone (that no CPU writes
+ * through its TLB any more) has to be true before the slot is emptied.
+ *
  * Lock key:  (C) constant  (A) atomic  (U) pgtable.lock  (T) table lock
  */
 #ifndef PGTABLE_PGTABLE_H
