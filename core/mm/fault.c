@@ -357,26 +357,30 @@ static bool access_allowed(const struct vma *vma, enum mach_access_kind kind)
 	}
 }
 
+/* Nothing of the file lies where the fault may map something: a read maps what is
+ * around it. */
 static bool is_beyond_end(const struct fault *fault)
 {
 	const struct vma *vma = fault->vma;
+	u64 window = fault->write ? PAGE_SIZE : fault->mm->q->config.fault_around_bytes;
+	u64 start = u64_max(align_down(fault->addr, window), vma->start);
 
 	return !vma_is_anonymous(vma) &&
-	       vma_index(vma, fault->addr) >= mapping_nr_pages(vma->mapping);
+	       vma_index(vma, start) >= mapping_nr_pages(vma->mapping);
 }
 
 /*
  * No table of pages is there: a leaf, or room for one, or a table is made, which
- * stays: so not for a write beyond the end of a file (a read may find something
+ * stays: so not for an access beyond the end of a file (a read may find something
  * to map around it).  *ret_done: it was a leaf's fault, and has been dealt with.
  */
 static NOINLINE int handle_without_table(struct fault *fault, bool *ret_done)
 {
 	int err;
 
-	if (unlikely(fault->write && is_beyond_end(fault)))
-		return !vma_is_shared(fault->vma) && fault_prepare_anon(fault) ? -QUIRE_ENOMEM :
-										 -QUIRE_ERANGE;
+	if (unlikely(is_beyond_end(fault)))
+		return fault->write && !vma_is_shared(fault->vma) && fault_prepare_anon(fault) ?
+			       -QUIRE_ENOMEM : -QUIRE_ERANGE;
 	do {
 		*ret_done = fault_huge(fault);
 		if (*ret_done)

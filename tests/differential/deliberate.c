@@ -6,6 +6,7 @@
 #include "core.h"
 
 #define MAX_EMPTY_TABLES 8
+#define MAX_CORE_TABLES 3 /* that the core has and the host has not */
 
 static bool is_anonymous(uint8_t page)
 {
@@ -135,7 +136,9 @@ bool deliberate_count(const struct diff_program *program, enum diff_count count,
 	case DIFF_COUNT_anonymous:
 		return loses_pages(program) || core_has_more_folios(program);
 	case DIFF_COUNT_table:
-		return (left > right ? left - right : right - left) <= MAX_EMPTY_TABLES;
+		return left > right ? left - right <= MAX_EMPTY_TABLES :
+				      right - left <= (loses_pages(program) ? MAX_EMPTY_TABLES :
+									      MAX_CORE_TABLES);
 	default:
 		return false;
 	}
