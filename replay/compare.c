@@ -167,6 +167,15 @@ const struct compare_run *compare_runs_of(const struct compare_result *result,
 	return run;
 }
 
+/* Of a column, so that a line fits a terminal. */
+static int column_width(unsigned nr)
+{
+	enum { TERMINAL = 100, NAMES = 22, MARK = 2, WIDEST = 21 };
+	int width = (TERMINAL - NAMES - MARK) / (int)nr - 1;
+
+	return width < WIDEST ? width : WIDEST;
+}
+
 static void print_cost_row(FILE *out, const char *name, size_t offset,
 			   const struct compare_run *runs, unsigned nr)
 {
@@ -179,7 +188,7 @@ static void print_cost_row(FILE *out, const char *name, size_t offset,
 		char buf[CELL];
 
 		differs |= (value > first ? value - first : first - value) * 500 > first;
-		fprintf(out, " %21s", format_count(value, buf, CELL));
+		fprintf(out, " %*s", column_width(nr), format_count(value, buf, CELL));
 	}
 	fprintf(out, "%s\n", differs ? " *" : "");
 }
@@ -203,7 +212,7 @@ static void print_row_table(FILE *out, const struct compare_result *result,
 		char name[CELL];
 
 		snprintf(name, sizeof(name), "%s%s", alt->name, alt->sound ? "" : "!");
-		fprintf(out, " %21.21s", name);
+		fprintf(out, " %*.*s", column_width(nr), column_width(nr), name);
 	}
 	fputc('\n', out);
 #define PRINT_COST(field, what) \
@@ -214,10 +223,10 @@ static void print_row_table(FILE *out, const struct compare_result *result,
 #undef PRINT_COST
 	fprintf(out, "  %-20s", "leaked frames");
 	for (unsigned i = 0; i < nr; i++)
-		fprintf(out, " %21" PRIu64, runs[i].leaked_frames);
+		fprintf(out, " %*" PRIu64, column_width(nr), runs[i].leaked_frames);
 	fprintf(out, "\n  %-20s", "replay, ms (median)");
 	for (unsigned i = 0; i < nr; i++)
-		fprintf(out, " %21.1f", (double)compare_median_ns(&runs[i]) / 1e6);
+		fprintf(out, " %*.1f", column_width(nr), (double)compare_median_ns(&runs[i]) / 1e6);
 	fputc('\n', out);
 }
 
