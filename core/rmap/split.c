@@ -214,14 +214,12 @@ static void remap_span(struct split *split, struct vma *vma, struct span *span)
 /* Nobody else has a reference, so nobody maps it: what it kept to know is void. */
 static bool freeze(struct split *split, struct folio *folio)
 {
-	int err;
-
 	if (!folio_freeze(folio, 1))
 		return false;
 	deferred_forget(split->rmap, folio);
-	err = sharing_split(&split->rmap->sharing, folio_sharing(folio));
-	check(!err);
-	return !err;
+	/* No reference, so no mapping. */
+	ensure(sharing_split(&split->rmap->sharing, folio_sharing(folio)) == 0);
+	return true;
 }
 
 static struct folio *part_at(struct folio *folio, u64 page)

@@ -36,7 +36,9 @@ static struct found find_at(struct mm *mm, const struct span *span, unsigned ord
 
 	table_lock(span->table);
 	e = entry_load(span->slots);
-	if (entry_is_present(e) && !entry_is_special(e)) {
+	/* A leaf that is a table now is found again page by page. */
+	if (entry_is_present(e) && !entry_is_special(e) &&
+	    (span->level == 0 || entry_is_leaf(e))) {
 		struct frame *frame = pfn_frame(&mm->q->phys, entry_pfn(e));
 		u64 page = span->level == 0 ?
 				   0 : (span->addr & (PMD_SIZE - 1)) >> PAGE_SHIFT;
