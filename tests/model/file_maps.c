@@ -5,6 +5,7 @@
  * private one, plain reads and writes, truncation, holes, writeback.
  *
  * variants: threads_4k threads_64k threads_tiny explore_tiny
+ * presets: release debug asan count (it has one thread)
  *
  * FILE_LIVES=n runs each order n times (default 3), FILE_SEED=n another sequence.
  */

@@ -8,6 +8,7 @@
  * HUGE_OPS in the environment: how many steps a seed takes; HUGE_SEED: which.
  *
  * variants: threads_4k threads_tiny explore_tiny
+ * presets: release debug asan count (it has one thread)
  */
 #include <stdio.h>
 #include <stdlib.h>

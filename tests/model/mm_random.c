@@ -4,6 +4,7 @@
  * of the calls runs with one of its allocations failing, and must then leave
  * each page as it was or as the whole call would have.
  * variants: threads_4k threads_tiny threads_64k explore_tiny
+ * presets: release debug asan count (it has one thread)
  *
  * MM_LIVES=n runs n address spaces of 2,000 calls (default 40), MM_SEED=n
  * another sequence.

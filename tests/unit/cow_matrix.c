@@ -6,6 +6,7 @@
  * reuse that is sound.
  *
  * variants: threads_4k threads_tiny explore_tiny
+ * presets: release debug asan count (it has one thread)
  */
 #include "cow_cases.h"
 

@@ -5,6 +5,7 @@
  * splitting.  Contents are compared byte by byte with what they should be.
  *
  * variants: threads_4k threads_64k threads_tiny explore_tiny
+ * presets: release debug asan count (it has one thread)
  */
 #include "base/bits.h"
 #include "unit/file_world.h"

@@ -3,6 +3,7 @@
  * PMD-sized folios of a file mapped by one entry: when, and what ends it.
  *
  * variants: threads_4k threads_64k threads_tiny explore_tiny
+ * presets: release debug asan count (it has one thread)
  */
 #include <stdlib.h>
 

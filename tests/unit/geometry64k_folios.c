@@ -7,6 +7,7 @@
  * The largest one is cleared only where nothing smaller would do.
  *
  * variants: threads_64k
+ * presets: release debug asan count (it has one thread)
  */
 #include "mm_world.h"
 

@@ -9,6 +9,7 @@
  * (cow_matrix.c).
  *
  * variants: threads_4k threads_tiny explore_tiny
+ * presets: release debug asan count (it has one thread)
  */
 #include "cow_cases.h"
 
