@@ -8,13 +8,6 @@
  */
 #include "phys/phys.h"
 
-static mach_u128 read_guess(struct folio *folio)
-{
-	const u64 *halves = (const u64 *)(const void *)folio_word(folio);
-
-	return atomic_load(&halves[0]) | (mach_u128)atomic_load(&halves[1]) << 64;
-}
-
 static u32 refs_of(mach_u128 word)
 {
 	return (u32)word & FOLIO_WORD_REFS_MAX;
@@ -22,7 +15,7 @@ static u32 refs_of(mach_u128 word)
 
 bool folio_try_get_word(struct folio *folio, u32 n)
 {
-	mach_u128 old = read_guess(folio);
+	mach_u128 old = atomic_guess16(folio_word(folio));
 
 	do {
 		/* The references of a torn guess are those of some instant. */
@@ -34,7 +27,7 @@ bool folio_try_get_word(struct folio *folio, u32 n)
 
 bool folio_put_word(struct folio *folio, u32 n)
 {
-	mach_u128 old = read_guess(folio);
+	mach_u128 old = atomic_guess16(folio_word(folio));
 
 	do
 		check(refs_of(old) >= n);
@@ -44,7 +37,7 @@ bool folio_put_word(struct folio *folio, u32 n)
 
 bool folio_get_word_unless_zero(struct folio *folio)
 {
-	mach_u128 old = read_guess(folio);
+	mach_u128 old = atomic_guess16(folio_word(folio));
 
 	do {
 		if (old == 0 || refs_of(old) == FOLIO_WORD_REFS_MAX)

@@ -15,7 +15,6 @@
 #include "sharing/rmap_ids.h"
 
 #include "sharing/atomic_seq.h"
-#include "sharing/count.h"
 
 _Static_assert(sizeof(struct atomic_seq) == sizeof(u64), "its place");
 
@@ -270,67 +269,12 @@ static const struct rmap_ids_scheme repaired = {
 	.nr_classes = ARRAY_LEN(repaired_classes),
 };
 
-static void repaired_mm_init(struct sharing_mm *mm)
-{
-	rmap_ids_mm_init(&repaired, mm);
-}
-
-static void repaired_map_new(struct sharing_state *state, unsigned order,
-			     const struct sharing_mm *mm, u32 first, u32 nr)
-{
-	(void)first;
-	rmap_ids_set(&repaired, state, order, mm, nr);
-}
-
-static int repaired_map(struct sharing_state *state, unsigned order,
-			const struct sharing_mm *mm, u32 first, u32 nr)
-{
-	(void)first;
-	return rmap_ids_add(&repaired, state, order, mm, nr);
-}
-
-static void repaired_unmap(struct sharing_state *state, unsigned order,
-			   const struct sharing_mm *mm, u32 first, u32 nr)
-{
-	(void)first;
-	rmap_ids_sub(&repaired, state, order, mm, nr);
-}
-
-static bool repaired_exclusive(const struct sharing_state *state, unsigned order,
-			       const struct sharing_mm *mm)
-{
-	return rmap_ids_all_of(&repaired, state, order, mm, NULL);
-}
-
-static bool repaired_all_mine(struct sharing_state *state, unsigned order,
-			      const struct sharing_mm *mm, const struct refcount *refs)
-{
-	return rmap_ids_all_of(&repaired, state, order, mm, refs);
-}
-
-static bool repaired_shared(const struct sharing_state *state, unsigned order)
-{
-	return rmap_ids_of_several(&repaired, state, order);
-}
+RMAP_IDS_CALLS(repaired)
 
 const struct sharing_ops sharing_rmap_ids = {
 	.name = "rmap-ids",
 	.source = "David Hildenbrand, November 2023; letter 000_fa4b51931d6963d5.txt; repaired",
 	.sound = true,
 	.exact = true,
-	.min_order = 2,
-	.max_order = RMAP_IDS_MAX_ORDER,
-	.state_bytes = 12 + 8 * RMAP_IDS_MAX_VALUES,
-	.max_ids = BIT(RMAP_IDS_BITS),
-	.max_mappings = SHARING_COUNT_MAX,
-	.mm_init = repaired_mm_init,
-	.init = rmap_ids_init,
-	.fini = rmap_ids_init,
-	.map_new = repaired_map_new,
-	.map = repaired_map,
-	.unmap = repaired_unmap,
-	.exclusive = repaired_exclusive,
-	.all_mine = repaired_all_mine,
-	.shared = repaired_shared,
-	.mapcount = rmap_ids_mapcount,
+	RMAP_IDS_OPS(repaired),
 };

@@ -20,6 +20,7 @@
 #define SHARING_RMAP_IDS_H
 
 #include "base/bits.h"
+#include "sharing/count.h"
 #include "sharing/sharing.h"
 
 #define RMAP_IDS_BITS 24
@@ -57,5 +58,57 @@ bool rmap_ids_all_of(const struct rmap_ids_scheme *scheme,
 bool rmap_ids_of_several(const struct rmap_ids_scheme *scheme,
 			 const struct sharing_state *state, unsigned order);
 u32 rmap_ids_mapcount(const struct sharing_state *state);
+
+/*
+ * The calls of struct sharing_ops for a `static const struct rmap_ids_scheme`,
+ * and where they go in it: an operation is not told of its scheme.
+ */
+#define RMAP_IDS_CALLS(scheme)                                                          \
+	static void scheme##_mm_init(struct sharing_mm *mm)                             \
+	{                                                                               \
+		rmap_ids_mm_init(&scheme, mm);                                          \
+	}                                                                               \
+	static void scheme##_map_new(struct sharing_state *state, unsigned order,       \
+				     const struct sharing_mm *mm, u32 first, u32 nr)    \
+	{                                                                               \
+		(void)first;                                                            \
+		rmap_ids_set(&scheme, state, order, mm, nr);                            \
+	}                                                                               \
+	static int scheme##_map(struct sharing_state *state, unsigned order,            \
+				const struct sharing_mm *mm, u32 first, u32 nr)         \
+	{                                                                               \
+		(void)first;                                                            \
+		return rmap_ids_add(&scheme, state, order, mm, nr);                     \
+	}                                                                               \
+	static void scheme##_unmap(struct sharing_state *state, unsigned order,         \
+				   const struct sharing_mm *mm, u32 first, u32 nr)      \
+	{                                                                               \
+		(void)first;                                                            \
+		rmap_ids_sub(&scheme, state, order, mm, nr);                            \
+	}                                                                               \
+	static bool scheme##_exclusive(const struct sharing_state *state, unsigned order, \
+				       const struct sharing_mm *mm)                     \
+	{                                                                               \
+		return rmap_ids_all_of(&scheme, state, order, mm, NULL);                \
+	}                                                                               \
+	static bool scheme##_all_mine(struct sharing_state *state, unsigned order,      \
+				      const struct sharing_mm *mm,                      \
+				      const struct refcount *refs)                      \
+	{                                                                               \
+		return rmap_ids_all_of(&scheme, state, order, mm, refs);                \
+	}                                                                               \
+	static bool scheme##_shared(const struct sharing_state *state, unsigned order)  \
+	{                                                                               \
+		return rmap_ids_of_several(&scheme, state, order);                      \
+	}
+
+#define RMAP_IDS_OPS(scheme)                                                       \
+	.min_order = 2, .max_order = RMAP_IDS_MAX_ORDER,                           \
+	.state_bytes = 12 + 8 * RMAP_IDS_MAX_VALUES, .max_ids = BIT(RMAP_IDS_BITS), \
+	.max_mappings = SHARING_COUNT_MAX, .mm_init = scheme##_mm_init,            \
+	.init = rmap_ids_init, .fini = rmap_ids_init, .map_new = scheme##_map_new, \
+	.map = scheme##_map, .unmap = scheme##_unmap,                              \
+	.exclusive = scheme##_exclusive, .all_mine = scheme##_all_mine,            \
+	.shared = scheme##_shared, .mapcount = rmap_ids_mapcount
 
 #endif

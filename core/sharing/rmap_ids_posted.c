@@ -13,7 +13,6 @@
  * Neither sound nor, in consequence, exact.  State and code are those of
  * rmap_ids.c.
  */
-#include "sharing/count.h"
 #include "sharing/rmap_ids.h"
 
 static const struct rmap_ids_class posted_classes[] = {
@@ -31,65 +30,10 @@ static const struct rmap_ids_scheme posted = {
 	.unscaled = true,
 };
 
-static void posted_mm_init(struct sharing_mm *mm)
-{
-	rmap_ids_mm_init(&posted, mm);
-}
-
-static void posted_map_new(struct sharing_state *state, unsigned order,
-			     const struct sharing_mm *mm, u32 first, u32 nr)
-{
-	(void)first;
-	rmap_ids_set(&posted, state, order, mm, nr);
-}
-
-static int posted_map(struct sharing_state *state, unsigned order,
-			const struct sharing_mm *mm, u32 first, u32 nr)
-{
-	(void)first;
-	return rmap_ids_add(&posted, state, order, mm, nr);
-}
-
-static void posted_unmap(struct sharing_state *state, unsigned order,
-			   const struct sharing_mm *mm, u32 first, u32 nr)
-{
-	(void)first;
-	rmap_ids_sub(&posted, state, order, mm, nr);
-}
-
-static bool posted_exclusive(const struct sharing_state *state, unsigned order,
-			       const struct sharing_mm *mm)
-{
-	return rmap_ids_all_of(&posted, state, order, mm, NULL);
-}
-
-static bool posted_all_mine(struct sharing_state *state, unsigned order,
-			    const struct sharing_mm *mm, const struct refcount *refs)
-{
-	return rmap_ids_all_of(&posted, state, order, mm, refs);
-}
-
-static bool posted_shared(const struct sharing_state *state, unsigned order)
-{
-	return rmap_ids_of_several(&posted, state, order);
-}
+RMAP_IDS_CALLS(posted)
 
 const struct sharing_ops sharing_rmap_ids_posted = {
 	.name = "rmap-ids-posted",
 	.source = "David Hildenbrand, November 2023; letter 000_fa4b51931d6963d5.txt, as posted",
-	.min_order = 2,
-	.max_order = RMAP_IDS_MAX_ORDER,
-	.state_bytes = 12 + 8 * RMAP_IDS_MAX_VALUES,
-	.max_ids = BIT(RMAP_IDS_BITS),
-	.max_mappings = SHARING_COUNT_MAX,
-	.mm_init = posted_mm_init,
-	.init = rmap_ids_init,
-	.fini = rmap_ids_init,
-	.map_new = posted_map_new,
-	.map = posted_map,
-	.unmap = posted_unmap,
-	.exclusive = posted_exclusive,
-	.all_mine = posted_all_mine,
-	.shared = posted_shared,
-	.mapcount = rmap_ids_mapcount,
+	RMAP_IDS_OPS(posted),
 };

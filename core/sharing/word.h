@@ -21,11 +21,9 @@ static inline const u64 *word_half(const struct sharing_state *state, unsigned h
 	return &state->tails[1].words[half];
 }
 
-/* What a compare-and-swap may expect.  It may be torn: then the swap fails. */
 static inline mach_u128 word_guess(const struct sharing_state *state)
 {
-	return atomic_load(word_half(state, 0)) |
-	       (mach_u128)atomic_load(word_half(state, 1)) << 64;
+	return atomic_guess16(&state->tails[1].wide);
 }
 
 /* Alone with the state. */

@@ -37,6 +37,18 @@
 #define atomic_cas16(p, expected, v) \
 	(COST_ADD(atomic_rmw16, 1), mach_cas16(p, expected, v))
 
+/*
+ * 16 bytes in two loads: what a compare-and-swap may expect.  It may be torn;
+ * then the swap fails and tells what is there.
+ */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first half is the low one");
+static inline mach_u128 atomic_guess16(const mach_u128 *p)
+{
+	const u64 *halves = (const u64 *)(const void *)p;
+
+	return atomic_load(&halves[0]) | (mach_u128)atomic_load(&halves[1]) << 64;
+}
+
 /* Pointers that readers follow under RCU: load pairs with publish. */
 #define rcu_load(p) mach_load(p, MACH_ACQUIRE)
 #define rcu_publish(p, v) mach_store(p, v, MACH_RELEASE)
