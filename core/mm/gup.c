@@ -65,12 +65,11 @@ static enum pin_step try_pin(struct vma *vma, entry_t e, u32 flags, struct frame
 	*ret_frame = frame;
 	if (entry_is_special(e))
 		return PIN_DONE; /* the zero page is nobody's to count */
+	if (!(flags & QUIRE_PIN_GET_ONLY))
+		return folio_pin(folio) ? PIN_DONE : PIN_TOO_MANY;
 	if (!folio_has_room(folio))
 		return PIN_TOO_MANY;
-	if (flags & QUIRE_PIN_GET_ONLY)
-		folio_get(folio);
-	else if (!folio_pin(folio))
-		return PIN_TOO_MANY;
+	folio_get(folio);
 	return PIN_DONE;
 }
 
