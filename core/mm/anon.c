@@ -12,7 +12,7 @@
  */
 #include "mm/pages.h"
 
-/* Reading memory never written costs no memory: all share one page of zeros. */
+/* Reading memory never written costs no memory where all share one page of zeros. */
 static void map_zero_page(struct fault *fault)
 {
 	struct quire *q = fault->mm->q;
@@ -130,7 +130,7 @@ int fault_anon(struct fault *fault)
 	/* One of PMD size is mapped by another entry: see huge.c. */
 	u32 orders = vma_anon_orders(fault->vma) & ~(u32)BIT(QUIRE_PMD_ORDER);
 
-	if (!fault->write) {
+	if (!fault->write && likely(fault->mm->q->config.zero_page)) {
 		map_zero_page(fault);
 		return 0;
 	}

@@ -28,6 +28,11 @@
 
 /* ---- the folio of zeros ------------------------------------------------------- */
 
+static bool has_huge_zero_page(const struct quire *q)
+{
+	return q->config.zero_page && q->config.huge_zero_page;
+}
+
 /*
  * Made when it is first needed and kept until the instance ends.  Counting its
  * users would cost two atomics on a line that all CPUs share for each leaf that
@@ -305,8 +310,8 @@ static bool map_leaf(struct fault *fault)
 	fault->seen = entry_none();
 	if (!vma_is_anonymous(fault->vma))
 		return fault_file_leaf(fault);
-	return fault->write || !fault->mm->q->config.huge_zero_page ? map_own_leaf(fault) :
-								      map_zero_leaf(fault);
+	return fault->write || !has_huge_zero_page(fault->mm->q) ? map_own_leaf(fault) :
+								   map_zero_leaf(fault);
 }
 
 bool fault_huge(struct fault *fault)

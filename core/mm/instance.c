@@ -31,6 +31,7 @@ void quire_config_default(struct quire_config *config)
 		.map_count_max = 65530,
 		.overcommit = QUIRE_OVERCOMMIT_HEURISTIC,
 		.guard_gap_bytes = DEFAULT_GUARD_GAP_BYTES,
+		.zero_page = true,
 		.huge_zero_page = true,
 		.max_ptes_none = QUIRE_TABLE_ENTRIES - 1,
 		.max_ptes_shared = QUIRE_TABLE_ENTRIES / 2,

@@ -47,7 +47,11 @@ struct quire_config {
 	/* By order; pages of order 0 are always to be had, so 0 and 1 are NEVER. */
 	enum quire_folios anon_folios[QUIRE_PMD_ORDER + 1];
 	unsigned file_order;         /* largest folios of a file's pages: 0, 2 .. QUIRE_PMD_ORDER */
-	bool huge_zero_page;         /* reads of memory never written share a PMD-sized one */
+	/* Reads of memory never written share one page of zeros.  Some kernels have
+	 * none: there such a read costs a page of its own, writable at once where the
+	 * VMA is (mm_forbids_zeropage() in Linux, and some guests). */
+	bool zero_page;
+	bool huge_zero_page;         /* the same, PMD-sized; only together with zero_page */
 	/* What collapse forgives in a PMD range: pages not there, mapped by
 	 * several address spaces, swapped out. */
 	unsigned max_ptes_none, max_ptes_shared, max_ptes_swap;

@@ -47,6 +47,37 @@ static void zero_page_then_written(void **state)
 	assert_int_equal(stats(mm).cow_copies, 0);
 }
 
+/* A kernel without a page of zeros: what is read is the reader's own at once. */
+static void without_the_zero_page_a_read_gets_its_own(void **state)
+{
+	struct quire_page_info page;
+
+	(void)state;
+	world_end();
+	world_config.zero_page = false;
+	world_begin();
+	map_anon(BASE, 2);
+	assert_int_equal(get(mm, BASE + 5), 0);
+	page = info(mm, BASE);
+	assert_true(page.anon && page.exclusive && page.writable && page.dirty);
+	assert_false(page.zero_page);
+	assert_int_equal(stats(mm).rss_anon_pages, 1);
+	/* The write that follows takes no fault. */
+	put(mm, BASE + 7, 9);
+	assert_int_equal(stats(mm).faults, 1);
+	assert_int_equal(get(mm, BASE + 7), 9);
+	/* Where the VMA may not be written the page is not writable either, and is
+	 * still nobody else's. */
+	map_in(mm, BASE + 4 * PAGE, 1, QUIRE_PROT_READ, PRIVATE_ANON, NULL, 0);
+	assert_int_equal(get(mm, BASE + 4 * PAGE), 0);
+	page = info(mm, BASE + 4 * PAGE);
+	assert_true(page.anon && page.exclusive && !page.writable);
+	assert_int_equal(stats(mm).rss_anon_pages, 2);
+	assert_int_equal(quire_munmap(mm, BASE, 8 * PAGE), 0);
+	assert_int_equal(stats(mm).rss_anon_pages, 0);
+	quire_check(q);
+}
+
 static void written_first(void **state)
 {
 	uint8_t bytes[40], back[40];
@@ -266,6 +297,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		world_test(reading_costs_no_memory),
+		world_test(without_the_zero_page_a_read_gets_its_own),
 		world_test(zero_page_then_written),
 		world_test(written_first),
 		world_test(signals),

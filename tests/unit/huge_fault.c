@@ -69,18 +69,32 @@ static void a_read_maps_zeros(void **state)
 	assert_int_equal(stats(mm).page_table_bytes, 0);
 }
 
-static void without_the_folio_of_zeros_a_read_gets_its_own(void **state)
+static void read_gets_its_own_leaf(void)
 {
-	(void)state;
-	world_end();
-	world_config.huge_zero_page = false;
-	world_begin();
 	map_huge(BASE, 1);
 	assert_int_equal(get(mm, BASE), 0);
 	assert_true(info(mm, BASE).leaf && info(mm, BASE).exclusive);
 	assert_false(info(mm, BASE).zero_page);
 	put(mm, BASE, 1);
 	assert_int_equal(stats(mm).faults, 1);
+}
+
+static void without_the_folio_of_zeros_a_read_gets_its_own(void **state)
+{
+	(void)state;
+	world_end();
+	world_config.huge_zero_page = false;
+	world_begin();
+	read_gets_its_own_leaf();
+}
+
+static void without_any_page_of_zeros_neither(void **state)
+{
+	(void)state;
+	world_end();
+	world_config.zero_page = false;
+	world_begin();
+	read_gets_its_own_leaf();
 }
 
 static void only_where_it_is_wanted_and_fits(void **state)
@@ -316,6 +330,7 @@ int main(void)
 		huge_test(a_write_maps_a_leaf),
 		huge_test(a_read_maps_zeros),
 		huge_test(without_the_folio_of_zeros_a_read_gets_its_own),
+		huge_test(without_any_page_of_zeros_neither),
 		huge_test(only_where_it_is_wanted_and_fits),
 		huge_test(not_in_shared_memory),
 		huge_test(every_allocation_fails),
