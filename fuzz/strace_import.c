@@ -31,7 +31,7 @@ static void read_back(const void *bytes, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct trace_header header = { .page_bytes = 4096 };
+	struct trace_header header = { .host.trait[HOST_page_bytes] = 4096 };
 	struct trace_error error = { 0 };
 	struct trace_writer *w = trace_writer_open_memory(&header, &error);
 	void *bytes;

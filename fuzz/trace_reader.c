@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Any bytes may be fed to the reader of recordings.  Twice: as a whole file,
- * where the checksums stop nearly everything, and as the events of one block
- * around which a good file is put, which reaches the decoder behind them.
+ * Any bytes may be fed to the reader of recordings: as a whole file, where the
+ * checksums stop nearly everything, and, of each version, as events and as a
+ * header behind them.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
+#include "trace/codec.h"
 #include "trace/format.h"
 #include "trace/reader.h"
 #include "trace/show.h"
-#include "trace/writer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,39 +35,32 @@ static void read_all(const void *bytes, size_t len, FILE *out)
 	trace_reader_close(r);
 }
 
-static uint8_t *put_block(uint8_t *at, const uint8_t *data, size_t size)
+/* The decoder alone, behind all checksums: the bytes are events of this version. */
+static void read_events(uint32_t version, const uint8_t *data, size_t size, FILE *out)
 {
-	size_t packed = ZSTD_compress(at + TRACE_BLOCK_HEAD_BYTES, ZSTD_compressBound(size), data,
-		size, 1);
+	struct trace_state state;
+	struct trace_event event;
+	struct codec codec;
 
-	format_put_u32(at, TRACE_BLOCK_MAGIC);
-	format_put_u32(at + 4, (uint32_t)packed);
-	format_put_u32(at + 8, (uint32_t)size);
-	format_put_u32(at + 12, UINT32_MAX); /* more than there can be */
-	format_put_u32(at + 16, format_crc(format_crc(0, at + 4, 12),
-		at + TRACE_BLOCK_HEAD_BYTES, packed));
-	return at + TRACE_BLOCK_HEAD_BYTES + packed;
+	trace_state_init(&state, 4096);
+	codec_init_decoder(&codec, version, data, size);
+	while (codec.at < codec.len_bytes && codec_event(&codec, &state, &event))
+		if (!codec.unknown)
+			show_event(out, &event);
+	codec_fini(&codec);
+	trace_state_fini(&state);
 }
 
-static void read_events(const uint8_t *data, size_t size, FILE *out)
+/* ... or a header. */
+static void read_header(uint32_t version, const uint8_t *data, size_t size)
 {
-	struct trace_header header = { .page_bytes = 4096 };
-	struct trace_writer *w = trace_writer_open_memory(&header, NULL);
-	void *bytes;
-	uint8_t *file, *end;
-	size_t len;
+	static struct codec_calls calls;
+	struct trace_header header;
+	struct codec codec;
 
-	if (!w || trace_writer_take(w, &bytes, &len, NULL) != 0)
-		return;
-	len -= TRACE_END_BYTES;
-	file = malloc(len + TRACE_BLOCK_HEAD_BYTES + ZSTD_compressBound(size));
-	if (file) {
-		memcpy(file, bytes, len);
-		end = put_block(file + len, data, size);
-		read_all(file, (size_t)(end - file), out);
-	}
-	free(file);
-	free(bytes);
+	codec_init_decoder(&codec, version, data, size);
+	codec_header(&codec, version, &header, &calls);
+	codec_fini(&codec);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -80,6 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!out)
 		return 0;
 	read_all(data, size, out);
-	read_events(data, size, out);
+	for (uint32_t version = 1; version <= TRACE_VERSION; version++) {
+		read_events(version, data, size, out);
+		read_header(version, data, size);
+	}
 	return 0;
 }

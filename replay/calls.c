@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "state.h"
 
@@ -15,6 +16,7 @@ struct call {
 	struct replay *replay;
 	const struct trace_event *event;
 	const struct trace_call *in;
+	struct space_slot *space;
 	struct quire_mm *mm;
 };
 
@@ -221,12 +223,35 @@ static bool advice_is_ours(uint32_t advice)
 	}
 }
 
+/* The core does not model it: kept for the account of its address space. */
+static int note_call(const struct call *c)
+{
+	struct replay_result *result = c->replay->result;
+	const char *name = c->in->name ? c->in->name : trace_call_name(c->in->nr);
+	struct replay_note *grown;
+
+	c->space->account.noted[c->in->nr]++;
+	for (size_t i = 0; i < result->nr_notes; i++)
+		if (strcmp(result->notes[i].call, name) == 0) {
+			result->notes[i].count++;
+			return 0;
+		}
+	grown = realloc(result->notes, (result->nr_notes + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	result->notes = grown;
+	grown[result->nr_notes].count = 1;
+	grown[result->nr_notes].call = strdup(name);
+	if (!grown[result->nr_notes].call)
+		return -ENOMEM;
+	result->nr_notes++;
+	return 0;
+}
+
 static int call_madvise(const struct call *c)
 {
-	if (!advice_is_ours(c->in->advice)) {
-		c->replay->result->nr_skipped_calls++;
-		return 0;
-	}
+	if (!advice_is_ours(c->in->advice))
+		return note_call(c);
 	result_compare(c, quire_madvise(c->mm, c->in->addr, c->in->len, (int)c->in->advice));
 	return 0;
 }
@@ -278,10 +303,18 @@ static int call_dispatch(const struct call *c)
 	case TRACE_MSYNC:
 		result_compare(c, quire_msync(c->mm, in->addr, in->len, in->flags));
 		return 0;
-	case TRACE_NR_CALLS:
-		break;
+	default:
+		/* What Linux refused left nothing to account for. */
+		return in->result < 0 ? 0 : note_call(c);
 	}
-	return 0;
+}
+
+static uint64_t faults_of(struct quire_mm *mm)
+{
+	struct quire_mm_stats stats;
+
+	quire_mm_stats(mm, &stats);
+	return stats.faults + stats.major_faults;
 }
 
 int replay_call(struct replay *replay, const struct trace_event *event)
@@ -290,13 +323,17 @@ int replay_call(struct replay *replay, const struct trace_event *event)
 								      event->process;
 	struct space_slot *space = process == TRACE_NONE ? NULL : replay_space_of(replay, process);
 	struct call c = { .replay = replay, .event = event, .in = &event->call };
+	uint64_t faults;
 	int err;
 
 	replay->result->nr_calls++;
 	if (!space || !space->mm)
 		return 0;
+	c.space = space;
 	c.mm = space->mm;
+	faults = faults_of(c.mm);
 	err = call_dispatch(&c);
+	space->account.nr_call_faults += faults_of(c.mm) - faults;
 	if (err == -ENOMEM || err == 0)
 		return err;
 	replay_mismatch(replay, event, "%s could not be repeated: error %d",

@@ -17,6 +17,28 @@ static json_t *figures_json(const struct replay_figures *f)
 			 number(f->vmas));
 }
 
+static json_t *account_json(const struct replay_account *a)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < a->nr_explained; i++)
+		json_array_append_new(list, json_pack("{s:s, s:I}", "kind", a->explained[i].kind,
+			"count", (json_int_t)a->explained[i].count));
+	return json_pack("{s:o, s:o, s:o, s:I}", "linux_faults", number(a->linux_faults), "touches",
+			 number(a->touches), "explained", list, "unexplained",
+			 (json_int_t)a->unexplained);
+}
+
+static json_t *notes_json(const struct replay_result *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->nr_notes; i++)
+		json_array_append_new(list, json_pack("{s:s, s:o}", "call", r->notes[i].call,
+			"count", number(r->notes[i].count)));
+	return list;
+}
+
 static json_t *space_json(const struct replay_space *s)
 {
 	json_t *out = json_pack("{s:s?, s:o, s:b, s:o, s:o}", "name", s->name, "pid",
@@ -26,6 +48,7 @@ static json_t *space_json(const struct replay_space *s)
 	if (out && s->compared) {
 		json_object_set_new(out, "linux", figures_json(&s->linux_said));
 		json_object_set_new(out, "quire", figures_json(&s->quire_says));
+		json_object_set_new(out, "account", account_json(&s->account));
 		json_object_set_new(out, "map_differences", number(s->nr_map_differences));
 		if (s->map_differences)
 			json_object_set_new(out, "maps", json_string(s->map_differences));
@@ -56,12 +79,17 @@ json_t *replay_json(const struct replay_result *r)
 	if (!out)
 		return NULL;
 	json_object_set_new(out, "agreement", json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "spaces", number(r->nr_spaces),
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "spaces",
+		number(r->nr_spaces),
 		"spaces_compared", number(r->nr_spaces_compared), "spaces_maps_equal",
 		number(r->nr_spaces_maps_equal), "placed", number(r->nr_placed), "placed_alike",
 		number(r->nr_placed_alike), "results_alike", number(r->nr_results_alike),
 		"results_different", number(r->nr_results_different), "touches_refused",
-		number(r->nr_touches_refused), "skipped_calls", number(r->nr_skipped_calls)));
+		number(r->nr_touches_refused), "signals_alike", number(r->nr_signals_alike),
+		"signals_missed", number(r->nr_signals_missed), "sizes_inferred",
+		number(r->nr_sizes_inferred), "touches_idle", number(r->nr_idle)));
+	json_object_set_new(out, "account", account_json(&r->account));
+	json_object_set_new(out, "notes", notes_json(r));
 	json_object_set_new(out, "leaks", json_pack("{s:o, s:o}", "frames",
 		number(r->leaks.nr_frames), "objects", number(r->leaks.nr_objects)));
 

@@ -97,29 +97,10 @@ static void sample_maybe(struct replay *replay, uint64_t time_us)
 
 /* ---- events ---------------------------------------------------------------- */
 
-static void replay_touch(struct replay *replay, const struct trace_event *event)
-{
-	struct space_slot *space = replay_space_of(replay, event->process);
-	const struct trace_touch *touch = &event->touch;
-	enum quire_touch kind = touch->flags & TRACE_TOUCH_WRITE ? QUIRE_TOUCH_WRITE :
-				touch->flags & TRACE_TOUCH_EXEC	 ? QUIRE_TOUCH_EXEC :
-								   QUIRE_TOUCH_READ;
-	int err;
-
-	replay->result->nr_touches++;
-	if (!space || !space->mm)
-		return;
-	if ((touch->flags & TRACE_TOUCH_SETUP) && replay->processes[event->process].counted_exec)
-		replay->processes[event->process].counted_faults--;
-	err = quire_touch(space->mm, touch->addr, kind, NULL);
-	if (err == 0)
-		return;
-	replay->result->nr_touches_refused++;
-	replay_mismatch(replay, event, "touching %#" PRIx64 " gives error %d", touch->addr, -err);
-}
-
 static int replay_event(struct replay *replay, const struct trace_event *event)
 {
+	if (event->kind != TRACE_SIGNAL)
+		replay_thread_heard(replay, event);
 	switch (event->kind) {
 	case TRACE_FILE:
 		return replay_add_file(replay, &event->file);
@@ -130,8 +111,7 @@ static int replay_event(struct replay *replay, const struct trace_event *event)
 	case TRACE_CALL:
 		return replay_call(replay, event);
 	case TRACE_TOUCH:
-		replay_touch(replay, event);
-		return 0;
+		return replay_touch(replay, event);
 	case TRACE_MM_END:
 		return replay_end_space(replay, event);
 	case TRACE_PROCESS_EXIT:
@@ -139,6 +119,17 @@ static int replay_event(struct replay *replay, const struct trace_event *event)
 		return 0;
 	case TRACE_LOST:
 		replay->result->nr_lost += event->lost.nr;
+		return 0;
+	case TRACE_LIMITS:
+		replay_limits(replay, event);
+		return 0;
+	case TRACE_SIGNAL:
+		replay_signal(replay, event);
+		return 0;
+	case TRACE_CAME:
+		return replay_came(replay, event);
+	case TRACE_HOST:
+		replay_host_changed(replay, event);
 		return 0;
 	case TRACE_THREAD_START:
 	case TRACE_THREAD_EXIT:
@@ -172,6 +163,7 @@ static int replay_loop(struct replay *replay, struct trace_reader *reader,
 		if (options->progress && result->nr_events % PROGRESS_EVENTS == 0)
 			options->progress(options->context, result->nr_events, event->time_us);
 	}
+	result->nr_skipped_events = trace_reader_nr_skipped(reader);
 	result->complete = got == 0;
 	return got;
 }
@@ -191,13 +183,14 @@ static void replay_release(struct replay *replay)
 	free(replay->spaces);
 	free(replay->files);
 	free(replay->processes);
+	free(replay->threads);
 }
 
 static int result_init(struct replay_result *result, const struct trace_header *header)
 {
 	*result = (struct replay_result){ 0 };
 	result->command = strdup(header->command);
-	result->kernel = strdup(header->kernel);
+	result->kernel = strdup(header->host.kernel);
 	result->source = strdup(trace_source_name(header->source));
 	result->samples = calloc(REPLAY_MAX_SAMPLES, sizeof(*result->samples));
 	if (result->command && result->kernel && result->source && result->samples)
@@ -209,33 +202,11 @@ static int result_init(struct replay_result *result, const struct trace_header *
 static int header_acceptable(const char *path, const struct trace_header *header,
 			     struct trace_error *error)
 {
-	if (header->page_bytes == QUIRE_PAGE_SIZE)
+	if (trace_page_bytes(header) == QUIRE_PAGE_SIZE)
 		return 0;
 	return trace_fail(error, EINVAL, 0,
 			  "%s: recorded with pages of %" PRIu64 " bytes, this build has %" PRIu64,
-			  path, header->page_bytes, (uint64_t)QUIRE_PAGE_SIZE);
-}
-
-/* transparent_hugepage/enabled, as the recording has it. */
-static void folios_from_header(struct quire_config *config, const struct trace_header *header)
-{
-	enum quire_folios *huge = &config->anon_folios[QUIRE_PMD_ORDER];
-
-	if (strcmp(header->thp, "always") == 0)
-		*huge = QUIRE_FOLIOS_ALWAYS;
-	else if (strcmp(header->thp, "never") == 0)
-		*huge = QUIRE_FOLIOS_NEVER;
-}
-
-/* The machine of the recording, as far as it shapes what the core does. */
-static void config_from_header(struct quire_config *config, const struct trace_header *header)
-{
-	if (header->fault_around_bytes != TRACE_UNKNOWN &&
-	    header->fault_around_bytes >= QUIRE_PAGE_SIZE &&
-	    header->fault_around_bytes <= QUIRE_PMD_SIZE)
-		config->fault_around_bytes = (unsigned)header->fault_around_bytes;
-	if (header->max_map_count > 0 && header->max_map_count < UINT32_MAX)
-		config->map_count_max = (uint32_t)header->max_map_count;
+			  path, trace_page_bytes(header), (uint64_t)QUIRE_PAGE_SIZE);
 }
 
 static void result_finish(struct replay *replay)
@@ -244,6 +215,9 @@ static void result_finish(struct replay *replay)
 	struct rusage usage;
 
 	result->folios_chosen = replay->options->folios_chosen;
+	result->nr_cpus = (uint32_t)host_or(&replay->header->host, HOST_cpus, 0);
+	result->signals_known = replay->header->version > 1;
+	result->nr_unknown += replay->header->nr_unknown;
 	quire_cost(replay->q, &result->cost);
 	if (replay->options->config.score_sharing)
 		quire_sharing_score(replay->q, &result->sharing);
@@ -272,9 +246,9 @@ int replay_file(const char *path, const struct replay_options *options,
 		trace_fail(error, -err, 0, "%s: no memory", path);
 		goto out_close;
 	}
-	config_from_header(&config, replay.header);
-	if (!options->folios_chosen)
-		folios_from_header(&config, replay.header);
+	replay.host = replay.header->host;
+	replay_mirror_host(&config, &replay.host, options->folios_chosen);
+	replay.config = config;
 	err = quire_attach();
 	if (!err) {
 		err = quire_create(&config, &replay.q);
@@ -306,7 +280,12 @@ void replay_result_fini(struct replay_result *result)
 	for (uint64_t i = 0; i < result->nr_spaces; i++) {
 		free(result->spaces[i].name);
 		free(result->spaces[i].map_differences);
+		replay_account_fini(&result->spaces[i].account);
 	}
+	replay_account_fini(&result->account);
+	for (size_t i = 0; i < result->nr_notes; i++)
+		free(result->notes[i].call);
+	free(result->notes);
 	for (size_t i = 0; i < result->nr_mismatches; i++)
 		free(result->mismatches[i]);
 	free(result->spaces);

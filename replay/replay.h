@@ -29,6 +29,27 @@ struct replay_figures {
 	uint64_t vmas;                   /* at the end of each address space */
 };
 
+/* A named cause of faults that no recorded touch accounts for. */
+struct replay_cause {
+	char *kind;    /* see docs/recording.md, "The account" */
+	int64_t count; /* negative: touches for which Linux counted no fault */
+};
+
+/* linux_faults = touches + all explained + unexplained; in a sum over address
+ * spaces unexplained is the sum of its sizes, whatever the sign. */
+struct replay_account {
+	uint64_t linux_faults, touches;
+	struct replay_cause *explained;
+	size_t nr_explained;
+	int64_t unexplained;
+};
+
+/* A call that the core does not model, and how often it was made. */
+struct replay_note {
+	char *call;
+	uint64_t count;
+};
+
 /* One address space, from its exec or fork to its end. */
 struct replay_space {
 	uint32_t process, pid;
@@ -36,6 +57,8 @@ struct replay_space {
 	bool compared;      /* Linux's figures are complete */
 	uint64_t start_us, end_us;
 	struct replay_figures linux_said, quire_says;
+	struct replay_account account;
+	uint64_t nr_idle;   /* touches that took no fault here: the page was there */
 	uint64_t nr_map_differences; /* lines of the final maps that differ */
 	char *map_differences;       /* the first of them as text, or NULL */
 };
@@ -62,8 +85,18 @@ struct replay_result {
 	uint64_t nr_spaces, nr_spaces_compared, nr_spaces_maps_equal;
 	uint64_t nr_placed, nr_placed_alike;  /* mappings whose place was chosen */
 	uint64_t nr_results_alike, nr_results_different; /* of calls */
-	uint64_t nr_skipped_calls;       /* calls that the core does not have */
-	uint64_t nr_touches_refused;     /* a signal where Linux had none */
+	struct replay_account account;   /* sums over compared spaces */
+	uint64_t nr_idle;
+	struct replay_note *notes;       /* by call */
+	size_t nr_notes;
+	uint64_t nr_touches_refused;     /* where Linux granted them, or, in a recording
+	                                    of version 1, it is not known whether it did */
+	uint64_t nr_signals_alike, nr_signals_missed; /* sent by Linux; and not by the core */
+	uint32_t nr_cpus;                /* of the recorded host; 0: not known */
+	bool signals_known;              /* the recording has them */
+	uint64_t nr_sizes_inferred;      /* files that grew unseen */
+	uint64_t nr_refused_alike;       /* calls that Linux refused: left undone */
+	uint64_t nr_skipped_events, nr_unknown; /* of a newer recorder */
 	struct replay_space *spaces;
 	struct replay_sample *samples;
 	size_t nr_samples;
@@ -96,6 +129,9 @@ void replay_options_default(struct replay_options *options);
  */
 int replay_file(const char *path, const struct replay_options *options,
 		struct replay_result *result, struct trace_error *error);
+/* 0 or -ENOMEM. */
+int replay_account_add(struct replay_account *sum, const struct replay_account *one);
+void replay_account_fini(struct replay_account *account);
 void replay_result_fini(struct replay_result *result);
 
 #endif

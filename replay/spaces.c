@@ -114,6 +114,19 @@ int replay_fill_file(struct file_slot *slot, uint64_t end_bytes)
 	return 0;
 }
 
+struct file_slot *replay_file_of_id(struct replay *replay, uint64_t file_id)
+{
+	for (uint32_t i = 0; i < replay->nr_files; i++)
+		if (replay->files[i].file && quire_file_id(replay->files[i].file) == file_id)
+			return &replay->files[i];
+	return NULL;
+}
+
+int replay_reserve_thread(struct replay *replay, uint32_t thread)
+{
+	return RESERVE(replay, threads, thread);
+}
+
 /* ---- starting ------------------------------------------------------------------ */
 
 struct space_slot *replay_space_of(struct replay *replay, uint32_t process)
@@ -152,8 +165,10 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 
 	if (err)
 		return err;
-	replay->processes[event->process] = (struct process_slot){ .mm = start->mm,
-								   .pid = start->pid };
+	replay->processes[event->process] = (struct process_slot){
+		.mm = start->mm, .pid = start->pid, .shares_mm = start->shares_mm,
+		.lender = TRACE_NONE,
+	};
 	if (start->shares_mm)
 		return 0;
 	parent = start->parent == TRACE_NONE ? NULL : replay_space_of(replay, start->parent);
@@ -175,14 +190,36 @@ static uint64_t limit_of(uint64_t recorded)
 	return recorded == TRACE_UNKNOWN ? QUIRE_UNLIMITED : recorded;
 }
 
+static struct quire_limits limits_of(const struct trace_rights *rights)
+{
+	return (struct quire_limits){
+		.address_space_bytes = limit_of(rights->as_bytes),
+		.data_bytes = limit_of(rights->data_bytes),
+		.stack_bytes = limit_of(rights->stack_bytes),
+		.locked_bytes = limit_of(rights->memlock_bytes),
+		/* An old recording does not say. */
+		.may_lock_any = !(rights->flags & TRACE_RIGHT_KNOWN) ||
+				rights->flags & TRACE_RIGHT_LOCK_ANY,
+	};
+}
+
+void replay_limits(struct replay *replay, const struct trace_event *event)
+{
+	struct space_slot *space = replay_space_of(replay, event->process);
+	struct quire_limits limits = limits_of(&event->limits.rights);
+
+	if (space && space->mm)
+		quire_mm_set_limits(space->mm, &limits);
+}
+
 static void layout_of(const struct replay *replay, const struct trace_exec *exec,
 		      struct quire_layout *layout)
 {
 	const struct trace_layout *seen = &exec->layout;
 
 	quire_layout_default(layout);
-	if (replay->header->mmap_min_addr != TRACE_UNKNOWN && replay->header->mmap_min_addr != 0)
-		layout->mmap_min = replay->header->mmap_min_addr;
+	if (host_or(&replay->header->host, HOST_mmap_min_addr, 0) != 0)
+		layout->mmap_min = replay->header->host.trait[HOST_mmap_min_addr];
 	if (seen->mmap_base != 0 && seen->mmap_base < QUIRE_TASK_SIZE)
 		layout->mmap_base = seen->mmap_base & QUIRE_PAGE_MASK;
 	if (seen->start_brk != 0)
@@ -190,13 +227,7 @@ static void layout_of(const struct replay *replay, const struct trace_exec *exec
 	if (seen->start_stack != 0)
 		layout->stack_top = seen->start_stack;
 	layout->data_segment_bytes = seen->end_data - seen->start_data;
-	layout->limits = (struct quire_limits){
-		.address_space_bytes = limit_of(exec->rlimits.as_bytes),
-		.data_bytes = limit_of(exec->rlimits.data_bytes),
-		.stack_bytes = limit_of(exec->rlimits.stack_bytes),
-		.locked_bytes = limit_of(exec->rlimits.memlock_bytes),
-		.may_lock_any = true,
-	};
+	layout->limits = limits_of(&exec->rights);
 }
 
 static int map_initial(struct replay *replay, struct space_slot *space,
@@ -241,11 +272,23 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 
 	if (err)
 		return err;
-	/* The first process was the recorder's own until now. */
-	process->counted_exec = was_unknown && exec->minor_faults != TRACE_UNKNOWN &&
+	/* The first process was the recorder's own until now; a child of vfork lived
+	 * in its parent's space. */
+	process->counted_exec = (was_unknown || process->shares_mm) &&
+				exec->minor_faults != TRACE_UNKNOWN &&
 				exec->major_faults != TRACE_UNKNOWN;
-	if (process->counted_exec)
-		process->counted_faults = exec->minor_faults + exec->major_faults;
+	process->lender = TRACE_NONE;
+	if (process->counted_exec) {
+		uint64_t faults = exec->minor_faults + exec->major_faults;
+
+		if (process->shares_mm && process->mm < replay->nr_spaces) {
+			process->lender = process->mm;
+			replay->spaces[process->lender].borrowed_faults +=
+				faults - process->counted_faults;
+		}
+		process->counted_faults = faults;
+	}
+	process->shares_mm = false;
 	replay->processes[event->process].mm = exec->mm;
 	layout_of(replay, exec, &layout);
 	err = quire_mm_create(replay->q, &layout, &space->mm);
@@ -398,6 +441,11 @@ static bool said_is_complete(const struct trace_mm_end *end)
 	       said->peak_page_table_bytes != TRACE_UNKNOWN && said->vmas != TRACE_UNKNOWN;
 }
 
+static bool source_is_exact(const struct replay *replay)
+{
+	return replay->header->source == TRACE_SOURCE_TRACEPOINT;
+}
+
 static int space_judge(struct replay *replay, const struct trace_event *event,
 		       struct space_slot *slot, const struct quire_mm_stats *stats)
 {
@@ -418,7 +466,14 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 	if (!space->compared)
 		return 0;
 	space->linux_said = figures_of_linux(&end->said, process->counted_faults);
+	space->linux_said.faults += slot->borrowed_faults;
 	space->quire_says = figures_of_quire(stats);
+	space->nr_idle = slot->account.nr_idle;
+	result->nr_idle += space->nr_idle;
+	if (replay_account(&slot->account, space->linux_said.faults, source_is_exact(replay),
+			   &space->account) ||
+	    replay_account_add(&result->account, &space->account))
+		return -ENOMEM;
 	maps_compare(space, slot->mm, &end->maps);
 	result->nr_spaces_compared++;
 	result->nr_spaces_maps_equal += space->nr_map_differences == 0;
@@ -450,6 +505,15 @@ int replay_end_space(struct replay *replay, const struct trace_event *event)
 
 void replay_end_process(struct replay *replay, const struct trace_event *event)
 {
-	if (event->process < replay->nr_processes)
-		replay->processes[event->process].mm = TRACE_NONE;
+	struct process_slot *process;
+	uint64_t faults = event->process_exit.minor_faults + event->process_exit.major_faults;
+
+	if (event->process >= replay->nr_processes)
+		return;
+	process = &replay->processes[event->process];
+	if (process->shares_mm && process->mm < replay->nr_spaces &&
+	    event->process_exit.minor_faults != TRACE_UNKNOWN &&
+	    event->process_exit.major_faults != TRACE_UNKNOWN)
+		replay->spaces[process->mm].borrowed_faults += faults - process->counted_faults;
+	process->mm = TRACE_NONE;
 }

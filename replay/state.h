@@ -13,6 +13,34 @@ struct file_slot {
 	uint64_t filled_bytes; /* the cache holds [0, filled) */
 };
 
+/*
+ * Where the faults of an address space come from.  Linux counts
+ *
+ *	touches - refused ones + setup + came + those of calls + the rest
+ *
+ * and the rest is what nobody saw; notes say what may lie behind it.
+ */
+struct space_account {
+	uint64_t nr_touches;        /* exceptions that were recorded */
+	uint64_t nr_setup;          /* pages that exec itself filled */
+	uint64_t nr_came;           /* pages that the kernel brought, and the core had not */
+	uint64_t nr_call_faults;    /* faults that the core took in calls: populate, mlock */
+	uint64_t nr_signals;        /* touches refused on both sides */
+	uint64_t nr_kernel_refused; /* the kernel's own touches that were refused */
+	uint64_t nr_refused;        /* touches that the core alone refused */
+	uint64_t nr_idle;           /* touches that took no fault: the page was there */
+	uint64_t noted[TRACE_NR_CALLS + 1]; /* calls that the core does not model, by call */
+};
+
+/* Indexed by the recording's thread index. */
+struct thread_slot {
+	bool waits; /* its last touch was refused: is a signal what comes next? */
+	uint64_t addr;
+	uint32_t flags;
+	uint32_t mm;
+	enum quire_signal signal;
+};
+
 /* Indexed by the recording's mm index. */
 struct space_slot {
 	struct quire_mm *mm;  /* NULL: not there (unknown contents, or ended) */
@@ -20,6 +48,10 @@ struct space_slot {
 	uint64_t start_us;
 	uint32_t process, pid;
 	char *name;
+	/* Faults that Linux counted for processes that lived here for a while without
+	 * being its owner: vfork's children. */
+	uint64_t borrowed_faults;
+	struct space_account account;
 };
 
 struct process_slot {
@@ -27,19 +59,24 @@ struct process_slot {
 	uint32_t pid;
 	uint64_t counted_faults; /* of Linux's count, already given to a space */
 	/* counted_faults holds what exec itself filled, which belongs to the new
-	 * space: each of its touches takes one away again. */
+	 * space: each of its touches takes one away again; from the lender too. */
 	bool counted_exec;
+	bool shares_mm;      /* it lives in its parent's space */
+	uint32_t lender;     /* whose that was, once it has one of its own */
 };
 
 struct replay {
 	const struct replay_options *options;
 	struct replay_result *result;
 	const struct trace_header *header;
+	struct host host;          /* the recorded one, as it is now */
+	struct quire_config config; /* as it mirrors that */
 	struct quire *q;
 	struct file_slot *files;
 	struct space_slot *spaces;
 	struct process_slot *processes;
-	uint32_t nr_files, nr_spaces, nr_processes; /* allocated slots */
+	struct thread_slot *threads;
+	uint32_t nr_files, nr_spaces, nr_processes, nr_threads; /* allocated slots */
 	uint64_t sample_interval, until_sample;
 	uint64_t ended_faults, ended_copies; /* of spaces that ended */
 };
@@ -49,11 +86,32 @@ int replay_add_file(struct replay *replay, const struct trace_file *file);
 struct file_slot *replay_file_slot(struct replay *replay, uint32_t index);
 /* The file's cache holds [0, end_bytes), as a warm page cache would. */
 int replay_fill_file(struct file_slot *slot, uint64_t end_bytes);
+/* The file that maps tell as file_id; NULL: not one of the recording's. */
+struct file_slot *replay_file_of_id(struct replay *replay, uint64_t file_id);
+int replay_reserve_thread(struct replay *replay, uint32_t thread);
 int replay_start_process(struct replay *replay, const struct trace_event *event);
 int replay_exec(struct replay *replay, const struct trace_event *event);
 int replay_end_space(struct replay *replay, const struct trace_event *event);
 void replay_end_process(struct replay *replay, const struct trace_event *event);
 struct space_slot *replay_space_of(struct replay *replay, uint32_t process);
+/* Limits and rights of a process changed. */
+void replay_limits(struct replay *replay, const struct trace_event *event);
+
+/* host.c */
+void replay_mirror_host(struct quire_config *config, const struct host *host,
+			bool folios_chosen);
+void replay_host_changed(struct replay *replay, const struct trace_event *event);
+
+/* touch.c: 0 or negative errno (out of memory). */
+int replay_touch(struct replay *replay, const struct trace_event *event);
+int replay_came(struct replay *replay, const struct trace_event *event);
+void replay_signal(struct replay *replay, const struct trace_event *event);
+/* To be called for every event but a signal, before it is replayed. */
+void replay_thread_heard(struct replay *replay, const struct trace_event *event);
+
+/* account.c: what the address space's faults come from, as parts for people. */
+int replay_account(const struct space_account *account, uint64_t linux_faults, bool exact,
+		   struct replay_account *out);
 
 /* calls.c */
 int replay_call(struct replay *replay, const struct trace_event *event);

@@ -54,48 +54,110 @@ const char *format_gap(uint64_t ours, uint64_t theirs, char *buf, size_t buf_byt
 	return buf;
 }
 
+/* How far Linux's batched counters of resident pages may be from the truth, in all:
+ * per address space, three counters, and on each CPU so many pages unreported. */
+static uint64_t rss_slack_bytes(const struct replay_result *r)
+{
+	enum { BATCH_PAGES = 32, COUNTERS = 3 };
+
+	return r->nr_spaces_compared * r->nr_cpus * BATCH_PAGES * COUNTERS * QUIRE_PAGE_SIZE;
+}
+
+static bool rss_gap_is_slack(const struct replay_result *r)
+{
+	uint64_t ours = r->quire_says.peak_rss_bytes, theirs = r->linux_said.peak_rss_bytes;
+	uint64_t gap = ours > theirs ? ours - theirs : theirs - ours;
+
+	return gap != 0 && gap <= rss_slack_bytes(r);
+}
+
+static int cause_lost(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_lost ? snprintf(buf, size,
+		"%" PRIu64 " touches were lost while recording (buffer overflow): faults and "
+		"resident pages are short by up to that many.", r->nr_lost) : 0;
+}
+
+static int cause_left_out(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_spaces_compared < r->nr_spaces ? snprintf(buf, size,
+		"%" PRIu64 " of %" PRIu64 " address spaces are left out on both sides: they "
+		"ended before Linux could be asked, or began before the recording.",
+		r->nr_spaces - r->nr_spaces_compared, r->nr_spaces) : 0;
+}
+
+static int cause_source(const struct replay_result *r, char *buf, size_t size)
+{
+	return strcmp(r->source, "tracepoint-exact") != 0 ? snprintf(buf, size,
+		"The source of touches was %s: whether a touch wrote is inferred, and the "
+		"kernel's own touches may be missing.", r->source) : 0;
+}
+
+static int cause_folios(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->folios_chosen ? snprintf(buf, size,
+		"Which folios there are was chosen, and is not the recorded Linux's "
+		"setting: with larger ones fewer faults, more resident pages.") : 0;
+}
+
+static int cause_notes(const struct replay_result *r, char *buf, size_t size)
+{
+	size_t len;
+
+	if (!r->nr_notes)
+		return 0;
+	len = (size_t)snprintf(buf, size, "Calls that are not modelled:");
+	for (size_t i = 0; i < r->nr_notes && len < size; i++)
+		len += (size_t)snprintf(buf + len, size - len, "%s %s (%" PRIu64 ")", i ? "," : "",
+					r->notes[i].call, r->notes[i].count);
+	if (len < size)
+		snprintf(buf + len, size - len, ".");
+	return 1;
+}
+
+static int cause_idle(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_idle ? snprintf(buf, size,
+		"%" PRIu64 " recorded touches took no fault here: their page was there already.",
+		r->nr_idle) : 0;
+}
+
+static int cause_sizes(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_sizes_inferred ? snprintf(buf, size,
+		"Files grew unseen %" PRIu64 " times: Linux granted touches beyond what was known "
+		"as their end.", r->nr_sizes_inferred) : 0;
+}
+
+static int cause_slack(const struct replay_result *r, char *buf, size_t size)
+{
+	char a[CELL];
+
+	return rss_gap_is_slack(r) ? snprintf(buf, size,
+		"Linux batches its resident-set counters per CPU: with so many address spaces and "
+		"CPUs the sum of peaks may be off by up to %s.",
+		format_bytes(rss_slack_bytes(r), a, CELL)) : 0;
+}
+
+static int cause_newer(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_skipped_events || r->nr_unknown ? snprintf(buf, size,
+		"A newer recorder made this: %" PRIu64 " events and %" PRIu64 " names of its header "
+		"are not known here.", r->nr_skipped_events, r->nr_unknown) : 0;
+}
+
 const char *replay_cause(const struct replay_result *result, size_t i, char *buf,
 			 size_t buf_bytes)
 {
-	size_t n = 0;
+	/* Each prints its sentence, or nothing where the recording does not prove it. */
+	static int (*const causes[])(const struct replay_result *, char *, size_t) = {
+		cause_lost, cause_left_out, cause_source, cause_folios, cause_notes, cause_idle,
+		cause_sizes, cause_slack, cause_newer,
+	};
 
-	if (result->nr_lost && n++ == i) {
-		snprintf(buf, buf_bytes,
-			 "%" PRIu64 " touches were lost while recording (buffer overflow): faults and "
-			 "resident pages are short by up to that many.", result->nr_lost);
-		return buf;
-	}
-	if (result->nr_spaces_compared < result->nr_spaces && n++ == i) {
-		snprintf(buf, buf_bytes,
-			 "%" PRIu64 " of %" PRIu64 " address spaces are left out on both sides: they "
-			 "ended before Linux could be asked, or began before the recording.",
-			 result->nr_spaces - result->nr_spaces_compared, result->nr_spaces);
-		return buf;
-	}
-	if (strcmp(result->source, "tracepoint-exact") != 0 && n++ == i) {
-		snprintf(buf, buf_bytes,
-			 "The source of touches was %s: whether a touch wrote is inferred, and the "
-			 "kernel's own touches may be missing.", result->source);
-		return buf;
-	}
-	if (result->folios_chosen && n++ == i) {
-		snprintf(buf, buf_bytes,
-			 "Which folios there are was chosen, and is not the recorded Linux's "
-			 "setting: with larger ones fewer faults, more resident pages.");
-		return buf;
-	}
-	if (result->nr_skipped_calls && n++ == i) {
-		snprintf(buf, buf_bytes,
-			 "%" PRIu64 " calls gave advice that the core does not take (COLD, PAGEOUT and "
-			 "the like).", result->nr_skipped_calls);
-		return buf;
-	}
-	if (n++ == i) {
-		snprintf(buf, buf_bytes,
-			 "Linux batches its resident-set counters per CPU or thread: each address "
-			 "space's peak may be off by tens of pages.");
-		return buf;
-	}
+	for (size_t c = 0, n = 0; c < sizeof(causes) / sizeof(causes[0]); c++)
+		if (causes[c](result, buf, buf_bytes) > 0 && n++ == i)
+			return buf;
 	return NULL;
 }
 
@@ -184,6 +246,81 @@ static void print_spaces(FILE *out, const struct replay_result *r)
 	free(order);
 }
 
+/* A sentence on lines of 79 columns; the first begins with `mark`. */
+static void print_wrapped(FILE *out, const char *mark, const char *text)
+{
+	const size_t width = 79 - strlen(mark);
+
+	while (*text) {
+		size_t len = strlen(text), cut = len;
+
+		for (cut = len > width ? width : len; cut < len && cut > 0 && text[cut] != ' ';)
+			cut--;
+		if (cut == 0)
+			cut = len;
+		fprintf(out, "%s%.*s\n", mark, (int)cut, text);
+		text += cut + (text[cut] == ' ');
+		mark = "    ";
+	}
+}
+
+static const char *words_of_cause(const char *kind)
+{
+	static const char *const words[][2] = {
+		{ "exec", "by exec itself" },
+		{ "calls", "in calls (populate, mlock)" },
+		{ "kernel", "by the kernel, unasked" },
+		{ "signals", "ended in a signal" },
+		{ "kernel-refused", "refused to the kernel" },
+		{ "source", "not seen by the source" },
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i][0], kind) == 0)
+			return words[i][1];
+	return kind;
+}
+
+/* Where the faults that Linux counted come from. */
+static void print_account(FILE *out, const struct replay_result *r)
+{
+	const struct replay_account *a = &r->account;
+	char text[CELL];
+
+	if (r->nr_spaces_compared == 0)
+		return;
+	fprintf(out, "\n  %-28s %13s\n", "faults that Linux counted",
+		format_count(a->linux_faults, text, CELL));
+	fprintf(out, "    %-26s %13s\n", "touches recorded", format_count(a->touches, text, CELL));
+	for (size_t i = 0; i < a->nr_explained; i++) {
+		const struct replay_cause *cause = &a->explained[i];
+
+		format_count((uint64_t)(cause->count < 0 ? -cause->count : cause->count), text, CELL);
+		fprintf(out, "    %-26.44s %*s%s\n", words_of_cause(cause->kind),
+			(int)(13 - strlen(text)), cause->count < 0 ? "-" : "", text);
+	}
+	fprintf(out, "    %-26s %13s", "unexplained",
+		format_count((uint64_t)a->unexplained, text, CELL));
+	if (a->unexplained != 0 && a->linux_faults != 0)
+		fprintf(out, "  (%.2f %%)", 100.0 * (double)a->unexplained / (double)a->linux_faults);
+	fputc('\n', out);
+}
+
+static void print_signals(FILE *out, const struct replay_result *r)
+{
+	char a[CELL], b[CELL];
+
+	if (r->nr_signals_alike || r->nr_signals_missed)
+		fprintf(out, "\n  signals for accesses alike: %s of %s\n",
+			format_count(r->nr_signals_alike, a, CELL),
+			format_count(r->nr_signals_alike + r->nr_signals_missed, b, CELL));
+	if (r->nr_touches_refused)
+		fprintf(out, "\n  %s touches are refused here%s\n",
+			format_count(r->nr_touches_refused, a, CELL),
+			r->signals_known ? " and were granted by Linux" :
+			"; what Linux did is not in this recording");
+}
+
 void replay_print(FILE *out, const struct replay_result *r)
 {
 	double seconds = (double)r->replay_ns / 1e9;
@@ -199,14 +336,14 @@ void replay_print(FILE *out, const struct replay_result *r)
 		format_count(seconds > 0 ? (uint64_t)((double)r->nr_events / seconds) : 0, a, CELL));
 	print_comparison(out, r);
 	print_spaces(out, r);
-	if (r->nr_touches_refused)
-		fprintf(out, "\n  %" PRIu64 " touches got a signal that they did not get on Linux\n",
-			r->nr_touches_refused);
-	fprintf(out, "\n  what a gap can come from:\n");
+	print_account(out, r);
+	print_signals(out, r);
+	if (replay_cause(r, 0, cause, sizeof(cause)))
+		fprintf(out, "\n  what a gap can come from:\n");
 	for (size_t i = 0; (sentence = replay_cause(r, i, cause, sizeof(cause))) != NULL; i++)
-		fprintf(out, "  - %s\n", sentence);
+		print_wrapped(out, "  - ", sentence);
 	for (size_t i = 0; i < r->nr_mismatches && i < 5; i++)
-		fprintf(out, "  ! %s\n", r->mismatches[i]);
+		print_wrapped(out, "  ! ", r->mismatches[i]);
 	if (r->nr_mismatches > 5)
 		fprintf(out, "  ! and %zu more (see --json)\n", r->nr_mismatches - 5);
 	if (r->leaks.nr_frames || r->leaks.nr_objects)

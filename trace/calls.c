@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The system calls that a recording is made of: the seccomp filter that stops
- * on them and on nothing else, and what their arguments mean.  One table
- * serves both.
+ * on them and on nothing else, and what their arguments mean.  Both are made of
+ * call_table.h.
  *
  * The filter follows seccomp(2).  It looks at calls of the native
  * architecture alone; those of a 32-bit program run on unseen.
@@ -32,41 +32,58 @@
 #error "the recorder knows x86_64, aarch64 and riscv64"
 #endif
 
-static const struct {
+/* Calls that are younger than the headers of Debian 12. */
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
+struct stop {
 	uint32_t nr;
 	enum stop_kind kind;
 	enum trace_call_nr call;
-} stops[] = {
-	{ SYS_mmap, STOP_CALL, TRACE_MMAP },
-	{ SYS_munmap, STOP_CALL, TRACE_MUNMAP },
-	{ SYS_mprotect, STOP_CALL, TRACE_MPROTECT },
-	{ SYS_mremap, STOP_CALL, TRACE_MREMAP },
-	{ SYS_brk, STOP_CALL, TRACE_BRK },
-	{ SYS_madvise, STOP_CALL, TRACE_MADVISE },
-	{ SYS_mlock, STOP_CALL, TRACE_MLOCK },
-	{ SYS_mlock2, STOP_CALL, TRACE_MLOCK2 },
-	{ SYS_munlock, STOP_CALL, TRACE_MUNLOCK },
-	{ SYS_mlockall, STOP_CALL, TRACE_MLOCKALL },
-	{ SYS_munlockall, STOP_CALL, TRACE_MUNLOCKALL },
-	{ SYS_msync, STOP_CALL, TRACE_MSYNC },
-	{ SYS_shmat, STOP_CALL, TRACE_SHMAT },
-	{ SYS_shmdt, STOP_CALL, TRACE_SHMDT },
-	{ SYS_ftruncate, STOP_CALL, TRACE_FTRUNCATE },
-	{ SYS_fallocate, STOP_CALL, TRACE_FALLOCATE },
-	{ SYS_process_madvise, STOP_CALL, TRACE_PROCESS_MADVISE },
-#ifdef SYS_fork
-	{ SYS_fork, STOP_CLONE, 0 },
-#endif
-#ifdef SYS_vfork
-	{ SYS_vfork, STOP_CLONE, 0 },
-#endif
-	{ SYS_clone, STOP_CLONE, 0 },
-	{ SYS_clone3, STOP_CLONE, 0 },
-	{ SYS_execve, STOP_EXEC, 0 },
-	{ SYS_execveat, STOP_EXEC, 0 },
 };
 
-#define NR_STOPS (sizeof(stops) / sizeof(stops[0]))
+static const struct {
+	uint32_t nr;
+	enum trace_call_nr call;
+} numbers[] = {
+#define CALL_NUMBER(id, name, role, ...) { SYS_##name, TRACE_##id },
+	TRACE_CALL_TABLE(CALL_NUMBER)
+#undef CALL_NUMBER
+};
+
+/* Calls that make a process or a program: not in the table. */
+static const struct stop births[] = {
+#ifdef SYS_fork
+	{ SYS_fork, STOP_CLONE, TRACE_OTHER },
+#endif
+#ifdef SYS_vfork
+	{ SYS_vfork, STOP_CLONE, TRACE_OTHER },
+#endif
+	{ SYS_clone, STOP_CLONE, TRACE_OTHER },
+	{ SYS_clone3, STOP_CLONE, TRACE_OTHER },
+	{ SYS_execve, STOP_EXEC, TRACE_OTHER },
+	{ SYS_execveat, STOP_EXEC, TRACE_OTHER },
+};
+
+#define NR_BIRTHS (sizeof(births) / sizeof(births[0]))
+#define MAX_STOPS (TRACE_NR_CALLS + NR_BIRTHS)
+
+/* Those that the program is stopped for. */
+static size_t list_stops(struct stop stops[MAX_STOPS])
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < TRACE_NR_CALLS; i++) {
+		enum trace_role role = trace_call_info(numbers[i].call)->role;
+
+		if (role != TRACE_IMPORTED && role != TRACE_SIZES)
+			stops[nr++] = (struct stop){ numbers[i].nr, STOP_CALL, numbers[i].call };
+	}
+	for (size_t i = 0; i < NR_BIRTHS; i++)
+		stops[nr++] = births[i];
+	return nr;
+}
 
 /*
  *	load arch; native? else allow
@@ -77,19 +94,21 @@ static const struct {
  */
 int calls_install_filter(void)
 {
-	struct sock_filter code[NR_STOPS + 5];
+	struct sock_filter code[MAX_STOPS + 5];
 	struct sock_fprog program = { .filter = code };
+	struct stop stops[MAX_STOPS];
+	size_t nr_stops = list_stops(stops);
 	unsigned short at = 0;
 
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 		offsetof(struct seccomp_data, arch));
 	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 0,
-		NR_STOPS + 1);
+		(uint8_t)(nr_stops + 1));
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 		offsetof(struct seccomp_data, nr));
-	for (size_t i = 0; i < NR_STOPS; i++)
+	for (size_t i = 0; i < nr_stops; i++)
 		code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, stops[i].nr,
-			(uint8_t)(NR_STOPS - i), 0);
+			(uint8_t)(nr_stops - i), 0);
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
 	program.len = at;
@@ -126,108 +145,74 @@ static void decode_clone(pid_t tid, uint64_t nr, const uint64_t arg[6], struct s
 		out->clone_flags = 0;
 }
 
-static void decode_mmap(const uint64_t arg[6], struct stopped_call *out)
-{
-	struct trace_call *call = &out->call;
-
-	call->addr = arg[0];
-	call->len = arg[1];
-	call->prot = (uint32_t)arg[2];
-	call->flags = (uint32_t)arg[3];
-	call->offset = arg[5];
-	if (!(call->flags & MAP_ANONYMOUS))
-		out->fd = (int)arg[4];
-	out->frees = call->flags & MAP_FIXED;
-}
-
-/* Calls that all begin with a range. */
-static void decode_range(const uint64_t arg[6], struct stopped_call *out)
-{
-	struct trace_call *call = &out->call;
-
-	call->addr = arg[0];
-	call->len = arg[1];
-	switch (call->nr) {
-	case TRACE_MPROTECT:
-		call->prot = (uint32_t)arg[2];
-		break;
-	case TRACE_MADVISE:
-		call->advice = (uint32_t)arg[2];
-		break;
-	case TRACE_MREMAP:
-		call->new_len = arg[2];
-		call->flags = (uint32_t)arg[3];
-		/* Not an argument without this flag, but what was left behind. */
-		if (call->flags & MREMAP_FIXED)
-			call->new_addr = arg[4];
-		break;
-	case TRACE_MLOCK2:
-	case TRACE_MSYNC:
-		call->flags = (uint32_t)arg[2];
-		break;
-	default:
-		break;
-	}
-	out->frees = call->nr == TRACE_MUNMAP || call->nr == TRACE_MREMAP;
-}
-
-static void decode_call(const uint64_t arg[6], struct stopped_call *out)
+/* What the table cannot say. */
+static void decode_rest(const uint64_t arg[6], struct stopped_call *out)
 {
 	struct trace_call *call = &out->call;
 
 	switch (call->nr) {
 	case TRACE_MMAP:
-		decode_mmap(arg, out);
+		if (call->flags & MAP_ANONYMOUS)
+			out->fd = -1;
+		out->frees = call->flags & MAP_FIXED;
+		break;
+	case TRACE_MREMAP:
+		/* Not an argument without this flag, but what was left behind. */
+		if (!(call->flags & MREMAP_FIXED))
+			call->new_addr = 0;
+		out->frees = true;
+		break;
+	case TRACE_MUNMAP:
+		out->frees = true;
 		break;
 	case TRACE_BRK:
 	case TRACE_SHMDT:
-		call->addr = arg[0];
 		out->frees = arg[0] != 0;
 		break;
-	case TRACE_MLOCKALL:
-		call->flags = (uint32_t)arg[0];
-		break;
-	case TRACE_MUNLOCKALL:
-	case TRACE_PROCESS_MADVISE: /* the tracer reads its ranges */
-		break;
-	case TRACE_SHMAT:
-		call->addr = arg[1];
-		call->flags = (uint32_t)arg[2];
-		break;
-	case TRACE_FTRUNCATE:
-		out->fd = (int)arg[0];
-		call->len = arg[1];
-		break;
-	case TRACE_FALLOCATE:
-		out->fd = (int)arg[0];
-		call->flags = (uint32_t)arg[1];
-		call->offset = arg[2];
-		call->len = arg[3];
-		break;
 	default:
-		decode_range(arg, out);
 		break;
 	}
+}
+
+static void decode_call(const uint64_t arg[6], struct stopped_call *out)
+{
+	const struct trace_call_info *info = trace_call_info(out->call.nr);
+
+	for (size_t i = 0; i < TRACE_MAX_ARGUMENTS; i++) {
+		enum trace_argument what = info->argument[i];
+
+		if (what == TRACE_ARG_FD)
+			out->fd = (int)arg[i];
+		else /* what leads to a process or a segment is followed later */
+			trace_call_set(&out->call, what, arg[i]);
+	}
+	decode_rest(arg, out);
+}
+
+static enum stop_kind kind_of(uint64_t nr, enum trace_call_nr *call)
+{
+	for (size_t i = 0; i < TRACE_NR_CALLS; i++)
+		if (numbers[i].nr == nr) {
+			*call = numbers[i].call;
+			return STOP_CALL;
+		}
+	for (size_t i = 0; i < NR_BIRTHS; i++)
+		if (births[i].nr == nr)
+			return births[i].kind;
+	return STOP_NONE;
 }
 
 void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out)
 {
 	*out = (struct stopped_call){
-		.kind = STOP_NONE,
 		.fd = -1,
-		.call = { .file = TRACE_NONE, .target = TRACE_NONE },
+		.call = { .nr = TRACE_OTHER, .file = TRACE_NONE, .target = TRACE_NONE },
 	};
 	for (size_t i = 0; i < 6; i++)
 		out->arg[i] = arg[i];
-	for (size_t i = 0; i < NR_STOPS; i++) {
-		if (stops[i].nr != nr)
-			continue;
-		out->kind = stops[i].kind;
-		out->call.nr = stops[i].call;
-		if (out->kind == STOP_CALL)
-			decode_call(arg, out);
-		else if (out->kind == STOP_CLONE)
-			decode_clone(tid, nr, arg, out);
-		return;
-	}
+	out->kind = kind_of(nr, &out->call.nr);
+	if (out->kind == STOP_CALL)
+		decode_call(arg, out);
+	else if (out->kind == STOP_CLONE)
+		decode_clone(tid, nr, arg, out);
 }

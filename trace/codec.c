@@ -8,13 +8,20 @@
  *	01000000	not an event: the thread changes; its index follows
  *	00nkkkkk	an event of kind k; n: it belongs to no process
  *
- * then the time in microseconds since the previous event, then the fields.
- * A touch has one field: the page, minus the page of the same thread's
- * previous touch.  New indexes are not stored: they are the next ones.
+ * then, but for a touch, the length of what is left of it; then the time in
+ * microseconds since the previous event, then the fields.  Bytes that are left
+ * over are fields of a later version, and passed over, as is an event of an
+ * unknown kind.  A touch has one field: the page, minus the page of the same
+ * thread's previous touch.  New indexes are not stored: they are the next ones.
+ *
+ * Version 1, which is read still, has no lengths, a header of fixed fields, and
+ * the calls of the first lines of the table.
  */
 #include "codec.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,17 +33,19 @@
 #define OP_KIND 0x1fu
 
 _Static_assert(TRACE_NR_KINDS <= OP_KIND, "kinds fit in the first byte");
+#define VERSION_1_KINDS (TRACE_NOTE + 1)
 _Static_assert(TRACE_TOUCH_SETUP < OP_TOUCH, "flags fit in the first byte");
 
 void codec_init_encoder(struct codec *c)
 {
-	*c = (struct codec){ .decoding = false };
+	*c = (struct codec){ .decoding = false, .version = TRACE_VERSION };
 }
 
-void codec_init_decoder(struct codec *c, const void *bytes, size_t len_bytes)
+void codec_init_decoder(struct codec *c, uint32_t version, const void *bytes, size_t len_bytes)
 {
 	*c = (struct codec){
 		.decoding = true,
+		.version = version,
 		.buffer = (uint8_t *)(uintptr_t)bytes,
 		.len_bytes = len_bytes,
 	};
@@ -46,6 +55,7 @@ void codec_fini(struct codec *c)
 {
 	if (!c->decoding)
 		free(c->buffer);
+	free(c->body);
 	free(c->maps);
 	*c = (struct codec){ .decoding = c->decoding };
 }
@@ -215,27 +225,180 @@ static void codec_enum(struct codec *c, void *v, uint32_t nr, const char *wrong)
 	memcpy(v, &wide, sizeof(wide));
 }
 
-void codec_header(struct codec *c, struct trace_header *h)
+/* ---- the table of calls ---- */
+
+/* The fields that are stored: a segment is a file and its size. */
+static uint64_t codec_fields_of(const struct trace_call_info *info)
 {
-	codec_enum(c, &h->source, TRACE_NR_SOURCES, "the source of touches is not known");
-	codec_u64(c, &h->page_bytes);
-	codec_maybe(c, &h->fault_around_bytes);
-	codec_maybe(c, &h->thp_bytes);
-	codec_u64(c, &h->start_unix_us);
-	codec_u32(c, &h->nr_cpus);
-	codec_u32(c, &h->randomize_va_space);
-	codec_u32(c, &h->legacy_va_layout);
-	codec_u32(c, &h->overcommit_memory);
-	codec_u64(c, &h->max_map_count);
-	codec_u64(c, &h->mmap_min_addr);
-	codec_string(c, &h->kernel);
-	codec_string(c, &h->machine);
-	codec_string(c, &h->thp);
-	codec_string(c, &h->command);
-	codec_string(c, &h->recorder);
-	if (h->page_bytes < 512 || (h->page_bytes & (h->page_bytes - 1)))
+	uint64_t fields = info->fields;
+
+	if (fields & 1u << TRACE_ARG_SEGMENT)
+		fields |= 1u << TRACE_ARG_FD | 1u << TRACE_ARG_LEN;
+	if (fields & 1u << TRACE_ARG_PID)
+		fields |= 1u << TRACE_ARG_PIDFD;
+	return fields & ((1u << TRACE_ARG_SEGMENT) - 1);
+}
+
+static void calls_of_table(struct codec_calls *calls, uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		const struct trace_call_info *info = trace_call_info((enum trace_call_nr)i);
+
+		calls->call[i] = (struct codec_call){
+			.nr = (enum trace_call_nr)i, .fields = codec_fields_of(info),
+			.name = info->name,
+		};
+	}
+	calls->nr = nr;
+}
+
+static void codec_calls_of_version_1(struct codec_calls *calls)
+{
+	calls_of_table(calls, TRACE_PROCESS_MADVISE + 1);
+}
+
+/* ---- the header ---- */
+
+static void check_page(struct codec *c, const struct trace_header *h)
+{
+	uint64_t page = trace_page_bytes(h);
+
+	if (page == HOST_UNKNOWN || page < 512 || (page & (page - 1)))
 		codec_fail(c, EBADMSG, "the page size is not a power of two of 512 or more");
 }
+
+/* What version 1 wrote, as traits. */
+static void header_version_1(struct codec *c, struct trace_header *h)
+{
+	struct host *host = &h->host;
+	const char *kernel = "", *machine = "", *thp = "";
+
+	codec_enum(c, &h->source, TRACE_NR_SOURCES, "the source of touches is not known");
+	codec_u64(c, &host->trait[HOST_page_bytes]);
+	codec_maybe(c, &host->trait[HOST_fault_around_bytes]);
+	codec_maybe(c, &host->trait[HOST_pmd_bytes]);
+	codec_u64(c, &h->start_unix_us);
+	codec_u64(c, &host->trait[HOST_cpus]);
+	codec_u64(c, &host->trait[HOST_randomize]);
+	codec_u64(c, &host->trait[HOST_bottom_up]);
+	codec_u64(c, &host->trait[HOST_overcommit]);
+	codec_u64(c, &host->trait[HOST_max_map_count]);
+	codec_u64(c, &host->trait[HOST_mmap_min_addr]);
+	codec_string(c, &kernel);
+	codec_string(c, &machine);
+	codec_string(c, &thp);
+	codec_string(c, &h->command);
+	codec_string(c, &h->recorder);
+	snprintf(host->kernel, sizeof(host->kernel), "%s", kernel);
+	snprintf(host->machine, sizeof(host->machine), "%s", machine);
+	host_set(host, "thp", thp);
+}
+
+static void encode_pair(void *context, const char *name, const char *text)
+{
+	codec_string(context, &name);
+	codec_string(context, &text);
+}
+
+static void count_pair(void *context, const char *name, const char *text)
+{
+	(void)name;
+	(void)text;
+	++*(uint64_t *)context;
+}
+
+static void encode_header(struct codec *c, struct trace_header *h)
+{
+	uint64_t nr_pairs = 4, nr_calls = TRACE_NR_CALLS;
+	char start[24];
+
+	host_for_each(&h->host, count_pair, &nr_pairs);
+	codec_u64(c, &nr_pairs);
+	snprintf(start, sizeof(start), "%" PRIu64, h->start_unix_us);
+	encode_pair(c, "source", trace_source_name(h->source));
+	encode_pair(c, "start-us", start);
+	encode_pair(c, "command", h->command ? h->command : "");
+	encode_pair(c, "recorder", h->recorder ? h->recorder : "");
+	host_for_each(&h->host, encode_pair, c);
+	codec_u64(c, &nr_calls);
+	for (uint32_t i = 0; i < TRACE_NR_CALLS; i++) {
+		const struct trace_call_info *info = trace_call_info((enum trace_call_nr)i);
+		const char *name = info->name;
+		uint64_t fields = codec_fields_of(info);
+
+		codec_string(c, &name);
+		codec_u64(c, &fields);
+	}
+}
+
+static void decode_pair(struct codec *c, struct trace_header *h, bool *has_source)
+{
+	const char *name = "", *text = "";
+
+	codec_string(c, &name);
+	codec_string(c, &text);
+	if (c->wrong)
+		return;
+	if (strcmp(name, "source") == 0) {
+		*has_source = trace_source_of_name(text, &h->source);
+		if (!*has_source)
+			codec_fail(c, EBADMSG, "the source of touches is not known");
+	} else if (strcmp(name, "start-us") == 0) {
+		h->start_unix_us = strtoull(text, NULL, 10);
+	} else if (strcmp(name, "command") == 0) {
+		h->command = text;
+	} else if (strcmp(name, "recorder") == 0) {
+		h->recorder = text;
+	} else if (!host_set(&h->host, name, text)) {
+		h->nr_unknown++;
+	}
+}
+
+static void decode_calls(struct codec *c, struct codec_calls *calls)
+{
+	uint32_t nr = 0;
+
+	codec_below(c, &nr, CODEC_MAX_CALLS + 1, "too many calls in the header's table");
+	for (uint32_t i = 0; i < nr && !c->wrong; i++) {
+		struct codec_call *call = &calls->call[i];
+
+		codec_string(c, &call->name);
+		codec_u64(c, &call->fields);
+		if (!c->wrong)
+			call->nr = trace_call_of_name(call->name);
+	}
+	calls->nr = c->wrong ? 0 : nr;
+}
+
+void codec_header(struct codec *c, uint32_t version, struct trace_header *h,
+	struct codec_calls *calls)
+{
+	uint64_t nr_pairs = 0;
+	bool has_source = false;
+
+	if (!c->decoding) {
+		encode_header(c, h);
+		check_page(c, h);
+		return;
+	}
+	*h = (struct trace_header){ .version = version, .command = "", .recorder = "" };
+	host_init(&h->host);
+	*calls = (struct codec_calls){ 0 };
+	if (version == 1) {
+		header_version_1(c, h);
+		codec_calls_of_version_1(calls);
+	} else {
+		codec_u64(c, &nr_pairs);
+		for (uint64_t i = 0; i < nr_pairs && !c->wrong; i++)
+			decode_pair(c, h, &has_source);
+		decode_calls(c, calls);
+		if (!has_source)
+			codec_fail(c, EBADMSG, "the header names no source of touches");
+	}
+	check_page(c, h);
+}
+
+/* ---- events ---- */
 
 static bool codec_maps_room(struct codec *c, size_t nr)
 {
@@ -311,66 +474,87 @@ static void codec_said(struct codec *c, struct trace_said *said)
 	codec_maybe(c, &said->peak_vmas);
 }
 
-/* Which fields of struct trace_call a call has; the table of event.h. */
-enum {
-	F_ADDR = 1, F_LEN = 2, F_NEW_ADDR = 4, F_NEW_LEN = 8, F_OFFSET = 16,
-	F_PROT = 32, F_FLAGS = 64, F_ADVICE = 128, F_FILE = 256, F_TARGET = 512,
-};
-
-static const uint16_t call_fields[TRACE_NR_CALLS] = {
-	[TRACE_MMAP] = F_ADDR | F_LEN | F_PROT | F_FLAGS | F_OFFSET | F_FILE,
-	[TRACE_MUNMAP] = F_ADDR | F_LEN,
-	[TRACE_MPROTECT] = F_ADDR | F_LEN | F_PROT,
-	[TRACE_MREMAP] = F_ADDR | F_LEN | F_NEW_LEN | F_FLAGS | F_NEW_ADDR,
-	[TRACE_BRK] = F_ADDR,
-	[TRACE_MADVISE] = F_ADDR | F_LEN | F_ADVICE,
-	[TRACE_MLOCK] = F_ADDR | F_LEN,
-	[TRACE_MLOCK2] = F_ADDR | F_LEN | F_FLAGS,
-	[TRACE_MUNLOCK] = F_ADDR | F_LEN,
-	[TRACE_MLOCKALL] = F_FLAGS,
-	[TRACE_MUNLOCKALL] = 0,
-	[TRACE_MSYNC] = F_ADDR | F_LEN | F_FLAGS,
-	[TRACE_MINCORE] = F_ADDR | F_LEN,
-	[TRACE_SHMAT] = F_ADDR | F_LEN | F_FLAGS | F_FILE,
-	[TRACE_SHMDT] = F_ADDR,
-	[TRACE_FTRUNCATE] = F_LEN | F_FILE,
-	[TRACE_FALLOCATE] = F_OFFSET | F_LEN | F_FLAGS | F_FILE,
-	[TRACE_PROCESS_MADVISE] = F_ADDR | F_LEN | F_ADVICE | F_TARGET,
-};
-
-static void codec_call(struct codec *c, const struct trace_state *s, struct trace_call *call)
+/* The n-th field of a call.  File and target are judged by what was introduced. */
+static void codec_call_field(struct codec *c, const struct trace_state *s, unsigned int n,
+	struct trace_call *call)
 {
-	uint16_t fields;
+	uint64_t later = 0;
 
-	if (c->decoding)
-		*call = (struct trace_call){ .file = TRACE_NONE, .target = TRACE_NONE };
-	codec_enum(c, &call->nr, TRACE_NR_CALLS, "an unknown call");
-	fields = call_fields[call->nr < TRACE_NR_CALLS ? call->nr : 0];
-	codec_signed(c, &call->result);
-	if (fields & F_ADDR)
+	switch (n) {
+	case TRACE_ARG_ADDR:
 		codec_u64(c, &call->addr);
-	if (fields & F_LEN)
+		break;
+	case TRACE_ARG_LEN:
 		codec_u64(c, &call->len);
-	if (fields & F_NEW_ADDR)
+		break;
+	case TRACE_ARG_NEW_ADDR:
 		codec_u64(c, &call->new_addr);
-	if (fields & F_NEW_LEN)
+		break;
+	case TRACE_ARG_NEW_LEN:
 		codec_u64(c, &call->new_len);
-	if (fields & F_OFFSET)
+		break;
+	case TRACE_ARG_OFFSET:
 		codec_u64(c, &call->offset);
-	if (fields & F_PROT)
+		break;
+	case TRACE_ARG_PROT:
 		codec_u32(c, &call->prot);
-	if (fields & F_FLAGS)
+		break;
+	case TRACE_ARG_FLAGS:
 		codec_u32(c, &call->flags);
-	if (fields & F_ADVICE)
+		break;
+	case TRACE_ARG_ADVICE:
 		codec_u32(c, &call->advice);
-	if (fields & F_FILE) {
+		break;
+	case TRACE_ARG_FD:
 		codec_index(c, &call->file, s->nr_files, "a call on a file that was not introduced");
 		if (call->file != TRACE_NONE)
 			codec_u64(c, &call->file_bytes);
-	}
-	if (fields & F_TARGET)
+		break;
+	case TRACE_ARG_PIDFD:
 		codec_index(c, &call->target, s->nr_processes,
 			"a call on a process that was not introduced");
+		break;
+	case TRACE_ARG_KEY:
+		codec_u32(c, &call->key);
+		break;
+	case TRACE_ARG_COUNT:
+		codec_u64(c, &call->count);
+		break;
+	default: /* of a later version: one number each */
+		codec_u64(c, &later);
+		break;
+	}
+}
+
+static void codec_call(struct codec *c, const struct trace_state *s, struct trace_call *call)
+{
+	uint32_t place = c->decoding ? 0 : (uint32_t)call->nr;
+	uint64_t fields;
+
+	if (c->decoding)
+		*call = (struct trace_call){ .file = TRACE_NONE, .target = TRACE_NONE };
+	codec_below(c, &place, s->calls.nr, "an unknown call");
+	if (c->wrong)
+		return;
+	fields = s->calls.call[place].fields;
+	if (c->decoding) {
+		call->nr = s->calls.call[place].nr;
+		call->name = call->nr == TRACE_OTHER ? s->calls.call[place].name : NULL;
+	}
+	codec_signed(c, &call->result);
+	for (unsigned int n = 0; fields >> n && n < 64; n++)
+		if (fields >> n & 1)
+			codec_call_field(c, s, n, call);
+}
+
+static void codec_rights(struct codec *c, struct trace_rights *rights)
+{
+	codec_maybe(c, &rights->stack_bytes);
+	codec_maybe(c, &rights->as_bytes);
+	codec_maybe(c, &rights->data_bytes);
+	codec_maybe(c, &rights->memlock_bytes);
+	if (c->version > 1)
+		codec_u32(c, &rights->flags);
 }
 
 static void codec_exec(struct codec *c, const struct trace_state *s, struct trace_exec *exec)
@@ -382,17 +566,12 @@ static void codec_exec(struct codec *c, const struct trace_state *s, struct trac
 		&exec->layout.arg_start, &exec->layout.env_end,
 		&exec->layout.mmap_base,
 	};
-	uint64_t *const limits[] = {
-		&exec->rlimits.stack_bytes, &exec->rlimits.as_bytes,
-		&exec->rlimits.data_bytes, &exec->rlimits.memlock_bytes,
-	};
 
 	codec_bool(c, &exec->maps_known);
 	codec_maps(c, s, &exec->maps);
 	for (size_t i = 0; i < sizeof(layout) / sizeof(layout[0]); i++)
 		codec_u64(c, layout[i]);
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
-		codec_maybe(c, limits[i]);
+	codec_rights(c, &exec->rights);
 	codec_maybe(c, &exec->minor_faults);
 	codec_maybe(c, &exec->major_faults);
 	codec_string(c, &exec->path);
@@ -446,6 +625,33 @@ static void codec_process_exit(struct codec *c, struct trace_process_exit *out)
 	codec_maybe(c, &out->major_faults);
 }
 
+static void codec_signal(struct codec *c, struct trace_signal *out)
+{
+	int64_t code = out->code;
+
+	codec_u32(c, &out->number);
+	codec_signed(c, &code);
+	codec_u64(c, &out->addr);
+	if (code < INT32_MIN || code > INT32_MAX)
+		codec_fail(c, EBADMSG, "a signal's code is too large");
+	else
+		out->code = (int32_t)code;
+}
+
+static void codec_came(struct codec *c, const struct trace_state *s, struct trace_came *came)
+{
+	uint64_t page = came->addr / s->page_bytes;
+
+	codec_u64(c, &page);
+	codec_u64(c, &came->nr_pages);
+	codec_bool(c, &came->write);
+	if (page > UINT64_MAX / s->page_bytes ||
+	    came->nr_pages > UINT64_MAX / s->page_bytes - page)
+		codec_fail(c, EBADMSG, "pages beyond the last address");
+	else
+		came->addr = page * s->page_bytes;
+}
+
 static void codec_body(struct codec *c, const struct trace_state *s, struct trace_event *e)
 {
 	switch (e->kind) {
@@ -476,6 +682,19 @@ static void codec_body(struct codec *c, const struct trace_state *s, struct trac
 		break;
 	case TRACE_NOTE:
 		codec_string(c, &e->note.text);
+		break;
+	case TRACE_SIGNAL:
+		codec_signal(c, &e->signal);
+		break;
+	case TRACE_LIMITS:
+		codec_rights(c, &e->limits.rights);
+		break;
+	case TRACE_CAME:
+		codec_came(c, s, &e->came);
+		break;
+	case TRACE_HOST:
+		codec_string(c, &e->host.name);
+		codec_string(c, &e->host.text);
 		break;
 	case TRACE_THREAD_EXIT:
 	case TRACE_TOUCH:
@@ -592,12 +811,16 @@ static void decode_op(struct codec *c, struct trace_state *s, struct trace_event
 		e->kind = TRACE_TOUCH;
 		e->touch.flags = op & 0x7fu;
 	} else {
-		if (op & OP_THREAD || (op & OP_KIND) >= TRACE_NR_KINDS ||
-		    (op & OP_KIND) == TRACE_TOUCH) {
+		uint32_t nr_kinds = c->version > 1 ? TRACE_NR_KINDS : VERSION_1_KINDS;
+
+		c->unknown = c->version > 1 && (op & OP_KIND) >= nr_kinds;
+		if (op & OP_THREAD || (op & OP_KIND) == TRACE_TOUCH ||
+		    (!c->unknown && (op & OP_KIND) >= nr_kinds)) {
 			codec_fail(c, EBADMSG, "an unknown kind of event");
 			return;
 		}
-		e->kind = (enum trace_kind)(op & OP_KIND);
+		/* One that is passed over is nobody's. */
+		e->kind = c->unknown ? TRACE_NOTE : (enum trace_kind)(op & OP_KIND);
 	}
 	e->process = e->thread = TRACE_NONE;
 	if (!(op & OP_TOUCH) && op & OP_NO_PROCESS)
@@ -698,7 +921,8 @@ static void check_event(struct codec *c, const struct trace_state *s, const stru
 	if (c->wrong)
 		return;
 	if (e->process == TRACE_NONE) {
-		if (e->kind != TRACE_FILE && e->kind != TRACE_LOST && e->kind != TRACE_NOTE)
+		if (e->kind != TRACE_FILE && e->kind != TRACE_LOST && e->kind != TRACE_NOTE &&
+		    e->kind != TRACE_HOST)
 			codec_fail(c, EBADMSG, "an event without a process");
 		return;
 	}
@@ -708,8 +932,65 @@ static void check_event(struct codec *c, const struct trace_state *s, const stru
 		codec_fail(c, EBADMSG, "a thread of a process that has ended");
 }
 
+/* The rest of an event: a touch as it is, all others behind their length. */
+static void decode_rest(struct codec *c, struct trace_state *s, struct trace_event *e)
+{
+	size_t whole = c->len_bytes;
+	uint64_t len = 0;
+
+	if (e->kind == TRACE_TOUCH || c->version == 1) {
+		codec_time(c, s, e);
+		if (e->kind == TRACE_TOUCH)
+			codec_touch(c, s, e);
+		else
+			codec_body(c, s, e);
+		return;
+	}
+	codec_u64(c, &len);
+	if (!c->wrong && len > c->len_bytes - c->at)
+		codec_fail(c, EBADMSG, "an event runs over the end of its block");
+	if (c->wrong)
+		return;
+	c->len_bytes = c->at + len;
+	codec_time(c, s, e);
+	if (!c->unknown)
+		codec_body(c, s, e);
+	c->at = c->len_bytes;
+	c->len_bytes = whole;
+}
+
+/* The body is written behind its length, which is known only once it is there:
+ * it is made in a buffer of its own. */
+static void encode_rest(struct codec *c, struct trace_state *s, struct trace_event *e)
+{
+	struct codec body = { .buffer = c->body, .capacity_bytes = c->body_bytes };
+	uint64_t len;
+
+	if (e->kind == TRACE_TOUCH) {
+		codec_time(c, s, e);
+		codec_touch(c, s, e);
+		return;
+	}
+	body.version = c->version;
+	codec_time(&body, s, e);
+	codec_body(&body, s, e);
+	c->body = body.buffer;
+	c->body_bytes = body.capacity_bytes;
+	len = body.at;
+	if (body.wrong) {
+		codec_fail(c, body.err, body.wrong);
+		return;
+	}
+	codec_u64(c, &len);
+	if (codec_grow(c, len)) {
+		memcpy(c->buffer + c->at, body.buffer, len);
+		c->at += len;
+	}
+}
+
 bool codec_event(struct codec *c, struct trace_state *s, struct trace_event *e)
 {
+	c->unknown = false;
 	if (!state_reserve(c, s))
 		return false;
 	if (c->decoding) {
@@ -727,11 +1008,10 @@ bool codec_event(struct codec *c, struct trace_state *s, struct trace_event *e)
 	}
 	if (c->wrong)
 		return false;
-	codec_time(c, s, e);
-	if (e->kind == TRACE_TOUCH)
-		codec_touch(c, s, e);
+	if (c->decoding)
+		decode_rest(c, s, e);
 	else
-		codec_body(c, s, e);
+		encode_rest(c, s, e);
 	if (c->wrong)
 		return false;
 	state_apply(s, e);
@@ -741,6 +1021,7 @@ bool codec_event(struct codec *c, struct trace_state *s, struct trace_event *e)
 void trace_state_init(struct trace_state *s, uint64_t page_bytes)
 {
 	*s = (struct trace_state){ .page_bytes = page_bytes };
+	calls_of_table(&s->calls, TRACE_NR_CALLS);
 }
 
 void trace_state_fini(struct trace_state *s)

@@ -18,14 +18,32 @@
 
 struct codec {
 	bool decoding;
+	uint32_t version; /* of the format; encoding: the newest */
+	bool unknown; /* decoding: the event was of an unknown kind, and passed over */
 	const char *wrong; /* the first thing that did not fit, or NULL */
 	int err; /* positive errno that goes with it */
 	uint8_t *buffer; /* decoding: never written */
 	size_t at; /* next byte */
 	size_t len_bytes; /* decoding: end of the bytes */
 	size_t capacity_bytes; /* encoding: of the buffer, which grows */
+	uint8_t *body; /* encoding: of an event whose length comes first */
+	size_t body_bytes; /* its capacity */
 	struct trace_map *maps; /* decoding: storage of an event's maps */
 	size_t maps_capacity;
+};
+
+/* The calls of a file, by the number that they have in it. */
+#define CODEC_MAX_CALLS 1024
+
+struct codec_call {
+	enum trace_call_nr nr; /* ours, or TRACE_OTHER */
+	uint64_t fields; /* bit n: TRACE_ARG n is stored; in this order */
+	const char *name;
+};
+
+struct codec_calls {
+	uint32_t nr;
+	struct codec_call call[CODEC_MAX_CALLS];
 };
 
 /*
@@ -51,15 +69,19 @@ struct trace_state {
 	uint32_t threads_capacity, processes_capacity;
 	struct trace_state_thread *threads;
 	struct trace_state_process *processes;
+	struct codec_calls calls;
 };
 
 void codec_init_encoder(struct codec *);
-void codec_init_decoder(struct codec *, const void *bytes, size_t len_bytes);
+void codec_init_decoder(struct codec *, uint32_t version, const void *bytes, size_t len_bytes);
 void codec_fini(struct codec *);
 
-void codec_header(struct codec *, struct trace_header *);
+/* Decoding: fills *header and *calls, whose strings point into the bytes. */
+void codec_header(struct codec *, uint32_t version, struct trace_header *header,
+	struct codec_calls *calls);
 /* Decoding: fills *event.  Returns false when the event or its bytes break a
- * rule; c->wrong then says which. */
+ * rule; c->wrong then says which.  c->unknown: there was an event, but of a kind
+ * that nobody here knows. */
 bool codec_event(struct codec *, struct trace_state *, struct trace_event *event);
 
 void trace_state_init(struct trace_state *, uint64_t page_bytes);

@@ -29,6 +29,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "call_table.h"
+#include "host/host.h"
+
 #define TRACE_NONE UINT32_MAX /* no process, no file, no address space */
 #define TRACE_UNKNOWN UINT64_MAX /* a number that Linux did not give us */
 
@@ -44,6 +47,10 @@ enum trace_kind {
 	TRACE_PROCESS_EXIT,
 	TRACE_LOST, /* the kernel's buffer overflowed: touches are missing here */
 	TRACE_NOTE, /* a sentence for the reader of a report */
+	TRACE_SIGNAL, /* delivered to the thread for an access to memory */
+	TRACE_LIMITS, /* limits and rights changed: what they are now */
+	TRACE_CAME, /* pages that were found there though nobody touched them */
+	TRACE_HOST, /* a setting of the host changed */
 	TRACE_NR_KINDS
 };
 
@@ -58,25 +65,24 @@ enum trace_source {
 	TRACE_NR_SOURCES
 };
 
+/*
+ * In a file the header is a list of names and texts, the host's traits among
+ * them, and the calls that may occur; what a reader does not know it counts.
+ */
 struct trace_header {
 	uint32_t version;
 	enum trace_source source;
-	uint64_t page_bytes;
-	uint64_t fault_around_bytes; /* TRACE_UNKNOWN: not readable */
-	uint64_t thp_bytes; /* of a PMD-mapped page; TRACE_UNKNOWN: none */
 	uint64_t start_unix_us; /* wall clock at time 0 */
-	uint32_t nr_cpus;
-	uint32_t randomize_va_space; /* the sysctl: 0, 1, 2 */
-	uint32_t legacy_va_layout; /* 1: mmap grows upwards */
-	uint32_t overcommit_memory; /* the sysctl: 0, 1, 2 */
-	uint64_t max_map_count;
-	uint64_t mmap_min_addr;
-	const char *kernel; /* release, as uname -r */
-	const char *machine; /* x86_64, aarch64 */
-	const char *thp; /* always, madvise, never, or "" */
 	const char *command; /* the words, joined by spaces, for people */
 	const char *recorder; /* which program made this: "quire record 0.1" */
+	struct host host; /* trait "page" is always known */
+	uint32_t nr_unknown; /* names that this reader does not know */
 };
+
+static inline uint64_t trace_page_bytes(const struct trace_header *header)
+{
+	return header->host.trait[HOST_page_bytes];
+}
 
 enum trace_file_kind {
 	TRACE_FILE_DISK,
@@ -155,11 +161,24 @@ struct trace_layout {
 	uint64_t mmap_base;
 };
 
-struct trace_rlimits { /* soft limits; TRACE_UNKNOWN: unlimited or not known */
+enum {
+	TRACE_RIGHT_KNOWN = 1, /* the rest says something; an old recording does not */
+	TRACE_RIGHT_LOCK_ANY = 2, /* CAP_IPC_LOCK: memlock_bytes is not asked */
+	TRACE_RIGHT_NO_THP = 4, /* PR_SET_THP_DISABLE */
+	TRACE_RIGHT_THP_ADVISED = 8, /* ... except for advised memory */
+	TRACE_RIGHT_MDWE = 16, /* PR_SET_MDWE: REFUSE_EXEC_GAIN */
+	TRACE_RIGHT_MDWE_NO_INHERIT = 32,
+	TRACE_RIGHT_BOTTOM_UP = 64, /* at exec: mappings are placed upwards */
+};
+
+/* What a process may, and how much.  Limits are soft ones; TRACE_UNKNOWN:
+ * unlimited, or not known. */
+struct trace_rights {
 	uint64_t stack_bytes;
 	uint64_t as_bytes;
 	uint64_t data_bytes;
 	uint64_t memlock_bytes;
+	uint32_t flags; /* TRACE_RIGHT_* */
 };
 
 /*
@@ -172,7 +191,7 @@ struct trace_exec {
 	bool maps_known; /* false in an import: maps.nr is 0 */
 	struct trace_maps maps; /* as the kernel laid them out */
 	struct trace_layout layout;
-	struct trace_rlimits rlimits;
+	struct trace_rights rights;
 	/* Of the process, until now: so those of mm are what MM_END says minus
 	 * this, and the pages that exec filled are not among them. */
 	uint64_t minor_faults, major_faults;
@@ -181,48 +200,40 @@ struct trace_exec {
 };
 
 enum trace_call_nr {
-	TRACE_MMAP,
-	TRACE_MUNMAP,
-	TRACE_MPROTECT,
-	TRACE_MREMAP,
-	TRACE_BRK,
-	TRACE_MADVISE,
-	TRACE_MLOCK,
-	TRACE_MLOCK2,
-	TRACE_MUNLOCK,
-	TRACE_MLOCKALL,
-	TRACE_MUNLOCKALL,
-	TRACE_MSYNC,
-	TRACE_MINCORE,
-	TRACE_SHMAT,
-	TRACE_SHMDT,
-	TRACE_FTRUNCATE,
-	TRACE_FALLOCATE,
-	TRACE_PROCESS_MADVISE, /* one event per range; target says whose */
-	TRACE_NR_CALLS
+#define TRACE_CALL_ENUM(id, name, role, ...) TRACE_##id,
+	TRACE_CALL_TABLE(TRACE_CALL_ENUM)
+#undef TRACE_CALL_ENUM
+	TRACE_NR_CALLS,
+	/* A call of a newer recorder: read, shown, and passed over in a replay. */
+	TRACE_OTHER = TRACE_NR_CALLS
+};
+
+enum trace_role { TRACE_REPEATED, TRACE_IMPORTED, TRACE_NOTED, TRACE_RIGHTS, TRACE_REACHES,
+	TRACE_SIZES };
+
+/* What the arguments of a call are: places in the order of TRACE_ARGUMENTS. */
+enum trace_argument {
+#define TRACE_ARGUMENT_ENUM(id) TRACE_ARG_##id,
+	TRACE_ARGUMENTS(TRACE_ARGUMENT_ENUM)
+#undef TRACE_ARGUMENT_ENUM
+};
+
+#define TRACE_MAX_ARGUMENTS 6
+
+struct trace_call_info {
+	const char *name;
+	enum trace_role role;
+	uint32_t fields; /* bit n: enum trace_argument n is among the arguments */
+	uint8_t argument[TRACE_MAX_ARGUMENTS]; /* TRACE_ARG_NOTHING beyond the last */
 };
 
 /*
- * One shape for all calls.  What each call fills, beside nr and result; the
- * rest is 0 (files: TRACE_NONE):
+ * One shape for all calls: what the table says a call has is filled in, the rest
+ * is 0 (file, target: TRACE_NONE).  Besides, when the call had returned:
  *
- *	mmap		addr len prot flags offset file file_bytes
- *	munmap		addr len
- *	mprotect	addr len prot
- *	mremap		addr len new_len flags new_addr
- *	brk		addr
- *	madvise		addr len advice
- *	mlock, munlock	addr len
- *	mlock2		addr len flags
- *	mlockall	flags
- *	munlockall
- *	msync		addr len flags
- *	mincore		addr len
- *	shmat		addr len flags file file_bytes	(len: the segment's size)
- *	shmdt		addr
- *	ftruncate	len file file_bytes		(file_bytes: afterwards)
- *	fallocate	offset len flags file file_bytes (flags: the mode)
- *	process_madvise	addr len advice target
+ *	file_bytes	of a call with a file: its size
+ *	shmat		len: the segment's size
+ *	process_madvise	one event per range; len and addr are that range's
  *
  * result is what the call returned: 0, an address, a count, or a negative
  * errno.  prot, flags and advice are Linux's numbers for the host machine.
@@ -241,6 +252,9 @@ struct trace_call {
 	uint32_t file;
 	uint64_t file_bytes; /* the file's size when the call had returned */
 	uint32_t target; /* process index, or TRACE_NONE: not of this tree */
+	uint32_t key;
+	uint64_t count;
+	const char *name; /* of TRACE_OTHER; else NULL */
 };
 
 enum {
@@ -303,9 +317,37 @@ struct trace_note {
 	const char *text;
 };
 
+/* SIGSEGV or SIGBUS, as the thread was told of it (siginfo). */
+struct trace_signal {
+	uint32_t number;
+	int32_t code; /* SEGV_MAPERR and the like */
+	uint64_t addr;
+};
+
+/* Of the event's process, from here on; its address space follows them. */
+struct trace_limits {
+	struct trace_rights rights;
+};
+
+/*
+ * Pages of the process's address space that the kernel brought in without an
+ * exception: on behalf of O_DIRECT, io_uring, process_vm_writev, vmsplice and
+ * their like.  They came at some time since the last such look, or call.
+ */
+struct trace_came {
+	uint64_t addr;
+	uint64_t nr_pages;
+	bool write; /* the process's own pages: written to, or ready to be */
+};
+
+/* A trait of the host, from here on. */
+struct trace_host {
+	const char *name, *text;
+};
+
 struct trace_event {
 	enum trace_kind kind;
-	uint32_t process; /* TRACE_NONE for FILE, LOST and some NOTEs */
+	uint32_t process; /* TRACE_NONE for FILE, LOST, HOST and some NOTEs */
 	uint32_t thread; /* TRACE_NONE where process is */
 	uint64_t time_us;
 	union {
@@ -319,12 +361,24 @@ struct trace_event {
 		struct trace_process_exit process_exit;
 		struct trace_lost lost;
 		struct trace_note note;
+		struct trace_signal signal;
+		struct trace_limits limits;
+		struct trace_came came;
+		struct trace_host host;
 	};
 };
 
 /* Words for people and for JSON: "mmap", "tracepoint-exact", "vfork". */
 const char *trace_kind_name(enum trace_kind);
 const char *trace_call_name(enum trace_call_nr);
+const struct trace_call_info *trace_call_info(enum trace_call_nr);
+/* The call of that name, or TRACE_OTHER. */
+enum trace_call_nr trace_call_of_name(const char *name);
+/* Puts the value of an argument into its field.  False: the argument has none,
+ * but leads to one (a descriptor, a process, a segment). */
+bool trace_call_set(struct trace_call *, enum trace_argument, uint64_t value);
+/* False: not one of the names of sources. */
+bool trace_source_of_name(const char *name, enum trace_source *source);
 const char *trace_source_name(enum trace_source);
 const char *trace_how_name(enum trace_how);
 const char *trace_file_kind_name(enum trace_file_kind);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "error.h"
 #include "event.h"
@@ -60,27 +61,102 @@ const char *trace_kind_name(enum trace_kind kind)
 		[TRACE_EXEC] = "exec", [TRACE_CALL] = "call", [TRACE_TOUCH] = "touch",
 		[TRACE_MM_END] = "mm-end", [TRACE_PROCESS_EXIT] = "process-exit",
 		[TRACE_LOST] = "lost", [TRACE_NOTE] = "note",
+		[TRACE_SIGNAL] = "signal", [TRACE_LIMITS] = "limits",
+		[TRACE_CAME] = "came", [TRACE_HOST] = "host",
 	};
 
 	return name_of(names, TRACE_NR_KINDS, kind);
 }
 
+#define ARG_BIT(id) (1u << TRACE_ARG_##id)
+/* Up to six arguments: their bits, and their places. */
+#define BITS_1(a) ARG_BIT(a)
+#define BITS_2(a, ...) ARG_BIT(a) | BITS_1(__VA_ARGS__)
+#define BITS_3(a, ...) ARG_BIT(a) | BITS_2(__VA_ARGS__)
+#define BITS_4(a, ...) ARG_BIT(a) | BITS_3(__VA_ARGS__)
+#define BITS_5(a, ...) ARG_BIT(a) | BITS_4(__VA_ARGS__)
+#define BITS_6(a, ...) ARG_BIT(a) | BITS_5(__VA_ARGS__)
+#define PLACES_1(a) TRACE_ARG_##a, NO_MORE, NO_MORE, NO_MORE, NO_MORE, NO_MORE
+#define PLACES_2(a, b) TRACE_ARG_##a, TRACE_ARG_##b, NO_MORE, NO_MORE, NO_MORE, NO_MORE
+#define PLACES_3(a, b, c) TRACE_ARG_##a, TRACE_ARG_##b, TRACE_ARG_##c, NO_MORE, NO_MORE, NO_MORE
+#define PLACES_4(a, b, c, d) \
+	TRACE_ARG_##a, TRACE_ARG_##b, TRACE_ARG_##c, TRACE_ARG_##d, NO_MORE, NO_MORE
+#define PLACES_5(a, b, c, d, e) \
+	TRACE_ARG_##a, TRACE_ARG_##b, TRACE_ARG_##c, TRACE_ARG_##d, TRACE_ARG_##e, NO_MORE
+#define PLACES_6(a, b, c, d, e, f) \
+	TRACE_ARG_##a, TRACE_ARG_##b, TRACE_ARG_##c, TRACE_ARG_##d, TRACE_ARG_##e, TRACE_ARG_##f
+#define NO_MORE TRACE_ARG_NOTHING
+#define NUMBER_OF(_1, _2, _3, _4, _5, _6, n, ...) n
+#define JOIN(a, b) a##b
+#define JOIN_NUMBER(a, b) JOIN(a, b)
+#define BITS(...) JOIN_NUMBER(BITS_, NUMBER_OF(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0))(__VA_ARGS__)
+#define PLACES(...) JOIN_NUMBER(PLACES_, NUMBER_OF(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0))(__VA_ARGS__)
+
+static const struct trace_call_info calls[TRACE_NR_CALLS] = {
+#define CALL_ROW(id, name, role, ...) \
+	{ #name, TRACE_##role, (BITS(__VA_ARGS__)) & ~ARG_BIT(NOTHING), { PLACES(__VA_ARGS__) } },
+	TRACE_CALL_TABLE(CALL_ROW)
+#undef CALL_ROW
+};
+
+const struct trace_call_info *trace_call_info(enum trace_call_nr nr)
+{
+	static const struct trace_call_info other = { .name = "other", .role = TRACE_NOTED };
+
+	return (uint32_t)nr < TRACE_NR_CALLS ? &calls[nr] : &other;
+}
+
 const char *trace_call_name(enum trace_call_nr nr)
 {
-	static const char *const names[TRACE_NR_CALLS] = {
-		[TRACE_MMAP] = "mmap", [TRACE_MUNMAP] = "munmap",
-		[TRACE_MPROTECT] = "mprotect", [TRACE_MREMAP] = "mremap",
-		[TRACE_BRK] = "brk", [TRACE_MADVISE] = "madvise",
-		[TRACE_MLOCK] = "mlock", [TRACE_MLOCK2] = "mlock2",
-		[TRACE_MUNLOCK] = "munlock", [TRACE_MLOCKALL] = "mlockall",
-		[TRACE_MUNLOCKALL] = "munlockall", [TRACE_MSYNC] = "msync",
-		[TRACE_MINCORE] = "mincore", [TRACE_SHMAT] = "shmat",
-		[TRACE_SHMDT] = "shmdt", [TRACE_FTRUNCATE] = "ftruncate",
-		[TRACE_FALLOCATE] = "fallocate",
-		[TRACE_PROCESS_MADVISE] = "process_madvise",
-	};
+	return trace_call_info(nr)->name;
+}
 
-	return name_of(names, TRACE_NR_CALLS, nr);
+enum trace_call_nr trace_call_of_name(const char *name)
+{
+	uint32_t nr = 0;
+
+	while (nr < TRACE_NR_CALLS && strcmp(calls[nr].name, name) != 0)
+		nr++;
+	return (enum trace_call_nr)nr;
+}
+
+bool trace_call_set(struct trace_call *call, enum trace_argument what, uint64_t value)
+{
+	switch (what) {
+	case TRACE_ARG_ADDR:
+		call->addr = value;
+		break;
+	case TRACE_ARG_LEN:
+		call->len = value;
+		break;
+	case TRACE_ARG_NEW_ADDR:
+		call->new_addr = value;
+		break;
+	case TRACE_ARG_NEW_LEN:
+		call->new_len = value;
+		break;
+	case TRACE_ARG_OFFSET:
+		call->offset = value;
+		break;
+	case TRACE_ARG_PROT:
+		call->prot = (uint32_t)value;
+		break;
+	case TRACE_ARG_FLAGS:
+		call->flags = (uint32_t)value;
+		break;
+	case TRACE_ARG_ADVICE:
+		call->advice = (uint32_t)value;
+		break;
+	case TRACE_ARG_KEY:
+		call->key = (uint32_t)value;
+		break;
+	case TRACE_ARG_COUNT:
+		call->count = value;
+		break;
+	default:
+		return false;
+	}
+	return true;
 }
 
 const char *trace_source_name(enum trace_source source)
@@ -94,6 +170,16 @@ const char *trace_source_name(enum trace_source source)
 	};
 
 	return name_of(names, TRACE_NR_SOURCES, source);
+}
+
+bool trace_source_of_name(const char *name, enum trace_source *source)
+{
+	for (uint32_t i = 0; i < TRACE_NR_SOURCES; i++)
+		if (strcmp(trace_source_name((enum trace_source)i), name) == 0) {
+			*source = (enum trace_source)i;
+			return true;
+		}
+	return false;
 }
 
 const char *trace_how_name(enum trace_how how)

@@ -22,7 +22,7 @@
 
 #define TRACE_MAGIC "QUIREREC" /* 8 bytes, no NUL */
 #define TRACE_MAGIC_BYTES 8
-#define TRACE_VERSION 1
+#define TRACE_VERSION 2 /* written; 1 is read too */
 
 #define TRACE_BLOCK_MAGIC 0x4b4f4c42u /* "BLOK" */
 #define TRACE_END_MAGIC 0x2e444e45u /* "END." */

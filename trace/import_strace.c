@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -380,71 +381,29 @@ static int grow_file(struct import *im, uint32_t file, uint64_t bytes)
 
 /* ---- calls ---- */
 
-static bool number(const struct strace_call *call, unsigned int i, uint64_t *value)
+static int do_file(struct import *im, uint32_t thread, char *argument, struct trace_call *call)
 {
-	return i < call->nr_arguments && strace_parse_flags(call->argument[i], value);
-}
-
-static bool number32(const struct strace_call *call, unsigned int i, uint32_t *value)
-{
-	uint64_t wide;
-
-	if (!number(call, i, &wide))
-		return false;
-	*value = (uint32_t)wide;
-	return true;
-}
-
-static int do_mmap(struct import *im, uint32_t thread, struct strace_call *in,
-	struct trace_call *call)
-{
-	enum { ANONYMOUS = 0x20 };
-	uint32_t process = im->thread[thread].process;
 	int err;
 
-	if (in->nr_arguments != 6 || !number(in, 0, &call->addr) || !number(in, 1, &call->len) ||
-	    !number32(in, 2, &call->prot) || !number32(in, 3, &call->flags) ||
-	    !number(in, 5, &call->offset))
-		return fail(im, "arguments of mmap that are not known");
-	if (call->flags & ANONYMOUS || call->result < 0)
+	/* Anonymous memory has no file, whatever stands there; nor has a call that
+	 * was refused. */
+	if (call->result < 0 || (call->nr == TRACE_MMAP && call->flags & MAP_ANONYMOUS))
 		return 0;
-	err = file_of_argument(im, process, in->argument[4], &call->file);
-	if (!err)
+	err = file_of_argument(im, im->thread[thread].process, argument, &call->file);
+	if (!err && call->nr == TRACE_MMAP)
 		err = grow_file(im, call->file, call->offset + call->len);
+	if (!err && call->nr == TRACE_FTRUNCATE)
+		im->file[call->file].bytes = call->len;
 	if (!err)
 		call->file_bytes = im->file[call->file].bytes;
 	return err;
 }
 
-static int do_resize(struct import *im, uint32_t thread, struct strace_call *in,
-	struct trace_call *call)
-{
-	bool good = call->nr == TRACE_FTRUNCATE ? number(in, 1, &call->len) :
-		number32(in, 1, &call->flags) && number(in, 2, &call->offset) &&
-			number(in, 3, &call->len);
-	int err;
-
-	if (!good)
-		return fail(im, "arguments that are not known");
-	if (call->result < 0)
-		return 0;
-	err = file_of_argument(im, im->thread[thread].process, in->argument[0], &call->file);
-	if (err)
-		return err;
-	if (call->nr == TRACE_FTRUNCATE)
-		im->file[call->file].bytes = call->len;
-	call->file_bytes = im->file[call->file].bytes;
-	return 0;
-}
-
-static int do_shmat(struct import *im, struct strace_call *in, struct trace_call *call)
+static int do_segment(struct import *im, uint64_t id, struct trace_call *call)
 {
 	char name[48];
-	uint64_t id;
 	int err;
 
-	if (!number(in, 0, &id) || !number(in, 1, &call->addr) || !number32(in, 2, &call->flags))
-		return fail(im, "arguments of shmat that are not known");
 	if (call->result < 0)
 		return 0;
 	snprintf(name, sizeof(name), "/SYSV segment %u", (unsigned int)id);
@@ -454,58 +413,43 @@ static int do_shmat(struct import *im, struct strace_call *in, struct trace_call
 	return err;
 }
 
-/* A range, and after it one number that goes to *third, if that is given. */
-static int do_range(struct import *im, struct strace_call *in, struct trace_call *call,
-	uint32_t *third)
+/* strace leaves out the last argument where the call does not look at it. */
+static bool may_be_missing(enum trace_call_nr nr, enum trace_argument what)
 {
-	if (!number(in, 0, &call->addr) || !number(in, 1, &call->len) ||
-	    (third && !number32(in, 2, third)))
-		return fail(im, "arguments that are not known");
-	return 0;
-}
-
-static int do_mremap(struct import *im, struct strace_call *in, struct trace_call *call)
-{
-	if (!number(in, 0, &call->addr) || !number(in, 1, &call->len) ||
-	    !number(in, 2, &call->new_len) || !number32(in, 3, &call->flags) ||
-	    (in->nr_arguments > 4 && !number(in, 4, &call->new_addr)))
-		return fail(im, "arguments of mremap that are not known");
-	return 0;
+	return nr == TRACE_MREMAP && what == TRACE_ARG_NEW_ADDR;
 }
 
 static int fill_call(struct import *im, uint32_t thread, struct strace_call *in,
 	struct trace_call *call)
 {
-	switch (call->nr) {
-	case TRACE_MMAP:
-		return do_mmap(im, thread, in, call);
-	case TRACE_MREMAP:
-		return do_mremap(im, in, call);
-	case TRACE_MPROTECT:
-		return do_range(im, in, call, &call->prot);
-	case TRACE_MADVISE:
-		return do_range(im, in, call, &call->advice);
-	case TRACE_MLOCK2:
-	case TRACE_MSYNC:
-		return do_range(im, in, call, &call->flags);
-	case TRACE_MUNMAP:
-	case TRACE_MLOCK:
-	case TRACE_MUNLOCK:
-	case TRACE_MINCORE:
-		return do_range(im, in, call, NULL);
-	case TRACE_BRK:
-	case TRACE_SHMDT:
-		return number(in, 0, &call->addr) ? 0 : fail(im, "an address that is not one");
-	case TRACE_MLOCKALL:
-		return number32(in, 0, &call->flags) ? 0 : fail(im, "flags that are not known");
-	case TRACE_FTRUNCATE:
-	case TRACE_FALLOCATE:
-		return do_resize(im, thread, in, call);
-	case TRACE_SHMAT:
-		return do_shmat(im, in, call);
-	default:
-		return 0;
+	const struct trace_call_info *info = trace_call_info(call->nr);
+	char *descriptor = NULL;
+
+	for (unsigned int i = 0; i < TRACE_MAX_ARGUMENTS; i++) {
+		enum trace_argument what = info->argument[i];
+		uint64_t value;
+
+		if (what == TRACE_ARG_NOTHING)
+			break;
+		if (i >= in->nr_arguments && may_be_missing(call->nr, what))
+			break;
+		if (i >= in->nr_arguments)
+			return fail(im, "a call with arguments missing");
+		if (what == TRACE_ARG_FD) {
+			descriptor = in->argument[i];
+			continue;
+		}
+		if (!strace_parse_flags(in->argument[i], &value))
+			return fail(im, "an argument that is not known");
+		if (what == TRACE_ARG_SEGMENT) {
+			int err = do_segment(im, value, call);
+
+			if (err)
+				return err;
+		}
+		trace_call_set(call, what, value);
 	}
+	return descriptor ? do_file(im, thread, descriptor, call) : 0;
 }
 
 static int memory_call(struct import *im, uint32_t thread, struct strace_call *in,
@@ -548,8 +492,8 @@ static int exec_call(struct import *im, uint32_t thread, struct strace_call *in)
 	im->mm_users[process->mm] = 1;
 	e = event_of(im, thread, TRACE_EXEC);
 	e.exec.mm = process->mm;
-	e.exec.rlimits = (struct trace_rlimits){ TRACE_UNKNOWN, TRACE_UNKNOWN, TRACE_UNKNOWN,
-		TRACE_UNKNOWN };
+	e.exec.rights = (struct trace_rights){ TRACE_UNKNOWN, TRACE_UNKNOWN, TRACE_UNKNOWN,
+		TRACE_UNKNOWN, 0 };
 	e.exec.minor_faults = e.exec.major_faults = TRACE_UNKNOWN;
 	path = path_in(in->argument[path_at]);
 	e.exec.path = path ? path : "";
@@ -612,12 +556,11 @@ static enum call_kind kind_of(const char *name, enum trace_call_nr *nr)
 			return others[i].kind;
 	if (strace_is_clone(name))
 		return CALL_CLONE;
+	*nr = trace_call_of_name(name);
 	/* The ranges of process_madvise are of another process: not followed. */
-	for (int i = 0; i < TRACE_PROCESS_MADVISE; i++) {
-		*nr = (enum trace_call_nr)i;
-		if (strcmp(trace_call_name(*nr), name) == 0)
-			return CALL_MEMORY;
-	}
+	if (*nr != TRACE_OTHER && *nr != TRACE_PROCESS_MADVISE &&
+	    trace_call_info(*nr)->role <= TRACE_IMPORTED)
+		return CALL_MEMORY;
 	return CALL_OTHER;
 }
 
@@ -800,13 +743,7 @@ static char *read_file(const char *path, size_t *len_bytes, struct trace_error *
 int import_strace(const char *log_path, const char *output, struct trace_error *error)
 {
 	struct trace_header header = {
-		.source = TRACE_SOURCE_NONE,
-		.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
-		.fault_around_bytes = TRACE_UNKNOWN,
-		.thp_bytes = TRACE_UNKNOWN,
-		.max_map_count = 65530,
-		.mmap_min_addr = 65536,
-		.recorder = "quire import, from strace",
+		.source = TRACE_SOURCE_NONE, .recorder = "quire import, from strace",
 	};
 	struct trace_writer *writer;
 	size_t len;
@@ -815,6 +752,9 @@ int import_strace(const char *log_path, const char *output, struct trace_error *
 
 	if (!text)
 		return -error->err;
+	/* The log may be of another machine: nothing but the page is known. */
+	host_init(&header.host);
+	header.host.trait[HOST_page_bytes] = (uint64_t)sysconf(_SC_PAGESIZE);
 	header.command = log_path;
 	writer = trace_writer_open(output, &header, error);
 	if (!writer) {

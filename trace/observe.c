@@ -294,7 +294,7 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 		.arguments = item->text[1] ? item->text[1] : "",
 	};
 	exec->layout.mmap_base = guess_mmap_base(&item->maps);
-	procfs_read_rlimits(tracee->tid, &exec->rlimits);
+	procfs_read_rlimits(tracee->tid, &exec->rights);
 	merge_push(t->merge, item);
 	note_foreign(t, tracee);
 }

@@ -204,7 +204,7 @@ int procfs_read_numbers(pid_t tid, struct proc_numbers *out)
 	return 0;
 }
 
-void procfs_read_rlimits(pid_t tid, struct trace_rlimits *out)
+void procfs_read_rlimits(pid_t tid, struct trace_rights *out)
 {
 	static const int resource[] = { RLIMIT_STACK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK };
 	uint64_t *const into[] = {

@@ -35,6 +35,7 @@ struct trace_reader {
 	uint32_t block_events; /* the block says it has */
 	uint32_t block_seen;
 	uint64_t total_seen;
+	uint64_t nr_skipped; /* of a kind that is not known here */
 
 	struct trace_state state;
 	struct trace_event event;
@@ -103,9 +104,9 @@ static int read_header(struct trace_reader *r)
 		return fail_short(r, "inside its header");
 	version = format_get_u32(head + 8);
 	len = format_get_u32(head + 12);
-	if (version != TRACE_VERSION)
+	if (version < 1 || version > TRACE_VERSION)
 		return trace_fail(&r->failed, EBADMSG, 8,
-			"%s: byte 8: a recording of version %u; this program reads version %u",
+			"%s: byte 8: a recording of version %u; this program reads versions 1 to %u",
 			r->name, version, TRACE_VERSION);
 	if (len > TRACE_HEADER_MAX_BYTES)
 		return fail(r, EBADMSG, 12, "the header's length is impossible");
@@ -117,9 +118,8 @@ static int read_header(struct trace_reader *r)
 	if (format_crc(0, r->header_bytes, len) != format_get_u32(head + 16))
 		return fail(r, EBADMSG, 16, "the header's checksum is wrong: it is damaged");
 
-	codec_init_decoder(&codec, r->header_bytes, len);
-	codec_header(&codec, &r->header);
-	r->header.version = version;
+	codec_init_decoder(&codec, version, r->header_bytes, len);
+	codec_header(&codec, version, &r->header, &r->state.calls);
 	wrong = codec.wrong;
 	err = codec.err;
 	if (!wrong && codec.at != len) {
@@ -142,13 +142,14 @@ static struct trace_reader *open_common(struct trace_reader *r, const char *name
 		trace_reader_close(r);
 		return NULL;
 	}
-	codec_init_decoder(&r->codec, NULL, 0);
+	trace_state_init(&r->state, 0);
 	if (read_header(r) < 0) {
 		trace_fail(error, r->failed.err, r->failed.offset, "%s", r->failed.message);
 		trace_reader_close(r);
 		return NULL;
 	}
-	trace_state_init(&r->state, r->header.page_bytes);
+	r->state.page_bytes = trace_page_bytes(&r->header);
+	codec_init_decoder(&r->codec, r->header.version, NULL, 0);
 	return r;
 }
 
@@ -272,7 +273,8 @@ static int next_block(struct trace_reader *r)
 	return read_packed(r, head);
 }
 
-static int next_event(struct trace_reader *r)
+/* The next event that is of a kind we know, or of one we do not. */
+static int next_of_any_kind(struct trace_reader *r)
 {
 	while (!r->ended && r->block_seen == r->block_events) {
 		if (r->codec.at != r->codec.len_bytes)
@@ -290,6 +292,15 @@ static int next_event(struct trace_reader *r)
 	r->block_seen++;
 	r->total_seen++;
 	return 1;
+}
+
+static int next_event(struct trace_reader *r)
+{
+	int got;
+
+	while ((got = next_of_any_kind(r)) > 0 && r->codec.unknown)
+		r->nr_skipped++;
+	return got;
 }
 
 int trace_reader_next(struct trace_reader *r, const struct trace_event **event,
@@ -322,6 +333,11 @@ uint32_t trace_reader_nr_mms(const struct trace_reader *r)
 uint32_t trace_reader_nr_files(const struct trace_reader *r)
 {
 	return r->state.nr_files;
+}
+
+uint64_t trace_reader_nr_skipped(const struct trace_reader *r)
+{
+	return r->nr_skipped;
 }
 
 void trace_reader_close(struct trace_reader *r)

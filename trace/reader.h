@@ -46,6 +46,9 @@ uint32_t trace_reader_nr_processes(const struct trace_reader *);
 uint32_t trace_reader_nr_threads(const struct trace_reader *);
 uint32_t trace_reader_nr_mms(const struct trace_reader *);
 uint32_t trace_reader_nr_files(const struct trace_reader *);
+/* Events so far of a kind that a newer recorder wrote and this reader does not
+ * know: passed over. */
+uint64_t trace_reader_nr_skipped(const struct trace_reader *);
 /* NULL is allowed. */
 void trace_reader_close(struct trace_reader *);
 

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,67 +23,6 @@
 extern long ptrace(int request, ...);
 
 #define EXIT_RECORDER_FAILED 125
-
-/* ---- the header: what kind of machine this is ---- */
-
-static uint64_t read_number(const char *path, uint64_t otherwise)
-{
-	char line[64];
-
-	return procfs_read_line(path, line, sizeof(line)) ? strtoull(line, NULL, 10) : otherwise;
-}
-
-/* The word in brackets of "always [madvise] never". */
-static void read_thp(char *word, size_t size)
-{
-	char line[128];
-	char *open, *close;
-
-	word[0] = 0;
-	if (!procfs_read_line("/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof(line)))
-		return;
-	open = strchr(line, '[');
-	close = open ? strchr(open, ']') : NULL;
-	if (!close)
-		return;
-	*close = 0;
-	snprintf(word, size, "%s", open + 1);
-}
-
-/*
- * How much a read fault maps around it.  The setting is under debugfs, which
- * few may read; so look: of a cached file one page is touched, and those that
- * came with it are counted in pagemap.
- */
-static uint64_t measure_fault_around(void)
-{
-	enum { PAGES = 512 };
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	uint64_t around = TRACE_UNKNOWN;
-	struct seen_pages seen = { 0 };
-	struct trace_map map = { .flags = TRACE_MAP_READ | TRACE_MAP_SHARED, .name = "" };
-	struct maps_buffer maps = { .map = &map, .nr = 1 };
-	int fd = memfd_create("fault-around", MFD_CLOEXEC);
-	char *fill = calloc(PAGES, page);
-	volatile const char *at = MAP_FAILED;
-
-	if (fd >= 0 && fill && write(fd, fill, PAGES * page) == (ssize_t)(PAGES * page))
-		at = mmap(NULL, PAGES * page, PROT_READ, MAP_SHARED, fd, 0);
-	if (at != MAP_FAILED) {
-		(void)at[PAGES / 2 * page];
-		map.start = (uint64_t)(uintptr_t)at;
-		map.end = map.start + PAGES * page;
-		if (procfs_read_pages(getpid(), &maps, map.start, map.end, false, &seen) == 0 &&
-		    seen.nr)
-			around = seen.nr * page;
-		munmap((void *)(uintptr_t)at, PAGES * page);
-	}
-	free(seen.page);
-	free(fill);
-	if (fd >= 0)
-		close(fd);
-	return around;
-}
 
 static char *join(char **argv)
 {
@@ -106,34 +44,14 @@ static char *join(char **argv)
 static struct trace_writer *open_writer(const char *output, enum trace_source source,
 	char **argv, struct trace_error *error)
 {
-	struct trace_header header = {
-		.source = source,
-		.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
-		.fault_around_bytes = measure_fault_around(),
-		.thp_bytes = read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size",
-			TRACE_UNKNOWN),
-		.nr_cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),
-		.randomize_va_space = (uint32_t)read_number(
-			"/proc/sys/kernel/randomize_va_space", 2),
-		.legacy_va_layout = (uint32_t)read_number("/proc/sys/vm/legacy_va_layout", 0),
-		.overcommit_memory = (uint32_t)read_number("/proc/sys/vm/overcommit_memory", 0),
-		.max_map_count = read_number("/proc/sys/vm/max_map_count", 65530),
-		.mmap_min_addr = read_number("/proc/sys/vm/mmap_min_addr", 65536),
-		.recorder = "quire record",
-	};
+	struct trace_header header = { .source = source, .recorder = "quire record" };
 	struct trace_writer *writer;
-	struct utsname machine;
 	struct timespec now;
-	char thp[32];
 	char *command = join(argv);
 
-	uname(&machine);
-	read_thp(thp, sizeof(thp));
+	host_probe(&header.host);
 	clock_gettime(CLOCK_REALTIME, &now);
 	header.start_unix_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000;
-	header.kernel = machine.release;
-	header.machine = machine.machine;
-	header.thp = thp;
 	header.command = command ? command : "";
 	writer = trace_writer_open(output, &header, error);
 	free(command);

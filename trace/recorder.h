@@ -41,7 +41,8 @@ void maps_buffer_fini(struct maps_buffer *);
 /* The fields of said that /proc/TID/status has; the others are left alone. */
 int procfs_read_status(pid_t tid, struct trace_said *said);
 int procfs_read_numbers(pid_t tid, struct proc_numbers *out);
-void procfs_read_rlimits(pid_t tid, struct trace_rlimits *out);
+/* The four limits of *out. */
+void procfs_read_rlimits(pid_t tid, struct trace_rights *out);
 /* argv joined by spaces; malloced; NULL when out of memory. */
 char *procfs_read_arguments(pid_t tid);
 /* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */

@@ -30,32 +30,67 @@ static void show_number(FILE *out, const char *name, uint64_t value)
 		fprintf(out, " %s=%" PRIu64, name, value);
 }
 
+/* A field that is 0 is left out, but for rights, of which none are some. */
+static void show_field(FILE *out, const struct trace_call *call, unsigned int what)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} fields[] = {
+		[TRACE_ARG_ADDR] = { "addr", call->addr },
+		[TRACE_ARG_LEN] = { "len", call->len },
+		[TRACE_ARG_NEW_ADDR] = { "new_addr", call->new_addr },
+		[TRACE_ARG_NEW_LEN] = { "new_len", call->new_len },
+		[TRACE_ARG_OFFSET] = { "offset", call->offset },
+		[TRACE_ARG_PROT] = { "prot", call->prot },
+		[TRACE_ARG_FLAGS] = { "flags", call->flags },
+		[TRACE_ARG_ADVICE] = { "advice", call->advice },
+		[TRACE_ARG_KEY] = { "key", call->key },
+		[TRACE_ARG_COUNT] = { "count", call->count },
+	};
+
+	if (what >= sizeof(fields) / sizeof(fields[0]) || !fields[what].name)
+		return;
+	if (what == TRACE_ARG_ADVICE || what == TRACE_ARG_COUNT || what == TRACE_ARG_KEY) {
+		if (fields[what].value)
+			fprintf(out, " %s=%" PRIu64, fields[what].name, fields[what].value);
+	} else if (fields[what].value || what == TRACE_ARG_PROT) {
+		fprintf(out, " %s=%#" PRIx64, fields[what].name, fields[what].value);
+	}
+}
+
 static void show_call(FILE *out, const struct trace_call *call)
 {
-	fprintf(out, "%s", trace_call_name(call->nr));
-	if (call->addr)
-		fprintf(out, " addr=%#" PRIx64, call->addr);
-	if (call->len)
-		fprintf(out, " len=%#" PRIx64, call->len);
-	if (call->new_len)
-		fprintf(out, " new_len=%#" PRIx64, call->new_len);
-	if (call->new_addr)
-		fprintf(out, " new_addr=%#" PRIx64, call->new_addr);
-	if (call->nr == TRACE_MMAP || call->nr == TRACE_MPROTECT)
-		fprintf(out, " prot=%#x", call->prot);
-	if (call->flags)
-		fprintf(out, " flags=%#x", call->flags);
-	if (call->advice)
-		fprintf(out, " advice=%u", call->advice);
+	const struct trace_call_info *info = trace_call_info(call->nr);
+
+	fprintf(out, "%s", call->name ? call->name : info->name);
+	for (unsigned int what = 0; info->fields >> what; what++)
+		if (info->fields >> what & 1)
+			show_field(out, call, what);
 	if (call->file != TRACE_NONE)
-		fprintf(out, " file=%u offset=%#" PRIx64 " file_bytes=%" PRIu64, call->file,
-			call->offset, call->file_bytes);
+		fprintf(out, " file=%u file_bytes=%" PRIu64, call->file, call->file_bytes);
 	if (call->target != TRACE_NONE)
 		fprintf(out, " target=%u", call->target);
 	if (call->result < 0)
 		fprintf(out, " = -1 (%s)", strerror((int)-call->result));
 	else
 		fprintf(out, " = %#" PRIx64, (uint64_t)call->result);
+}
+
+static void show_rights(FILE *out, const struct trace_rights *rights)
+{
+	static const char *const words[] = {
+		NULL, "may_lock_any", "no_huge_pages", "huge_pages_by_advice_alone",
+		"no_exec_gain", "no_exec_gain_not_inherited", "bottom_up",
+	};
+
+	show_number(out, "stack", rights->stack_bytes);
+	show_number(out, "as", rights->as_bytes);
+	show_number(out, "data", rights->data_bytes);
+	show_number(out, "memlock", rights->memlock_bytes);
+	for (unsigned int i = 1; i < sizeof(words) / sizeof(words[0]); i++)
+		if (rights->flags & 1u << i)
+			fprintf(out, " %s", words[i]);
 }
 
 static void show_said(FILE *out, const struct trace_said *said)
@@ -102,6 +137,7 @@ static void show_exec(FILE *out, const struct trace_exec *exec)
 		exec->maps.nr, exec->layout.start_brk, exec->layout.mmap_base);
 	show_number(out, "minor_faults", exec->minor_faults);
 	show_number(out, "major_faults", exec->major_faults);
+	show_rights(out, &exec->rights);
 	fprintf(out, " path=%s: %s", exec->path, exec->arguments);
 }
 
@@ -148,6 +184,20 @@ static void show_body(FILE *out, const struct trace_event *e)
 		break;
 	case TRACE_NOTE:
 		fprintf(out, "%s", e->note.text);
+		break;
+	case TRACE_SIGNAL:
+		fprintf(out, "signal=%u code=%d addr=%#" PRIx64, e->signal.number, e->signal.code,
+			e->signal.addr);
+		break;
+	case TRACE_LIMITS:
+		show_rights(out, &e->limits.rights);
+		break;
+	case TRACE_CAME:
+		fprintf(out, "%#" PRIx64 " pages=%" PRIu64 "%s", e->came.addr, e->came.nr_pages,
+			e->came.write ? " write" : "");
+		break;
+	case TRACE_HOST:
+		fprintf(out, "%s=%s", e->host.name, e->host.text);
 		break;
 	case TRACE_THREAD_EXIT:
 	case TRACE_NR_KINDS:
@@ -277,19 +327,36 @@ static bool add_to_summary(struct summary *s, const struct trace_event *e)
 	return true;
 }
 
+struct trait_line {
+	FILE *out;
+	size_t column;
+};
+
+/* "name=text", as many to a line as there is room for. */
+static void show_trait(void *context, const char *name, const char *text)
+{
+	struct trait_line *line = context;
+	size_t width = strlen(name) + strlen(text) + 2;
+
+	if (line->column + width > 79) {
+		fputs("\n ", line->out);
+		line->column = 1;
+	}
+	line->column += width;
+	fprintf(line->out, " %s=%s", name, text);
+}
+
 static void show_header(FILE *out, const struct trace_header *h)
 {
-	fprintf(out, "command: %s\nrecorder: %s, format version %u\nhost: Linux %s %s, %u CPUs\n",
-		h->command, h->recorder, h->version, h->kernel, h->machine, h->nr_cpus);
-	fprintf(out, "touches: %s\n", trace_source_name(h->source));
-	fprintf(out, "page: %" PRIu64 " bytes; huge pages: %s", h->page_bytes,
-		*h->thp ? h->thp : "unknown");
-	show_number(out, "of", h->thp_bytes);
-	show_number(out, "fault_around", h->fault_around_bytes);
-	fprintf(out, "\nsettings: randomize_va_space=%u legacy_va_layout=%u overcommit_memory=%u",
-		h->randomize_va_space, h->legacy_va_layout, h->overcommit_memory);
-	fprintf(out, " max_map_count=%" PRIu64 " mmap_min_addr=%" PRIu64 "\n", h->max_map_count,
-		h->mmap_min_addr);
+	struct trait_line line = { .out = out, .column = 5 };
+
+	fprintf(out, "command: %s\nrecorder: %s, format version %u\n", h->command, h->recorder,
+		h->version);
+	fprintf(out, "touches: %s\nhost:", trace_source_name(h->source));
+	host_for_each(&h->host, show_trait, &line);
+	fputc('\n', out);
+	if (h->nr_unknown)
+		fprintf(out, "%u names in the header are not known to this program\n", h->nr_unknown);
 }
 
 /* A number of a column, or "-". */
@@ -360,6 +427,9 @@ int show_recording(FILE *out, const char *path, const struct show_options *optio
 	}
 	if (options->summary)
 		show_summary(out, &summary);
+	if (options->summary && trace_reader_nr_skipped(reader))
+		fprintf(out, "%" PRIu64 " events of kinds that this program does not know were "
+			"passed over\n", trace_reader_nr_skipped(reader));
 	for (uint32_t i = 0; i < summary.nr; i++)
 		free(summary.process[i].program);
 	free(summary.process);

@@ -68,7 +68,7 @@ static int put_header(struct trace_writer *w, const struct trace_header *header)
 	int err;
 
 	codec_init_encoder(&codec);
-	codec_header(&codec, &copy);
+	codec_header(&codec, TRACE_VERSION, &copy, NULL);
 	if (codec.wrong) {
 		err = fail(w, codec.err == EBADMSG ? EINVAL : codec.err, codec.wrong);
 		goto out;
@@ -161,7 +161,7 @@ static struct trace_writer *open_common(struct trace_writer *w,
 	const struct trace_header *header, struct trace_error *error)
 {
 	codec_init_encoder(&w->codec);
-	trace_state_init(&w->state, header->page_bytes);
+	trace_state_init(&w->state, trace_page_bytes(header));
 	w->zstd = ZSTD_createCCtx();
 	if (!w->zstd || !set_compression(w->zstd))
 		fail(w, ENOMEM, "no memory for a writer");

@@ -125,6 +125,13 @@ int quire_file_sync(struct quire_file *handle)
 	return err ? err : mapping_writeback(file->mapping, 0, UINT64_MAX);
 }
 
+uint64_t quire_file_id(const struct quire_file *handle)
+{
+	const struct file *file = (const struct file *)(const void *)handle;
+
+	return file ? file->mapping->id : 0;
+}
+
 uint64_t quire_file_size_bytes(const struct quire_file *handle)
 {
 	const struct file *file = (const struct file *)(const void *)handle;

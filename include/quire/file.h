@@ -67,6 +67,8 @@ int quire_file_truncate(struct quire_file *file, uint64_t size_bytes);
 int quire_file_punch(struct quire_file *file, uint64_t offset, uint64_t len_bytes);
 /* Writes dirty pages back to the backing. */
 int quire_file_sync(struct quire_file *file);
+/* What quire_mm_maps tells as file_id: one for each contents, never 0. */
+uint64_t quire_file_id(const struct quire_file *file);
 uint64_t quire_file_size_bytes(const struct quire_file *file);
 /* Pages of it in the cache now. */
 uint64_t quire_file_nr_cached_pages(const struct quire_file *file);

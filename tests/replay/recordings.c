@@ -195,7 +195,7 @@ static void copy_with_thp(const char *path, const char *thp, const char *copy)
 	const struct trace_event *event;
 	struct trace_writer *writer;
 
-	header.thp = thp;
+	assert_true(host_set(&header.host, "thp", thp));
 	writer = trace_writer_open(copy, &header, &error);
 	assert_non_null(writer);
 	while (trace_reader_next(reader, &event, &error) > 0)

@@ -77,7 +77,7 @@ static struct kept read_kept(const char *name, const char *const programs[4])
 	r = trace_reader_open(path, &error);
 	assert_non_null(r);
 	assert_int_equal(trace_reader_header(r)->source, TRACE_SOURCE_TRACEPOINT);
-	assert_true(trace_reader_header(r)->fault_around_bytes != TRACE_UNKNOWN);
+	assert_true(host_knows(&trace_reader_header(r)->host, HOST_fault_around_bytes));
 	while (trace_reader_next(r, &e, &error) > 0)
 		look_at(&k, e, programs);
 	if (error.err)

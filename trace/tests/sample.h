@@ -7,18 +7,24 @@
 
 #include "trace/event.h"
 
-#define SAMPLE_MAX 64
+#define SAMPLE_MAX 80
 
 static inline struct trace_header sample_header(void)
 {
-	return (struct trace_header){
-		.source = TRACE_SOURCE_TRACEPOINT, .page_bytes = 4096,
-		.fault_around_bytes = 65536, .thp_bytes = TRACE_UNKNOWN,
-		.start_unix_us = 1234567890123456, .nr_cpus = 2, .randomize_va_space = 2,
-		.overcommit_memory = 1, .max_map_count = 65530, .mmap_min_addr = 65536,
-		.kernel = "6.1.0-test", .machine = "x86_64", .thp = "madvise",
+	struct trace_header header = {
+		.source = TRACE_SOURCE_TRACEPOINT, .start_unix_us = 1234567890123456,
 		.command = "sh -c 'ls | wc'", .recorder = "a test",
 	};
+
+	host_init(&header.host);
+	header.host.trait[HOST_page_bytes] = 4096;
+	header.host.trait[HOST_fault_around_bytes] = 65536;
+	header.host.trait[HOST_zero_page] = 0;
+	header.host.trait[HOST_thp] = HOST_THP_MADVISE;
+	header.host.thp_order[9] = HOST_THP_INHERIT;
+	strcpy(header.host.kernel, "6.1.0-test");
+	strcpy(header.host.machine, "x86_64");
+	return header;
 }
 
 /* Fills events; returns how many there are. */
@@ -55,7 +61,7 @@ static inline size_t sample_events(struct trace_event events[SAMPLE_MAX])
 	EVENT(TRACE_EXEC, 0, 0, 3, .exec = { .mm = 1, .maps_known = true,
 		.maps = { 4, maps }, .layout = { .start_brk = 0x653000,
 		.mmap_base = UINT64_MAX, .start_stack = 1 },
-		.rlimits = { 8 << 20, TRACE_UNKNOWN, 0, 1 }, .minor_faults = 25,
+		.rights = { 8 << 20, TRACE_UNKNOWN, 0, 1, TRACE_RIGHT_KNOWN | TRACE_RIGHT_NO_THP }, .minor_faults = 25,
 		.path = "/bin/sh", .arguments = "sh -c ls" });
 	EVENT(TRACE_TOUCH, 0, 0, 5, .touch = { 0x7fffffffe000, 0x7f });
 	EVENT(TRACE_TOUCH, 0, 0, 5, .touch = { 0x400000, 0 });
@@ -85,6 +91,13 @@ static inline size_t sample_events(struct trace_event events[SAMPLE_MAX])
 	CALL_ON(0, TRACE_NONE, TRACE_FALLOCATE, 19, .offset = 4096, .len = 100, .flags = 3, .file_bytes = 100);
 	CALL_ON(TRACE_NONE, 0, TRACE_PROCESS_MADVISE, 20, .addr = 4096, .len = 100, .advice = 21,
 		.result = 100);
+	CALL(TRACE_PKEY_MPROTECT, 20, .addr = 4096, .len = 100, .prot = 3, .key = UINT32_MAX);
+	CALL(TRACE_MSEAL, 20, .addr = 4096, .len = 4096, .result = -22);
+	CALL(TRACE_IO_URING_SETUP, 20, .count = 64, .result = 5);
+	EVENT(TRACE_SIGNAL, 0, 0, 20, .signal = { 11, -6, 0x401008 });
+	EVENT(TRACE_LIMITS, 0, 0, 20, .limits = { { TRACE_UNKNOWN, 1, 2, 3, TRACE_RIGHT_KNOWN } });
+	EVENT(TRACE_CAME, 0, 0, 20, .came = { 0x7f0000000000, 300, true });
+	EVENT(TRACE_HOST, TRACE_NONE, TRACE_NONE, 21, .host = { "thp", "always" });
 	EVENT(TRACE_THREAD_START, 0, 1, 21, .thread_start = { 4712 });
 	EVENT(TRACE_PROCESS_START, 1, 2, 22, .process_start = { .how = TRACE_HOW_VFORK,
 		.clone_flags = 0x4100, .parent = 0, .mm = 1, .shares_mm = true, .pid = 4713 });

@@ -23,7 +23,7 @@
  * failure the message. */
 static char *import(const char *log)
 {
-	struct trace_header header = { .page_bytes = 4096 };
+	struct trace_header header = { .host.trait[HOST_page_bytes] = 4096 };
 	struct trace_error error = { 0 };
 	struct trace_writer *w = trace_writer_open_memory(&header, &error);
 	const struct trace_event *event;
@@ -80,7 +80,7 @@ static void test_calls(void **state)
 		  "= 0x7f0000001000", "call mmap len=0x2000 prot=0x3 flags=0x22 = 0x7f0000001000" },
 		{ "mmap(0x1000, 1, PROT_NONE, MAP_SHARED|MAP_FIXED|0x40000000, 3, 0x2000) "
 		  "= -1 EPERM (Operation not permitted)",
-		  "addr=0x1000 len=0x1 prot=0 flags=0x40000011 = -1 (Operation not permitted)" },
+		  "addr=0x1000 len=0x1 offset=0x2000 prot=0 flags=0x40000011 = -1 (Operation not permitted)" },
 		{ "mmap(NULL, 4096, PROT_READ, MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|"
 		  "21<<MAP_HUGE_SHIFT, -1, 0) = 0x7f0000000000", "flags=0x54040022" },
 		{ "munmap(0x7f0000000000, 47943)          = 0", "munmap addr=0x7f0000000000 len=0xbb47 = 0" },
@@ -88,7 +88,7 @@ static void test_calls(void **state)
 		{ "mremap(0x1000, 4096, 8192, MREMAP_MAYMOVE) = 0x3000",
 		  "mremap addr=0x1000 len=0x1000 new_len=0x2000 flags=0x1 = 0x3000" },
 		{ "mremap(0x1000, 4096, 8192, MREMAP_MAYMOVE|MREMAP_FIXED, 0x5000) = 0x5000",
-		  "new_addr=0x5000 flags=0x3 = 0x5000" },
+		  "new_addr=0x5000 new_len=0x2000 flags=0x3 = 0x5000" },
 		{ "brk(NULL) = 0x55550000", "brk = 0x55550000" },
 		{ "brk(0x55560000) = 0x55560000 <0.000012>", "brk addr=0x55560000 = 0x55560000" },
 		{ "madvise(0x1000, 4096, MADV_DONTNEED) = 0", "madvise addr=0x1000 len=0x1000 advice=4 = 0" },
@@ -103,9 +103,12 @@ static void test_calls(void **state)
 		{ "mincore(0x1000, 4096, [1]) = 0", "mincore addr=0x1000 len=0x1000 = 0" },
 		{ "shmat(5, NULL, SHM_RDONLY) = 0x7f0000000000", "shmat flags=0x1000 file=0" },
 		{ "shmdt(0x7f0000000000) = 0", "shmdt addr=0x7f0000000000 = 0" },
-		{ "ftruncate(3, 8192) = 0", "ftruncate len=0x2000 file=0 offset=0 file_bytes=8192 = 0" },
+		{ "pkey_mprotect(0x1000, 4096, PROT_READ, 1) = 0",
+		  "pkey_mprotect addr=0x1000 len=0x1000 prot=0x1 key=1 = 0" },
+		{ "mseal(0x1000, 4096, 0) = 0", "mseal addr=0x1000 len=0x1000 = 0" },
+		{ "ftruncate(3, 8192) = 0", "ftruncate len=0x2000 file=0 file_bytes=8192 = 0" },
 		{ "fallocate(3, FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE, 4096, 8192) = 0",
-		  "fallocate len=0x2000 flags=0x3 file=0 offset=0x1000" },
+		  "fallocate len=0x2000 offset=0x1000 flags=0x3 file=0" },
 	};
 
 	(void)state;
@@ -262,9 +265,9 @@ static void test_files(void **state)
 
 	(void)state;
 	expect(log, "bytes=47943 path=/lib/a.so");
-	expect(log, "file=0 offset=0 file_bytes=47943 = 0x7f0000000000");
+	expect(log, "flags=0x2 file=0 file_bytes=47943 = 0x7f0000000000");
 	expect(log, "bytes=16384 path=/lib/b.so");
-	expect(log, "file=1 offset=0x3000 file_bytes=16384 = 0x7f0000100000");
+	expect(log, "offset=0x3000 prot=0x1 flags=0x2 file=1 file_bytes=16384 = 0x7f0000100000");
 	expect(log, "path=descriptor 9 of process 0");
 }
 

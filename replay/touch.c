@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Accesses: touches of the program, pages that the kernel brought, and the
+ * signals that Linux sent for accesses it refused.
+ *
+ * A touch that the core refuses is not judged at once.  If Linux refused it too,
+ * the next thing that the thread is heard of is the signal it got.  If the next
+ * thing is another, Linux granted the access:
+ *
+ *  - beyond the end of a file, the file had grown by a write(2) that nobody
+ *    recorded.  It is made as large as the access needs, and the access made
+ *    again.
+ *  - elsewhere it is a difference, and said.
+ *
+ * The kernel's own touches get no signal, but give the caller an error; Linux
+ * does not count them as faults.  A recording of version 1 has no signals:
+ * there nothing is concluded.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "state.h"
+
+static uint64_t faults_of(const struct space_slot *space)
+{
+	struct quire_mm_stats stats;
+
+	quire_mm_stats(space->mm, &stats);
+	return stats.faults + stats.major_faults;
+}
+
+static enum quire_touch kind_of(uint32_t flags)
+{
+	return flags & TRACE_TOUCH_WRITE ? QUIRE_TOUCH_WRITE :
+	       flags & TRACE_TOUCH_EXEC  ? QUIRE_TOUCH_EXEC :
+					   QUIRE_TOUCH_READ;
+}
+
+/* ---- accesses that were refused ------------------------------------------------------ */
+
+static bool has_signals(const struct replay *replay)
+{
+	return replay->header->version > 1 && replay->header->source != TRACE_SOURCE_NONE;
+}
+
+struct file_search {
+	uint64_t addr;
+	uint64_t file_id, offset; /* of the byte at addr */
+};
+
+static bool file_search_visit(const struct quire_map_info *map, void *arg)
+{
+	struct file_search *search = arg;
+
+	if (search->addr < map->start || search->addr >= map->end)
+		return map->end <= search->addr;
+	search->file_id = map->file_id;
+	search->offset = map->offset + (search->addr - map->start);
+	return false;
+}
+
+/* The file at addr is made to reach the page.  False: there is none, or it does. */
+static bool grow_file_at(struct replay *replay, struct space_slot *space, uint64_t addr)
+{
+	struct file_search search = { .addr = addr };
+	struct file_slot *file;
+	uint64_t end;
+
+	quire_mm_maps(space->mm, file_search_visit, &search);
+	file = search.file_id ? replay_file_of_id(replay, search.file_id) : NULL;
+	if (!file)
+		return false;
+	end = (search.offset & QUIRE_PAGE_MASK) + QUIRE_PAGE_SIZE;
+	if (end <= file->bytes || quire_file_truncate(file->file, end) != 0)
+		return false;
+	file->bytes = end;
+	return replay_fill_file(file, end) == 0;
+}
+
+static void granted_by_linux(struct replay *replay, const struct trace_event *event,
+			     const struct thread_slot *thread)
+{
+	struct space_slot *space = &replay->spaces[thread->mm];
+	enum quire_touch kind = kind_of(thread->flags);
+
+	if (space->mm && thread->signal == QUIRE_SIGBUS &&
+	    grow_file_at(replay, space, thread->addr) &&
+	    quire_touch(space->mm, thread->addr, kind, NULL) == 0) {
+		replay->result->nr_sizes_inferred++;
+		return;
+	}
+	replay->result->nr_touches_refused++;
+	space->account.nr_refused++;
+	replay_mismatch(replay, event, "touching %#" PRIx64 " is refused (%s), Linux granted it",
+			thread->addr, thread->signal == QUIRE_SIGBUS ? "SIGBUS" : "SIGSEGV");
+}
+
+/* The thread is heard of again: what it was waiting for did not come. */
+void replay_thread_heard(struct replay *replay, const struct trace_event *event)
+{
+	struct thread_slot *thread;
+
+	if (event->thread == TRACE_NONE || event->thread >= replay->nr_threads)
+		return;
+	thread = &replay->threads[event->thread];
+	if (!thread->waits)
+		return;
+	thread->waits = false;
+	granted_by_linux(replay, event, thread);
+}
+
+static int refused(struct replay *replay, const struct trace_event *event,
+		   struct space_slot *space, enum quire_signal signal)
+{
+	const struct trace_touch *touch = &event->touch;
+	int err;
+
+	/* Linux counts no fault for the kernel's own access that fails. */
+	if (touch->flags & TRACE_TOUCH_KERNEL) {
+		space->account.nr_kernel_refused++;
+		return 0;
+	}
+	if (!has_signals(replay)) {
+		replay->result->nr_touches_refused++;
+		space->account.nr_refused++;
+		replay_mismatch(replay, event, "touching %#" PRIx64 " is refused", touch->addr);
+		return 0;
+	}
+	err = replay_reserve_thread(replay, event->thread);
+	if (err)
+		return err;
+	replay->threads[event->thread] = (struct thread_slot){
+		.waits = true, .addr = touch->addr, .flags = touch->flags, .signal = signal,
+		.mm = replay->processes[event->process].mm,
+	};
+	return 0;
+}
+
+void replay_signal(struct replay *replay, const struct trace_event *event)
+{
+	const struct trace_signal *signal = &event->signal;
+	struct space_slot *space = replay_space_of(replay, event->process);
+	struct thread_slot *thread = event->thread < replay->nr_threads ?
+					     &replay->threads[event->thread] : NULL;
+
+	if (!space || !space->mm)
+		return;
+	if (thread && thread->waits &&
+	    ((thread->addr ^ signal->addr) & QUIRE_PAGE_MASK) == 0) {
+		thread->waits = false;
+		space->account.nr_signals++;
+		replay->result->nr_signals_alike++;
+		return;
+	}
+	replay->result->nr_signals_missed++;
+	replay_mismatch(replay, event, "Linux sent signal %" PRIu32 " for %#" PRIx64
+			", the core granted the access", signal->number, signal->addr);
+}
+
+/* ---- touches ----------------------------------------------------------------------------- */
+
+/* A page that exec filled was counted before the program ran, and is its own. */
+static void count_setup(struct replay *replay, uint32_t index)
+{
+	struct process_slot *process = &replay->processes[index];
+
+	if (!process->counted_exec)
+		return;
+	process->counted_faults--;
+	if (process->lender != TRACE_NONE)
+		replay->spaces[process->lender].borrowed_faults--;
+}
+
+int replay_touch(struct replay *replay, const struct trace_event *event)
+{
+	struct space_slot *space = replay_space_of(replay, event->process);
+	const struct trace_touch *touch = &event->touch;
+	struct quire_fault fault = { .signal = QUIRE_NO_SIGNAL };
+	uint64_t before;
+	int err;
+
+	replay->result->nr_touches++;
+	if (!space || !space->mm)
+		return 0;
+	if (touch->flags & TRACE_TOUCH_SETUP) {
+		count_setup(replay, event->process);
+		space->account.nr_setup++;
+	} else {
+		space->account.nr_touches++;
+	}
+	before = faults_of(space);
+	err = quire_touch(space->mm, touch->addr, kind_of(touch->flags), &fault);
+	if (err == -ENOMEM)
+		return err;
+	if (err)
+		return refused(replay, event, space, fault.signal);
+	if (faults_of(space) == before)
+		space->account.nr_idle++;
+	return 0;
+}
+
+/* Pages that were found there: each is brought in unless it is. */
+int replay_came(struct replay *replay, const struct trace_event *event)
+{
+	struct space_slot *space = replay_space_of(replay, event->process);
+	const struct trace_came *came = &event->came;
+
+	if (!space || !space->mm)
+		return 0;
+	for (uint64_t i = 0; i < came->nr_pages; i++) {
+		uint64_t addr = came->addr + i * QUIRE_PAGE_SIZE;
+		struct quire_page_info info;
+		int err;
+
+		if (quire_page_info(space->mm, addr, &info) != 0)
+			break;
+		if (info.present && (!came->write || !info.zero_page))
+			continue;
+		err = quire_touch(space->mm, addr,
+				  came->write ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ, NULL);
+		if (err == -ENOMEM)
+			return err;
+		if (err == 0)
+			space->account.nr_came++;
+	}
+	return 0;
+}
