@@ -79,7 +79,7 @@ json_t *replay_json(const struct replay_result *r)
 	if (!out)
 		return NULL;
 	json_object_set_new(out, "agreement", json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "spaces",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "spaces",
 		number(r->nr_spaces),
 		"spaces_compared", number(r->nr_spaces_compared), "spaces_maps_equal",
 		number(r->nr_spaces_maps_equal), "placed", number(r->nr_placed), "placed_alike",
@@ -87,7 +87,9 @@ json_t *replay_json(const struct replay_result *r)
 		"results_different", number(r->nr_results_different), "touches_refused",
 		number(r->nr_touches_refused), "signals_alike", number(r->nr_signals_alike),
 		"signals_missed", number(r->nr_signals_missed), "sizes_inferred",
-		number(r->nr_sizes_inferred), "touches_idle", number(r->nr_idle)));
+		number(r->nr_sizes_inferred), "touches_idle", number(r->nr_idle),
+		"mapped_beside", number(r->nr_beside),
+		"refused_unasked", number(r->nr_refused_unasked)));
 	json_object_set_new(out, "account", account_json(&r->account));
 	json_object_set_new(out, "notes", notes_json(r));
 	json_object_set_new(out, "leaks", json_pack("{s:o, s:o}", "frames",

@@ -176,10 +176,13 @@ static void replay_release(struct replay *replay)
 		if (replay->spaces[i].mm)
 			quire_mm_put(replay->spaces[i].mm);
 		free(replay->spaces[i].name);
+		for (size_t n = 0; n < replay->spaces[i].account.nr_notes; n++)
+			free(replay->spaces[i].account.notes[n].call);
+		free(replay->spaces[i].account.notes);
 	}
 	for (uint32_t i = 0; i < replay->nr_files; i++)
-		if (replay->files[i].file)
-			quire_file_put(replay->files[i].file);
+		replay_close_file(&replay->files[i]);
+	free(replay->later);
 	free(replay->spaces);
 	free(replay->files);
 	free(replay->processes);
@@ -231,7 +234,7 @@ int replay_file(const char *path, const struct replay_options *options,
 	struct quire_config config = options->config;
 	struct trace_reader *reader = trace_reader_open(path, error);
 	struct replay replay = { .options = options, .result = result,
-				 .sample_interval = 16, .until_sample = 1 };
+				 .path = path, .sample_interval = 16, .until_sample = 1 };
 	uint64_t start_ns;
 	int err;
 

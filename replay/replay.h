@@ -87,6 +87,8 @@ struct replay_result {
 	uint64_t nr_results_alike, nr_results_different; /* of calls */
 	struct replay_account account;   /* sums over compared spaces */
 	uint64_t nr_idle;
+	uint64_t nr_beside;              /* faults taken here, and not counted, for pages of
+	                                    files that came beside a touch on Linux */
 	struct replay_note *notes;       /* by call */
 	size_t nr_notes;
 	uint64_t nr_touches_refused;     /* where Linux granted them, or, in a recording
@@ -95,7 +97,7 @@ struct replay_result {
 	uint32_t nr_cpus;                /* of the recorded host; 0: not known */
 	bool signals_known;              /* the recording has them */
 	uint64_t nr_sizes_inferred;      /* files that grew unseen */
-	uint64_t nr_refused_alike;       /* calls that Linux refused: left undone */
+	uint64_t nr_refused_unasked;     /* calls that Linux refused, and that were left undone */
 	uint64_t nr_skipped_events, nr_unknown; /* of a newer recorder */
 	struct replay_space *spaces;
 	struct replay_sample *samples;

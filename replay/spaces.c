@@ -85,6 +85,32 @@ int replay_add_file(struct replay *replay, const struct trace_file *file)
 	return 0;
 }
 
+void replay_close_file(struct file_slot *slot)
+{
+	for (unsigned mode = 0; mode < NR_MODES; mode++)
+		if (slot->handle[mode])
+			quire_file_put(slot->handle[mode]);
+	if (slot->file)
+		quire_file_put(slot->file);
+}
+
+int replay_file_handle(struct file_slot *slot, uint32_t mode, struct quire_file **ret_file)
+{
+	uint32_t access = (mode & TRACE_MODE_READ ? (uint32_t)QUIRE_FILE_READ : 0u) |
+			  (mode & TRACE_MODE_WRITE ? (uint32_t)QUIRE_FILE_WRITE : 0u);
+	int err = 0;
+
+	if (mode == 0 || mode >= NR_MODES) {
+		*ret_file = slot->file;
+		return 0;
+	}
+	if (!slot->handle[mode])
+		err = quire_file_reopen(slot->file, access, &slot->handle[mode]);
+	if (!err)
+		*ret_file = slot->handle[mode];
+	return err;
+}
+
 struct file_slot *replay_file_slot(struct replay *replay, uint32_t index)
 {
 	if (index >= replay->nr_files || !replay->files[index].file)
@@ -182,7 +208,11 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 		space->unknown = true;
 		return 0;
 	}
-	return quire_mm_fork(parent->mm, &space->mm);
+	/* What was noted may lie in the memory that the child inherits. */
+	for (size_t i = 0; i < parent->account.nr_notes && !err; i++)
+		err = replay_note(&space->account.notes, &space->account.nr_notes,
+				  parent->account.notes[i].call);
+	return err ? err : quire_mm_fork(parent->mm, &space->mm);
 }
 
 static uint64_t limit_of(uint64_t recorded)
@@ -234,6 +264,7 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 		       const struct trace_map *map)
 {
 	struct file_slot *file = map->file == TRACE_NONE ? NULL : replay_file_slot(replay, map->file);
+	struct quire_file *handle = NULL;
 	uint32_t prot = (map->flags & TRACE_MAP_READ ? QUIRE_PROT_READ : 0u) |
 			(map->flags & TRACE_MAP_WRITE ? QUIRE_PROT_WRITE : 0u) |
 			(map->flags & TRACE_MAP_EXEC ? QUIRE_PROT_EXEC : 0u);
@@ -251,12 +282,17 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 	if (!file)
 		flags |= QUIRE_MAP_ANONYMOUS;
 	else {
-		err = replay_fill_file(file, map->offset_bytes + (map->end - map->start));
+		/* The kernel opens programs and interpreters for reading. */
+		err = replay_file_handle(file, replay->header->version > 1 ? TRACE_MODE_READ : 0,
+					 &handle);
+		if (!err)
+			err = replay_fill_file(file,
+					       map->offset_bytes + (map->end - map->start));
 		if (err)
 			return err;
 	}
 	return quire_map_kernel(space->mm, map->start, map->end - map->start, prot, flags,
-				file ? file->file : NULL, file ? map->offset_bytes : 0,
+				handle, file ? map->offset_bytes : 0,
 				kernel_flags, NULL);
 }
 
@@ -468,6 +504,8 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 	space->linux_said = figures_of_linux(&end->said, process->counted_faults);
 	space->linux_said.faults += slot->borrowed_faults;
 	space->quire_says = figures_of_quire(stats);
+	space->quire_says.faults -= slot->account.nr_beside;
+	result->nr_beside += slot->account.nr_beside;
 	space->nr_idle = slot->account.nr_idle;
 	result->nr_idle += space->nr_idle;
 	if (replay_account(&slot->account, space->linux_said.faults, source_is_exact(replay),

@@ -122,6 +122,14 @@ static int cause_idle(const struct replay_result *r, char *buf, size_t size)
 		r->nr_idle) : 0;
 }
 
+static int cause_beside(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_beside ? snprintf(buf, size,
+		"%" PRIu64 " times pages of a file were there on Linux beside a touch, and had to be "
+		"mapped by a fault here, which is not counted: its page cache has larger folios.",
+		r->nr_beside) : 0;
+}
+
 static int cause_sizes(const struct replay_result *r, char *buf, size_t size)
 {
 	return r->nr_sizes_inferred ? snprintf(buf, size,
@@ -151,7 +159,7 @@ const char *replay_cause(const struct replay_result *result, size_t i, char *buf
 {
 	/* Each prints its sentence, or nothing where the recording does not prove it. */
 	static int (*const causes[])(const struct replay_result *, char *, size_t) = {
-		cause_lost, cause_left_out, cause_source, cause_folios, cause_notes, cause_idle,
+		cause_lost, cause_left_out, cause_source, cause_folios, cause_notes, cause_idle, cause_beside,
 		cause_sizes, cause_slack, cause_newer,
 	};
 

@@ -64,13 +64,17 @@ static bool grow_file_at(struct replay *replay, struct space_slot *space, uint64
 {
 	struct file_search search = { .addr = addr };
 	struct file_slot *file;
-	uint64_t end;
+	uint64_t end, later;
 
 	quire_mm_maps(space->mm, file_search_visit, &search);
 	file = search.file_id ? replay_file_of_id(replay, search.file_id) : NULL;
 	if (!file)
 		return false;
 	end = (search.offset & QUIRE_PAGE_MASK) + QUIRE_PAGE_SIZE;
+	later = replay_later_size(replay, (uint32_t)(file - replay->files));
+	/* It grew to what is told next of it, if that reaches so far. */
+	if (later >= search.offset)
+		end = later;
 	if (end <= file->bytes || quire_file_truncate(file->file, end) != 0)
 		return false;
 	file->bytes = end;
@@ -199,29 +203,42 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 	return 0;
 }
 
-/* Pages that were found there: each is brought in unless it is. */
+/* One page that was found there is brought in, unless it is. */
+static int bring(struct space_slot *space, uint64_t addr, enum trace_came_how how)
+{
+	struct quire_page_info info;
+	uint64_t before;
+	int err;
+
+	if (quire_page_info(space->mm, addr, &info) != 0)
+		return -EFAULT;
+	if (info.present && (how != TRACE_CAME_WRITE || !info.zero_page))
+		return 0;
+	before = faults_of(space);
+	err = quire_touch(space->mm, addr, how == TRACE_CAME_WRITE ? QUIRE_TOUCH_WRITE :
+								    QUIRE_TOUCH_READ, NULL);
+	if (err)
+		return err;
+	/* Linux took no fault for what came beside one. */
+	if (how == TRACE_CAME_BESIDE)
+		space->account.nr_beside += faults_of(space) - before;
+	else
+		space->account.nr_came++;
+	return 0;
+}
+
 int replay_came(struct replay *replay, const struct trace_event *event)
 {
 	struct space_slot *space = replay_space_of(replay, event->process);
 	const struct trace_came *came = &event->came;
 
-	if (!space || !space->mm)
-		return 0;
-	for (uint64_t i = 0; i < came->nr_pages; i++) {
-		uint64_t addr = came->addr + i * QUIRE_PAGE_SIZE;
-		struct quire_page_info info;
-		int err;
+	for (uint64_t i = 0; space && space->mm && i < came->nr_pages; i++) {
+		int err = bring(space, came->addr + i * QUIRE_PAGE_SIZE, came->how);
 
-		if (quire_page_info(space->mm, addr, &info) != 0)
-			break;
-		if (info.present && (!came->write || !info.zero_page))
-			continue;
-		err = quire_touch(space->mm, addr,
-				  came->write ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ, NULL);
 		if (err == -ENOMEM)
 			return err;
-		if (err == 0)
-			space->account.nr_came++;
+		if (err == -EFAULT && i > 0 && came->how != TRACE_CAME_BESIDE)
+			break;
 	}
 	return 0;
 }

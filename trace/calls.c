@@ -86,32 +86,89 @@ static size_t list_stops(struct stop stops[MAX_STOPS])
 }
 
 /*
+ * Calls of which only some are of interest: those with this value of the low
+ * half of an argument, or, of prlimit, those that set a limit.
+ */
+static const struct {
+	uint32_t nr;
+	uint32_t argument;
+	uint32_t values[2];
+	bool nonzero; /* instead: any value but 0 */
+} conditions[] = {
+	{ SYS_prctl, 0, { 41, 65 }, false }, /* PR_SET_THP_DISABLE, PR_SET_MDWE */
+	{ SYS_prlimit64, 2, { 0, 0 }, true }, /* the new limit */
+};
+
+#define NR_CONDITIONS (sizeof(conditions) / sizeof(conditions[0]))
+
+static struct sock_filter load(uint32_t offset)
+{
+	return (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
+}
+
+static struct sock_filter if_equal(uint32_t value, size_t then, size_t otherwise)
+{
+	return (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, (uint8_t)then,
+		(uint8_t)otherwise);
+}
+
+static struct sock_filter give(uint32_t action)
+{
+	return (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action);
+}
+
+/* For one conditional call, six or seven instructions: is it this one?  Then decide. */
+static size_t put_condition(struct sock_filter *code, size_t i)
+{
+	uint32_t low = (uint32_t)(offsetof(struct seccomp_data, args) +
+		conditions[i].argument * sizeof(uint64_t));
+	size_t at = 0;
+
+	code[at++] = if_equal(conditions[i].nr, 0, conditions[i].nonzero ? 6 : 5);
+	code[at++] = load(low);
+	if (conditions[i].nonzero) {
+		/* A pointer: one of its halves is not 0. */
+		code[at++] = if_equal(0, 0, 2);
+		code[at++] = load(low + 4);
+		code[at++] = if_equal(0, 1, 0);
+	} else {
+		code[at++] = if_equal(conditions[i].values[0], 2, 0);
+		code[at++] = if_equal(conditions[i].values[1], 1, 0);
+		code[at++] = give(SECCOMP_RET_ALLOW);
+		code[at++] = give(SECCOMP_RET_TRACE);
+		return at;
+	}
+	code[at++] = give(SECCOMP_RET_TRACE);
+	code[at++] = give(SECCOMP_RET_ALLOW);
+	return at;
+}
+
+/*
  *	load arch; native? else allow
  *	load nr
+ *	conditional calls decide for themselves
  *	nr == stops[i]? goto trace	(for each)
  *	allow
  *	trace: ask the tracer
  */
 int calls_install_filter(void)
 {
-	struct sock_filter code[MAX_STOPS + 5];
+	struct sock_filter code[MAX_STOPS + 6 + 8 * NR_CONDITIONS];
 	struct sock_fprog program = { .filter = code };
 	struct stop stops[MAX_STOPS];
-	size_t nr_stops = list_stops(stops);
-	unsigned short at = 0;
+	size_t nr_stops = list_stops(stops), at = 0;
 
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		offsetof(struct seccomp_data, arch));
-	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 0,
-		(uint8_t)(nr_stops + 1));
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		offsetof(struct seccomp_data, nr));
+	code[at++] = load(offsetof(struct seccomp_data, arch));
+	code[at++] = if_equal(NATIVE_ARCH, 1, 0);
+	code[at++] = give(SECCOMP_RET_ALLOW);
+	code[at++] = load(offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < NR_CONDITIONS; i++)
+		at += put_condition(code + at, i);
 	for (size_t i = 0; i < nr_stops; i++)
-		code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, stops[i].nr,
-			(uint8_t)(nr_stops - i), 0);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
-	program.len = at;
+		code[at++] = if_equal(stops[i].nr, nr_stops - i, 0);
+	code[at++] = give(SECCOMP_RET_ALLOW);
+	code[at++] = give(SECCOMP_RET_TRACE);
+	program.len = (unsigned short)at;
 
 	/* With the privilege to go without, programs that change their user
 	 * keep working under the recorder. */

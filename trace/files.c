@@ -21,6 +21,8 @@ struct known_file {
 	uint64_t dev, ino;
 	uint64_t birth_ns; /* 0: not known */
 	uint64_t bytes;
+	enum trace_file_kind kind;
+	bool sized; /* a descriptor told its size: it may be told again */
 };
 
 struct files {
@@ -101,6 +103,7 @@ static uint32_t introduce(struct files *f, const struct known_file *key,
 		}
 		index = f->nr++;
 		f->file[index] = *key;
+		f->file[index].kind = kind;
 		tell(f, index, kind, path);
 	} else if (f->file[index].bytes != key->bytes) {
 		f->file[index].bytes = key->bytes;
@@ -126,7 +129,9 @@ static bool look(const char *path, struct known_file *key, enum trace_file_kind 
 	if (s.stx_mask & STATX_BTIME)
 		key->birth_ns = (uint64_t)s.stx_btime.tv_sec * 1000000000u + s.stx_btime.tv_nsec;
 	*device = S_ISCHR(s.stx_mode) || S_ISBLK(s.stx_mode);
-	if (*device)
+	if (S_ISCHR(s.stx_mode) && s.stx_rdev_major == 1 && s.stx_rdev_minor == 5)
+		*kind = TRACE_FILE_ZERO;
+	else if (*device)
 		*kind = TRACE_FILE_DEVICE;
 	else if (!S_ISREG(s.stx_mode))
 		*kind = TRACE_FILE_OTHER;
@@ -157,6 +162,9 @@ uint32_t files_of_fd(struct files *f, pid_t tid, int fd, bool known_only, uint64
 	if (target && strncmp(target, "/memfd:", 7) == 0)
 		kind = TRACE_FILE_MEMFD;
 	index = introduce(f, &key, kind, target ? target : "");
+	if (index != TRACE_NONE)
+		f->file[index].sized = kind == TRACE_FILE_DISK || kind == TRACE_FILE_TMPFS ||
+			kind == TRACE_FILE_MEMFD;
 	free(target);
 	return index;
 }
@@ -174,7 +182,20 @@ uint32_t files_of_shm(struct files *f, int shmid, uint64_t *bytes)
 	return introduce(f, &key, TRACE_FILE_SHM, name);
 }
 
-static uint32_t file_of_map(struct files *f, const struct trace_map *map, uint64_t dev,
+/* The file behind a mapping, though it may have no name any more: open only to who
+ * may look into map_files. */
+static bool look_behind(pid_t tid, const struct trace_map *map, struct known_file *key)
+{
+	enum trace_file_kind kind;
+	char path[80];
+	bool device;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)tid,
+		(unsigned long long)map->start, (unsigned long long)map->end);
+	return look(path, key, &kind, &device);
+}
+
+static uint32_t file_of_map(struct files *f, pid_t tid, const struct trace_map *map, uint64_t dev,
 	uint64_t ino)
 {
 	enum trace_file_kind kind = TRACE_FILE_OTHER;
@@ -190,6 +211,9 @@ static uint32_t file_of_map(struct files *f, const struct trace_map *map, uint64
 	if (look(map->name, &now, &kind, &device) && now.ino == ino)
 		return introduce(f, &now, kind, map->name);
 	index = find(f, &key);
+	if (index != TRACE_NONE && f->file[index].sized && look_behind(tid, map, &now) &&
+	    now.ino == ino)
+		return introduce(f, &now, f->file[index].kind, map->name);
 	if (index != TRACE_NONE)
 		return index;
 	if (strncmp(map->name, "/SYSV", 5) == 0)
@@ -200,8 +224,8 @@ static uint32_t file_of_map(struct files *f, const struct trace_map *map, uint64
 	return introduce(f, &key, kind, map->name);
 }
 
-void files_of_maps(struct files *f, struct maps_buffer *maps)
+void files_of_maps(struct files *f, pid_t tid, struct maps_buffer *maps)
 {
 	for (size_t i = 0; i < maps->nr; i++)
-		maps->map[i].file = file_of_map(f, &maps->map[i], maps->dev[i], maps->ino[i]);
+		maps->map[i].file = file_of_map(f, tid, &maps->map[i], maps->dev[i], maps->ino[i]);
 }

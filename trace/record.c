@@ -199,7 +199,7 @@ static int prepare(struct recording *r, const struct record_options *options, ch
 	if (r->merge)
 		r->files = files_create(r->merge);
 	if (r->files)
-		r->tracer = tracer_create(r->merge, r->files, result->source);
+		r->tracer = tracer_create(r->merge, r->files, r->drain, result->source);
 	if (!r->tracer || tracer_adopt(r->tracer, r->command.pid) < 0)
 		return trace_fail(error, ENOMEM, 0, "no memory for the recorder");
 	return 0;

@@ -43,6 +43,11 @@ int procfs_read_status(pid_t tid, struct trace_said *said);
 int procfs_read_numbers(pid_t tid, struct proc_numbers *out);
 /* The four limits of *out. */
 void procfs_read_rlimits(pid_t tid, struct trace_rights *out);
+/* Has the thread CAP_IPC_LOCK?  Are its mappings placed upwards (personality)? */
+bool procfs_may_lock_any(pid_t tid);
+bool procfs_places_bottom_up(pid_t tid);
+/* The access of an open descriptor: TRACE_MODE_*; 0: not known. */
+uint32_t procfs_read_mode(pid_t tid, int fd);
 /* argv joined by spaces; malloced; NULL when out of memory. */
 char *procfs_read_arguments(pid_t tid);
 /* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */
@@ -58,6 +63,7 @@ enum {
 	SEEN_SHARED = 8,
 	SEEN_FILE = 16,
 	SEEN_EXCLUSIVE = 32, /* no other process maps it; not always known */
+	SEEN_ZERO = 64, /* the page of zeros; not always known */
 };
 
 struct seen_pages {
@@ -86,6 +92,9 @@ struct item {
 	pid_t tid; /* EVENT of a start or exec: the thread's id from here on */
 	struct trace_event event; /* others: process and thread alone */
 	uint32_t mm; /* PAGES: of this address space */
+	/* PAGES: the kernel brought some without an exception; what files have there
+	 * is to be told. */
+	bool came, beside;
 	struct seen_pages pages; /* EXEC: filled by the kernel; PAGES */
 	struct maps_buffer maps; /* the storage of the event's maps */
 	char *text[2]; /* the storage of its strings */
@@ -95,7 +104,7 @@ struct item {
 struct sample {
 	uint64_t time_ns;
 	uint64_t addr;
-	pid_t tid;
+	pid_t tid, pid;
 	uint32_t flags; /* TRACE_TOUCH_*; SAMPLE_LOST: addr is a number of them */
 };
 #define SAMPLE_LOST (1u << 31)
@@ -131,6 +140,8 @@ struct sample_queue {
 };
 unsigned int drain_nr_queues(const struct drain *);
 void drain_take(struct drain *, struct sample_queue *queues);
+/* Exceptions of a process so far, as the rings show them now; drain may be NULL. */
+uint64_t drain_faults_of(struct drain *, pid_t pid);
 void drain_destroy(struct drain *);
 
 /* ---- tracer.c ---- */
@@ -138,7 +149,8 @@ void drain_destroy(struct drain *);
 struct tracer;
 struct files;
 
-struct tracer *tracer_create(struct merge *, struct files *, enum trace_source);
+/* drain: NULL where the source has none. */
+struct tracer *tracer_create(struct merge *, struct files *, struct drain *, enum trace_source);
 /* The command, stopped before its exec and already seized. */
 int tracer_adopt(struct tracer *, pid_t pid);
 /* Runs until the last process has ended; gives the status of the command. */
@@ -187,7 +199,7 @@ void files_destroy(struct files *);
 uint32_t files_of_fd(struct files *, pid_t tid, int fd, bool known_only, uint64_t *bytes);
 uint32_t files_of_shm(struct files *, int shmid, uint64_t *bytes);
 /* Fills in the file of each map. */
-void files_of_maps(struct files *, struct maps_buffer *maps);
+void files_of_maps(struct files *, pid_t tid, struct maps_buffer *maps);
 
 /* ---- infer.c: read or write, where the source does not say ---- */
 

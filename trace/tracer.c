@@ -141,6 +141,8 @@ static void begin_call(struct tracer *t, struct tracee *tracee)
 		if (tracee->call.frees)
 			observe_peak(tracee);
 		observe_pages_of_call(t, tracee);
+	} else if (tracee->call.kind == STOP_EXEC) {
+		observe_end(t, tracee);
 	} else {
 		observe_pages(t, tracee, 0, UINT64_MAX);
 	}
@@ -249,6 +251,13 @@ static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child)
 	return access(path, F_OK) == 0 ? CLONE_VM | CLONE_THREAD : 0;
 }
 
+/* What a new address space has of these. */
+static uint32_t inherited_rights(uint32_t rights)
+{
+	return rights & TRACE_RIGHT_MDWE_NO_INHERIT ?
+		rights & ~(uint32_t)(TRACE_RIGHT_MDWE | TRACE_RIGHT_MDWE_NO_INHERIT) : rights;
+}
+
 /* tracee made child, by the call in tracee->call. */
 static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *child, int event)
 {
@@ -272,6 +281,10 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 	}
 	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
 		return;
+	child->proc->rights = tracee->proc->rights;
+	if (!start.shares_mm)
+		child->proc->space->mm_rights =
+			inherited_rights(tracee->proc->space->mm_rights);
 	start.mm = child->proc->space->index;
 	tell_process_start(t, child, &start);
 }
@@ -361,6 +374,7 @@ static void on_exec(struct tracer *t, pid_t tid)
 	if (!space)
 		return;
 	space->nr_users = 1;
+	space->mm_rights = inherited_rights(old->mm_rights);
 	tracee->proc->space = space;
 	put_space(old);
 	tell_exec(t, tracee);
@@ -381,7 +395,7 @@ static void finish(struct tracer *t, struct tracee *tracee, int status, bool can
 		return;
 	}
 	if (can_look)
-		observe_pages(t, tracee, 0, UINT64_MAX);
+		observe_end(t, tracee);
 	capture_take(t, tracee, &c);
 	tell_process_exit(t, tracee, status, &c);
 	capture_fini(&c);
@@ -416,9 +430,28 @@ static bool is_stop_signal(int sig)
 	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 }
 
-/* A stop that is no event: a signal on its way, or job control. */
-static void on_signal(struct tracee *tracee, int event, int sig)
+/* A signal that the kernel sends for an access, and nobody else has sent. */
+static void on_access_signal(struct tracer *t, struct tracee *tracee, int sig)
 {
+	siginfo_t info;
+	struct trace_signal signal;
+
+	if (ptrace(PTRACE_GETSIGINFO, tracee->tid, 0, &info) != 0 || info.si_code <= 0 ||
+	    info.si_code == SI_KERNEL)
+		return;
+	signal = (struct trace_signal){
+		.number = (uint32_t)sig, .code = info.si_code,
+		.addr = (uint64_t)(uintptr_t)info.si_addr,
+	};
+	tracee->proc->nr_signals++;
+	tell_signal(t, tracee, &signal);
+}
+
+/* A stop that is no event: a signal on its way, or job control. */
+static void on_signal(struct tracer *t, struct tracee *tracee, int event, int sig)
+{
+	if (event == 0 && (sig == SIGSEGV || sig == SIGBUS))
+		on_access_signal(t, tracee, sig);
 	if (event != PTRACE_EVENT_STOP)
 		resume(tracee, sig);
 	else if (is_stop_signal(sig))
@@ -458,7 +491,7 @@ static void on_stop(struct tracer *t, struct tracee *tracee, int wait_status)
 		if (!event && sig == (SIGTRAP | 0x80))
 			on_exit_of_call(t, tracee);
 		else
-			on_signal(tracee, event, sig);
+			on_signal(t, tracee, event, sig);
 		break;
 	}
 }
@@ -470,13 +503,15 @@ static void kill_all(struct tracer *t)
 			kill(at->tid, SIGKILL);
 }
 
-struct tracer *tracer_create(struct merge *merge, struct files *files, enum trace_source source)
+struct tracer *tracer_create(struct merge *merge, struct files *files, struct drain *drain,
+	enum trace_source source)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
 	if (t) {
 		t->merge = merge;
 		t->files = files;
+		t->drain = drain;
 		t->source = source;
 	}
 	interrupted = 0;
@@ -493,6 +528,7 @@ int tracer_adopt(struct tracer *t, pid_t pid)
 	if (!tracee || !add_proc(t, tracee, add_space(t)))
 		return -ENOMEM;
 	tracee->proc->space->ours = true;
+	tracee->proc->space->mm_rights = observe_own_mm_rights();
 	t->command = pid;
 	tell_process_start(t, tracee, &start);
 	return 0;
