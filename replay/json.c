@@ -29,6 +29,21 @@ static json_t *account_json(const struct replay_account *a)
 			 (json_int_t)a->unexplained);
 }
 
+static json_t *gaps_json(const struct replay_result *r)
+{
+	static const char *const names[REPLAY_NR_FIGURES] = {
+		"faults", "peak_rss_bytes", "peak_page_table_bytes", "vmas",
+	};
+	json_t *out = json_object();
+
+	for (unsigned i = 0; i < REPLAY_NR_FIGURES; i++)
+		json_object_set_new(out, names[i], json_pack("{s:o, s:s, s:o}", "explained",
+			number(r->gaps[i].explained), "causes",
+			r->gaps[i].causes ? r->gaps[i].causes : "", "unexplained",
+			number(r->gaps[i].unexplained)));
+	return out;
+}
+
 static json_t *notes_json(const struct replay_result *r)
 {
 	json_t *list = json_array();
@@ -91,6 +106,7 @@ json_t *replay_json(const struct replay_result *r)
 		"mapped_beside", number(r->nr_beside),
 		"refused_unasked", number(r->nr_refused_unasked)));
 	json_object_set_new(out, "account", account_json(&r->account));
+	json_object_set_new(out, "gaps", gaps_json(r));
 	json_object_set_new(out, "notes", notes_json(r));
 	json_object_set_new(out, "leaks", json_pack("{s:o, s:o}", "frames",
 		number(r->leaks.nr_frames), "objects", number(r->leaks.nr_objects)));

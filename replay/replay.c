@@ -218,7 +218,6 @@ static void result_finish(struct replay *replay)
 	struct rusage usage;
 
 	result->folios_chosen = replay->options->folios_chosen;
-	result->nr_cpus = (uint32_t)host_or(&replay->header->host, HOST_cpus, 0);
 	result->signals_known = replay->header->version > 1;
 	result->nr_unknown += replay->header->nr_unknown;
 	quire_cost(replay->q, &result->cost);
@@ -250,6 +249,7 @@ int replay_file(const char *path, const struct replay_options *options,
 		goto out_close;
 	}
 	replay.host = replay.header->host;
+	result->nr_cpus = (uint32_t)host_or(&replay.host, HOST_cpus, 0);
 	replay_mirror_host(&config, &replay.host, options->folios_chosen);
 	replay.config = config;
 	err = quire_attach();
@@ -286,6 +286,8 @@ void replay_result_fini(struct replay_result *result)
 		replay_account_fini(&result->spaces[i].account);
 	}
 	replay_account_fini(&result->account);
+	for (unsigned i = 0; i < REPLAY_NR_FIGURES; i++)
+		free(result->gaps[i].causes);
 	for (size_t i = 0; i < result->nr_notes; i++)
 		free(result->notes[i].call);
 	free(result->notes);

@@ -50,6 +50,15 @@ struct replay_note {
 	uint64_t count;
 };
 
+/* What is compared with Linux. */
+enum replay_figure { REPLAY_FAULTS, REPLAY_RSS, REPLAY_TABLES, REPLAY_VMAS, REPLAY_NR_FIGURES };
+
+/* Over address spaces where a figure is more than 1 % off: by how much in all. */
+struct replay_gap {
+	uint64_t explained, unexplained; /* in the figure's unit */
+	char *causes;                    /* of what is explained: "userfaultfd, mbind" */
+};
+
 /* One address space, from its exec or fork to its end. */
 struct replay_space {
 	uint32_t process, pid;
@@ -86,6 +95,7 @@ struct replay_result {
 	uint64_t nr_placed, nr_placed_alike;  /* mappings whose place was chosen */
 	uint64_t nr_results_alike, nr_results_different; /* of calls */
 	struct replay_account account;   /* sums over compared spaces */
+	struct replay_gap gaps[REPLAY_NR_FIGURES];
 	uint64_t nr_idle;
 	uint64_t nr_beside;              /* faults taken here, and not counted, for pages of
 	                                    files that came beside a touch on Linux */
@@ -133,6 +143,8 @@ int replay_file(const char *path, const struct replay_options *options,
 		struct replay_result *result, struct trace_error *error);
 /* 0 or -ENOMEM. */
 int replay_account_add(struct replay_account *sum, const struct replay_account *one);
+/* How far Linux's batched counters of an address space's resident pages may be off. */
+uint64_t replay_rss_slack_bytes(uint32_t nr_cpus);
 void replay_account_fini(struct replay_account *account);
 void replay_result_fini(struct replay_result *result);
 

@@ -512,6 +512,8 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 			   &space->account) ||
 	    replay_account_add(&result->account, &space->account))
 		return -ENOMEM;
+	if (replay_judge_gaps(replay, slot, space))
+		return -ENOMEM;
 	maps_compare(space, slot->mm, &end->maps);
 	result->nr_spaces_compared++;
 	result->nr_spaces_maps_equal += space->nr_map_differences == 0;

@@ -135,6 +135,10 @@ void replay_signal(struct replay *replay, const struct trace_event *event);
 /* To be called for every event but a signal, before it is replayed. */
 void replay_thread_heard(struct replay *replay, const struct trace_event *event);
 
+/* gaps.c: 0 or -ENOMEM. */
+int replay_judge_gaps(struct replay *replay, const struct space_slot *slot,
+		      const struct replay_space *space);
+
 /* One more of these was made.  0 or -ENOMEM. */
 int replay_note(struct replay_note **notes, size_t *nr_notes, const char *call);
 /* account.c: what the address space's faults come from, as parts for people. */

@@ -54,13 +54,9 @@ const char *format_gap(uint64_t ours, uint64_t theirs, char *buf, size_t buf_byt
 	return buf;
 }
 
-/* How far Linux's batched counters of resident pages may be from the truth, in all:
- * per address space, three counters, and on each CPU so many pages unreported. */
 static uint64_t rss_slack_bytes(const struct replay_result *r)
 {
-	enum { BATCH_PAGES = 32, COUNTERS = 3 };
-
-	return r->nr_spaces_compared * r->nr_cpus * BATCH_PAGES * COUNTERS * QUIRE_PAGE_SIZE;
+	return r->nr_spaces_compared * replay_rss_slack_bytes(r->nr_cpus);
 }
 
 static bool rss_gap_is_slack(const struct replay_result *r)
@@ -314,6 +310,38 @@ static void print_account(FILE *out, const struct replay_result *r)
 	fputc('\n', out);
 }
 
+static const char *size_of_gap(enum replay_figure which, uint64_t size, char *buf)
+{
+	return which == REPLAY_RSS || which == REPLAY_TABLES ? format_bytes(size, buf, CELL) :
+							       format_count(size, buf, CELL);
+}
+
+/* Address spaces of which a figure is more than 1 % off, and why. */
+static void print_gaps(FILE *out, const struct replay_result *r)
+{
+	static const char *const names[REPLAY_NR_FIGURES] = {
+		"faults", "peak RSS", "page tables", "VMAs",
+	};
+	bool any = false;
+
+	for (unsigned i = 0; i < REPLAY_NR_FIGURES; i++) {
+		const struct replay_gap *gap = &r->gaps[i];
+		char text[CELL];
+
+		if (!gap->explained && !gap->unexplained)
+			continue;
+		if (!any)
+			fprintf(out, "\n  where an address space is more than 1 %% off, in all\n");
+		any = true;
+		if (gap->explained)
+			fprintf(out, "    %-12s %12s  %s\n", names[i],
+				size_of_gap(i, gap->explained, text), gap->causes);
+		if (gap->unexplained)
+			fprintf(out, "    %-12s %12s  unexplained\n", names[i],
+				size_of_gap(i, gap->unexplained, text));
+	}
+}
+
 static void print_signals(FILE *out, const struct replay_result *r)
 {
 	char a[CELL], b[CELL];
@@ -345,6 +373,7 @@ void replay_print(FILE *out, const struct replay_result *r)
 	print_comparison(out, r);
 	print_spaces(out, r);
 	print_account(out, r);
+	print_gaps(out, r);
 	print_signals(out, r);
 	if (replay_cause(r, 0, cause, sizeof(cause)))
 		fprintf(out, "\n  what a gap can come from:\n");
