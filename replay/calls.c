@@ -202,11 +202,17 @@ static int try_mremap(const struct call *c, void *arg)
 static int call_mremap(const struct call *c)
 {
 	const struct trace_call *in = c->in;
-	uint64_t addr = 0;
+	uint64_t addr = 0, offset;
+	struct file_slot *file;
 	int err;
 
 	if (leave_refused(c))
 		return 0;
+	/* What a mapping grows over of its file is in memory, as the rest was. */
+	file = replay_file_at(c->replay, c->mm, in->addr, &offset);
+	err = file && in->new_len > in->len ? replay_fill_file(file, offset + in->new_len) : 0;
+	if (err)
+		return err;
 	err = try_mremap(c, &addr);
 	result_compare(c, err);
 	if (err)

@@ -140,10 +140,31 @@ int replay_fill_file(struct file_slot *slot, uint64_t end_bytes)
 	return 0;
 }
 
-struct file_slot *replay_file_of_id(struct replay *replay, uint64_t file_id)
+struct file_search {
+	uint64_t addr;
+	uint64_t file_id, offset; /* of the byte at addr */
+};
+
+static bool file_search_visit(const struct quire_map_info *map, void *arg)
 {
-	for (uint32_t i = 0; i < replay->nr_files; i++)
-		if (replay->files[i].file && quire_file_id(replay->files[i].file) == file_id)
+	struct file_search *search = arg;
+
+	if (search->addr < map->start || search->addr >= map->end)
+		return map->end <= search->addr;
+	search->file_id = map->file_id;
+	search->offset = map->offset + (search->addr - map->start);
+	return false;
+}
+
+struct file_slot *replay_file_at(struct replay *replay, struct quire_mm *mm, uint64_t addr,
+				 uint64_t *ret_offset)
+{
+	struct file_search search = { .addr = addr };
+
+	quire_mm_maps(mm, file_search_visit, &search);
+	*ret_offset = search.offset;
+	for (uint32_t i = 0; search.file_id && i < replay->nr_files; i++)
+		if (replay->files[i].file && quire_file_id(replay->files[i].file) == search.file_id)
 			return &replay->files[i];
 	return NULL;
 }

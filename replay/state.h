@@ -109,8 +109,9 @@ struct file_slot *replay_file_slot(struct replay *replay, uint32_t index);
 int replay_fill_file(struct file_slot *slot, uint64_t end_bytes);
 /* The handle for a mode; 0, not known, is for reading and writing. */
 int replay_file_handle(struct file_slot *slot, uint32_t mode, struct quire_file **ret_file);
-/* The file that maps tell as file_id; NULL: not one of the recording's. */
-struct file_slot *replay_file_of_id(struct replay *replay, uint64_t file_id);
+/* The recording's file that is mapped at addr, or NULL; *ret_offset: of that byte. */
+struct file_slot *replay_file_at(struct replay *replay, struct quire_mm *mm, uint64_t addr,
+				 uint64_t *ret_offset);
 int replay_reserve_thread(struct replay *replay, uint32_t thread);
 int replay_start_process(struct replay *replay, const struct trace_event *event);
 int replay_exec(struct replay *replay, const struct trace_event *event);

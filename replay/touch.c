@@ -43,42 +43,33 @@ static bool has_signals(const struct replay *replay)
 	return replay->header->version > 1 && replay->header->source != TRACE_SOURCE_NONE;
 }
 
-struct file_search {
-	uint64_t addr;
-	uint64_t file_id, offset; /* of the byte at addr */
-};
-
-static bool file_search_visit(const struct quire_map_info *map, void *arg)
-{
-	struct file_search *search = arg;
-
-	if (search->addr < map->start || search->addr >= map->end)
-		return map->end <= search->addr;
-	search->file_id = map->file_id;
-	search->offset = map->offset + (search->addr - map->start);
-	return false;
-}
-
 /* The file at addr is made to reach the page.  False: there is none, or it does. */
 static bool grow_file_at(struct replay *replay, struct space_slot *space, uint64_t addr)
 {
-	struct file_search search = { .addr = addr };
-	struct file_slot *file;
-	uint64_t end, later;
+	uint64_t offset, end, later;
+	struct file_slot *file = replay_file_at(replay, space->mm, addr, &offset);
 
-	quire_mm_maps(space->mm, file_search_visit, &search);
-	file = search.file_id ? replay_file_of_id(replay, search.file_id) : NULL;
 	if (!file)
 		return false;
-	end = (search.offset & QUIRE_PAGE_MASK) + QUIRE_PAGE_SIZE;
+	end = (offset & QUIRE_PAGE_MASK) + QUIRE_PAGE_SIZE;
 	later = replay_later_size(replay, (uint32_t)(file - replay->files));
 	/* It grew to what is told next of it, if that reaches so far. */
-	if (later >= search.offset)
+	if (later >= offset)
 		end = later;
 	if (end <= file->bytes || quire_file_truncate(file->file, end) != 0)
 		return false;
 	file->bytes = end;
 	return replay_fill_file(file, end) == 0;
+}
+
+/* The recording tells later that the file at addr reaches it; it is made so now. */
+static bool grew_later(struct replay *replay, struct space_slot *space, uint64_t addr)
+{
+	uint64_t offset;
+	struct file_slot *file = replay_file_at(replay, space->mm, addr, &offset);
+
+	return file && replay_later_size(replay, (uint32_t)(file - replay->files)) > offset &&
+	       grow_file_at(replay, space, addr);
 }
 
 static void granted_by_linux(struct replay *replay, const struct trace_event *event,
@@ -119,8 +110,12 @@ static int refused(struct replay *replay, const struct trace_event *event,
 	const struct trace_touch *touch = &event->touch;
 	int err;
 
-	/* Linux counts no fault for the kernel's own access that fails. */
+	/* Linux counts no fault for the kernel's own access that fails.  Beyond the end
+	 * of a file that is told to be larger later, it did not. */
 	if (touch->flags & TRACE_TOUCH_KERNEL) {
+		if (signal == QUIRE_SIGBUS && grew_later(replay, space, touch->addr) &&
+		    quire_touch(space->mm, touch->addr, kind_of(touch->flags), NULL) == 0)
+			return 0;
 		space->account.nr_kernel_refused++;
 		return 0;
 	}

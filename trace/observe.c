@@ -183,6 +183,17 @@ void observe_end(struct tracer *t, struct tracee *tracee)
 		push_pages(t, tracee, 0, UINT64_MAX, kernel_brought_pages(t, tracee), true);
 }
 
+/* Less than a few windows of fault-around is not worth a look. */
+#define LARGE_BYTES ((uint64_t)128 << 10)
+
+/* Pages of files that are about to be unmapped. */
+static void observe_beside(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t len)
+{
+	if (t->source < TRACE_SOURCE_PERF_USER && len >= LARGE_BYTES &&
+	    tracee->proc->space->maps_large_files)
+		push_pages(t, tracee, start, start + len, false, true);
+}
+
 /* Calls that give no pages back, but change what pagemap says of them. */
 static bool hides_pages(const struct trace_call *call)
 {
@@ -203,6 +214,8 @@ void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
 	case TRACE_MADVISE:
 	case TRACE_MPROTECT:
 	case TRACE_PKEY_MPROTECT:
+		if (call->nr != TRACE_MADVISE && !hides_pages(call))
+			observe_beside(t, tracee, call->addr, call->len);
 		if (t->source >= TRACE_SOURCE_PERF_USER || !hides_pages(call))
 			observe_pages(t, tracee, call->addr, call->addr + call->len);
 		break;
@@ -544,6 +557,8 @@ static void find_file(struct tracer *t, struct tracee *tracee, bool known_only)
 	call->file = files_of_fd(t->files, tracee->tid, fd, known_only, &call->file_bytes);
 	if (call->file != TRACE_NONE)
 		call->mode = procfs_read_mode(tracee->tid, fd);
+	if (call->nr == TRACE_MMAP && call->len >= LARGE_BYTES)
+		tracee->proc->space->maps_large_files = true;
 }
 
 /* Whose limits it set: its own, or those of the process that it names. */

@@ -282,9 +282,11 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
 		return;
 	child->proc->rights = tracee->proc->rights;
-	if (!start.shares_mm)
+	if (!start.shares_mm) {
 		child->proc->space->mm_rights =
 			inherited_rights(tracee->proc->space->mm_rights);
+		child->proc->space->maps_large_files = tracee->proc->space->maps_large_files;
+	}
 	start.mm = child->proc->space->index;
 	tell_process_start(t, child, &start);
 }

@@ -24,6 +24,7 @@ struct space {
 	struct tracee *busy;
 	struct tracee *held_first, *held_last;
 	uint64_t peak_page_table_bytes, peak_vmas;
+	bool maps_large_files; /* what it unmaps may have come beside touches */
 	uint32_t mm_rights; /* TRACE_RIGHT_* that prctl set and fork and exec keep */
 };
 

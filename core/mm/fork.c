@@ -143,6 +143,17 @@ static void unfork_vma(struct fork *fork, struct vma *vma)
 	commit_uncharge(fork->child, nr_charged);
 }
 
+/*
+ * A file's pages can be faulted in again.  What the kernel itself mapped cannot, so
+ * its entries are copied, and with them the tables that the parent has there
+ * (Linux: VM_PFNMAP).  The vdso, which is executed, has pages like a file's.
+ */
+static bool has_entries_to_copy(const struct vma *src)
+{
+	return src->anon_vma != NULL ||
+	       (src->flags & (VMA_SPECIAL | VMA_EXEC)) == VMA_SPECIAL;
+}
+
 static int dup_vma(struct fork *fork, struct vma *src)
 {
 	struct vma *vma;
@@ -162,7 +173,7 @@ static int dup_vma(struct fork *fork, struct vma *src)
 	}
 	fork->child->nr_vmas++;
 	fork->not_done = NULL;
-	if (vma->anon_vma == NULL)
+	if (!has_entries_to_copy(src))
 		return 0;
 	fork->copied_entries = true;
 	return copy_page_range(&fork->copy, vma, src);
