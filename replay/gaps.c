@@ -32,11 +32,11 @@ static int name_cause(struct replay_gap *gap, const char *cause)
 
 /* Names the causes that there are for the gap; *ret_any: there was one. */
 static int name_causes(const struct replay *replay, const struct space_slot *slot,
-		       enum replay_figure figure, uint64_t size, struct replay_gap *gap,
+		       const struct replay_space *space, enum replay_figure figure, uint64_t size, struct replay_gap *gap,
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[4];
+	const char *other[5];
 	size_t nr = 0;
 	int err = 0;
 
@@ -46,6 +46,10 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		other[nr++] = "lost touches";
 	if (replay->header->source != TRACE_SOURCE_TRACEPOINT)
 		other[nr++] = "inferred touches";
+	/* The replay's page cache has all of a file that is mapped; Linux had to read,
+	 * so its did not, and what it had not it could not map around a fault. */
+	if (figure != REPLAY_VMAS && space->nr_major)
+		other[nr++] = "files not in memory";
 	if (replay->options->folios_chosen)
 		other[nr++] = "chosen folios";
 	if (figure == REPLAY_RSS && size <= replay_rss_slack_bytes(replay->result->nr_cpus))
@@ -83,7 +87,7 @@ int replay_judge_gaps(struct replay *replay, const struct space_slot *slot,
 
 		if (size * 100 <= theirs)
 			continue;
-		err = name_causes(replay, slot, which, size, gap, &any);
+		err = name_causes(replay, slot, space, which, size, gap, &any);
 		if (err)
 			return err;
 		*(any ? &gap->explained : &gap->unexplained) += size;

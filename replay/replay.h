@@ -67,6 +67,7 @@ struct replay_space {
 	uint64_t start_us, end_us;
 	struct replay_figures linux_said, quire_says;
 	struct replay_account account;
+	uint64_t nr_major;  /* of the faults that Linux counted: read from a disk */
 	uint64_t nr_idle;   /* touches that took no fault here: the page was there */
 	uint64_t nr_map_differences; /* lines of the final maps that differ */
 	char *map_differences;       /* the first of them as text, or NULL */

@@ -344,6 +344,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 				faults - process->counted_faults;
 		}
 		process->counted_faults = faults;
+		process->counted_major = exec->major_faults;
 	}
 	process->shares_mm = false;
 	replay->processes[event->process].mm = exec->mm;
@@ -524,6 +525,7 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 		return 0;
 	space->linux_said = figures_of_linux(&end->said, process->counted_faults);
 	space->linux_said.faults += slot->borrowed_faults;
+	space->nr_major = end->said.major_faults - process->counted_major;
 	space->quire_says = figures_of_quire(stats);
 	space->quire_says.faults -= slot->account.nr_beside;
 	result->nr_beside += slot->account.nr_beside;
@@ -558,9 +560,12 @@ int replay_end_space(struct replay *replay, const struct trace_event *event)
 		quire_mm_put(slot->mm);
 		slot->mm = NULL;
 	}
-	if (said_is_complete(end) && event->process < replay->nr_processes)
-		replay->processes[event->process].counted_faults =
-			end->said.minor_faults + end->said.major_faults;
+	if (said_is_complete(end) && event->process < replay->nr_processes) {
+		struct process_slot *process = &replay->processes[event->process];
+
+		process->counted_faults = end->said.minor_faults + end->said.major_faults;
+		process->counted_major = end->said.major_faults;
+	}
 	return err;
 }
 

@@ -74,6 +74,7 @@ struct process_slot {
 	uint32_t mm;
 	uint32_t pid;
 	uint64_t counted_faults; /* of Linux's count, already given to a space */
+	uint64_t counted_major;  /* those of them that read from a disk */
 	/* counted_faults holds what exec itself filled, which belongs to the new
 	 * space: each of its touches takes one away again; from the lender too. */
 	bool counted_exec;

@@ -179,8 +179,10 @@ void observe_end(struct tracer *t, struct tracee *tracee)
 		return;
 	if (t->source >= TRACE_SOURCE_PERF_USER)
 		push_pages(t, tracee, 0, UINT64_MAX, false, false);
-	else
-		push_pages(t, tracee, 0, UINT64_MAX, kernel_brought_pages(t, tracee), true);
+	/* With pagemap alone what files have there is among the touches. */
+	if (t->source < TRACE_SOURCE_PAGEMAP)
+		push_pages(t, tracee, 0, UINT64_MAX, t->source < TRACE_SOURCE_PERF_USER &&
+			kernel_brought_pages(t, tracee), true);
 }
 
 /* Less than a few windows of fault-around is not worth a look. */
@@ -189,7 +191,7 @@ void observe_end(struct tracer *t, struct tracee *tracee)
 /* Pages of files that are about to be unmapped. */
 static void observe_beside(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t len)
 {
-	if (t->source < TRACE_SOURCE_PERF_USER && len >= LARGE_BYTES &&
+	if (t->source < TRACE_SOURCE_PAGEMAP && len >= LARGE_BYTES &&
 	    tracee->proc->space->maps_large_files)
 		push_pages(t, tracee, start, start + len, false, true);
 }
