@@ -103,12 +103,14 @@ int mm_munmap(struct mm *mm, u64 start, u64 len_bytes) MUST_CHECK;
 
 /* ---- layout.c: where new mappings go --------------------------------------------- */
 
+/* Whether to start on a PMD boundary of the file if there is room; the ways: layout.c. */
+enum area_align { ALIGN_PAGE, ALIGN_HUGE, ALIGN_SHMEM };
 struct area_request {
 	u64 addr;        /* hint, or the place if `fixed` */
 	u64 len_bytes;   /* page aligned, not 0 */
 	bool fixed;
-	bool huge_align; /* start on a PMD boundary of the file if there is room */
-	u64 offset;      /* of the mapping in its file, for huge_align */
+	enum area_align align;
+	u64 offset;      /* of the mapping in its file, for `align` */
 };
 struct area {
 	u64 addr;
@@ -120,9 +122,13 @@ int mm_find_area(struct mm *mm, const struct area_request *req,
 		 struct area *ret_area) MUST_CHECK;
 /* The lowest address that must stay free below a VMA for it to grow. */
 u64 vma_guard_start(const struct vma *vma);
-/* True when a mapping of this file (NULL: private anonymous) prefers to be
- * aligned to PMDs. */
-bool area_prefers_huge(const struct file *file, u64 addr, u64 len_bytes);
+/* How a mapping of this file (NULL: anonymous) wants to be placed. */
+enum area_align area_alignment(const struct mm *mm, const struct file *file, bool shared,
+			       u64 hint, u64 len_bytes);
+/* The lowest address that anything is placed at, or that a stack grows to. */
+u64 mm_placed_min(const struct mm *mm);
+/* A hint of mmap's (0: none), not below that. */
+u64 mm_raise_hint(const struct mm *mm, u64 addr);
 
 /* ---- limits: commit.c --------------------------------------------------------------- */
 
@@ -133,6 +139,12 @@ bool mm_may_lock_some(const struct mm *mm);
 static inline bool vma_flags_account(u32 flags)
 {
 	return (flags & (VMA_NORESERVE | VMA_SHARED | VMA_WRITE)) == VMA_WRITE;
+}
+/* PR_SET_MDWE: may a VMA not change from `old` to `flags`?  A new one: from its own. */
+static inline bool mm_denies_exec(const struct mm *mm, u32 old, u32 flags)
+{
+	return unlikely(mm->mdwe != 0) && (flags & VMA_EXEC) &&
+	       ((flags & VMA_WRITE) || !(old & VMA_EXEC));
 }
 /* -ENOMEM when `more` VMAs would be too many. */
 int mm_check_map_count(const struct mm *mm, u32 more) MUST_CHECK;

@@ -97,6 +97,8 @@ void quire_mm_stats(struct quire_mm *handle, struct quire_mm_stats *ret_stats)
 		.data_pages = mm->data_pages,
 		.stack_pages = mm->stack_pages,
 		.exec_pages = mm->exec_pages,
+		.thp_disable = (enum quire_thp_disable)mm->thp_disable,
+		.mdwe = mm->mdwe,
 	};
 	rwsem_read_unlock(&mm->mmap_lock);
 }

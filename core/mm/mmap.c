@@ -128,7 +128,8 @@ static int check_request(struct mm *mm, const struct mmap_request *req,
 	bool fixed = (req->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) != 0;
 	u64 len = page_align_up(req->len_bytes);
 	struct area_request area = {
-		.addr = req->addr, .len_bytes = len, .fixed = fixed,
+		.addr = fixed ? req->addr : mm_raise_hint(mm, req->addr),
+		.len_bytes = len, .fixed = fixed,
 		.offset = req->file != NULL ? req->offset : 0,
 	};
 	u32 flags;
@@ -141,8 +142,8 @@ static int check_request(struct mm *mm, const struct mmap_request *req,
 	if (mm_check_map_count(mm, 0))
 		return -QUIRE_ENOMEM;
 	flags = flags_of_request(mm, req);
-	area.huge_align = (req->file != NULL || !(req->flags & QUIRE_MAP_SHARED)) &&
-			  area_prefers_huge(req->file, req->addr, len);
+	area.align = area_alignment(mm, req->file, (req->flags & QUIRE_MAP_SHARED) != 0,
+				    area.addr, len);
 	ret = mm_find_area(mm, &area, place);
 	if (ret)
 		return ret;
@@ -167,6 +168,8 @@ static int check_request(struct mm *mm, const struct mmap_request *req,
 	}
 	if (!ret && (req->flags & QUIRE_MAP_HUGETLB))
 		ret = refuse_huge_pages(req, spec->start);
+	if ((!ret || ret == -QUIRE_ENOMEM) && mm_denies_exec(mm, flags, flags))
+		ret = -QUIRE_EACCES;
 	if ((req->flags & QUIRE_MAP_NORESERVE) &&
 	    mm->q->config.overcommit != QUIRE_OVERCOMMIT_NEVER)
 		flags |= VMA_NORESERVE;

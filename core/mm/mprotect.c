@@ -112,7 +112,7 @@ int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot)
 		u32 flags = (vma->flags & ~(u32)VMA_ACCESS) | access;
 
 		/* VMA_MAY* are the same bits, four higher. */
-		if (flags & ~(flags >> 4) & VMA_ACCESS)
+		if ((flags & ~(flags >> 4) & VMA_ACCESS) || mm_denies_exec(mm, vma->flags, flags))
 			return -QUIRE_EACCES;
 		ret = protect_part(&cur, vma, start, u64_min(vma->end, end), flags, &vma);
 		if (ret)

@@ -307,7 +307,6 @@ static int move(struct remap *r)
 static int find_target(struct remap *r)
 {
 	const struct vma *vma = r->vma;
-	bool shared = (vma->flags & VMA_MAYSHARE) != 0;
 	struct area_request area = {
 		.addr = names_target(r) ? r->new_addr : 0,
 		.len_bytes = r->new_len,
@@ -317,8 +316,8 @@ static int find_target(struct remap *r)
 	struct area found;
 	int ret;
 
-	area.huge_align = (vma->file != NULL || !shared) &&
-			  area_prefers_huge(vma->file, area.addr, r->new_len);
+	area.align = area_alignment(r->mm, vma->file, (vma->flags & VMA_MAYSHARE) != 0,
+				    area.addr, r->new_len);
 	ret = mm_find_area(r->mm, &area, &found);
 	if (!ret)
 		r->new_addr = found.addr;

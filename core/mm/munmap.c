@@ -257,7 +257,7 @@ int mm_expand_stack(struct mm *mm, u64 addr)
 		return 0;
 	if ((vma->flags & VMA_GROWSDOWN) == 0)
 		return -QUIRE_EFAULT;
-	if (start < mm->layout.mmap_min)
+	if (start < mm_placed_min(mm))
 		return -QUIRE_EPERM;
 	prev = maple_prev(&cur, 0);
 	if (prev != NULL && (prev->flags & VMA_GROWSDOWN) == 0 &&

@@ -86,15 +86,31 @@ enum quire_mlockall { QUIRE_MCL_CURRENT = 1, QUIRE_MCL_FUTURE = 2, QUIRE_MCL_ONF
 struct quire_limits {
 	uint64_t address_space_bytes; /* RLIMIT_AS */
 	uint64_t data_bytes;          /* RLIMIT_DATA */
+	/* The hard limit of RLIMIT_DATA.  Asked instead of data_bytes where that is 0 and
+	 * it is not the heap that grows: so Linux lets programs live that set 0. */
+	uint64_t data_max_bytes;
 	uint64_t stack_bytes;         /* RLIMIT_STACK */
 	uint64_t locked_bytes;        /* RLIMIT_MEMLOCK */
 	bool may_lock_any;            /* CAP_IPC_LOCK: locked_bytes is not asked */
+	bool may_use_reserve;         /* CAP_SYS_ADMIN: config.admin_reserve_bytes is not asked */
 };
 
 /* Where things go in a new address space. */
 struct quire_layout {
-	uint64_t mmap_base;   /* mappings are placed downwards from here */
-	uint64_t mmap_min;    /* lowest address a mapping may have */
+	/* Mappings are placed downwards from here; where there is no room, upwards from
+	 * mmap_fallback (0: a third of the address space, where it is without address
+	 * randomisation). */
+	uint64_t mmap_base, mmap_fallback;
+	/* They are placed upwards from mmap_base, and nowhere else: vm.legacy_va_layout,
+	 * ADDR_COMPAT_LAYOUT; an unlimited stack too, but not on x86. */
+	bool bottom_up;
+	/* The lowest address that a mapping may be given by MAP_FIXED, or by a hint of
+	 * mremap: vm.mmap_min_addr; 0 with CAP_SYS_RAWIO. */
+	uint64_t mmap_min;
+	/* The lowest that it is placed at, to which a hint of mmap is raised, and to which a
+	 * stack grows: what the security module demands (CONFIG_LSM_MMAP_MIN_ADDR), or
+	 * mmap_min if that is larger. */
+	uint64_t mmap_min_placed;
 	uint64_t brk_start;   /* the heap begins here */
 	uint64_t stack_top;
 	/* Data segment size, counted with the heap against data_bytes. */
@@ -119,6 +135,23 @@ void quire_mm_put(struct quire_mm *mm);
 int quire_mm_fork(struct quire_mm *mm, struct quire_mm **ret_child);
 void quire_mm_set_limits(struct quire_mm *mm, const struct quire_limits *limits);
 void quire_mm_get_layout(struct quire_mm *mm, struct quire_layout *ret_layout);
+
+/* What a process may ask of its own memory by prctl; inherited by fork, and to be set
+ * anew in the address space that stands for what exec made. */
+enum quire_thp_disable { /* PR_SET_THP_DISABLE */
+	QUIRE_THP_ENABLED,
+	QUIRE_THP_DISABLED,  /* no large folios; MADV_COLLAPSE is -EINVAL */
+	QUIRE_THP_ADVISED,   /* only with MADV_HUGEPAGE or MADV_COLLAPSE (Linux 6.18) */
+};
+/* What is mapped stays.  0, or -EINVAL: no such mode. */
+int quire_mm_set_thp_disable(struct quire_mm *mm, enum quire_thp_disable mode);
+enum quire_mdwe { /* PR_SET_MDWE: memory-deny-write-execute */
+	/* Memory is never both writable and executable, nor becomes executable: -EACCES. */
+	QUIRE_MDWE_REFUSE_EXEC_GAIN = 1,
+	QUIRE_MDWE_NO_INHERIT = 2, /* a fork's child begins without; only with the other */
+};
+/* 0; -EINVAL: bits that cannot be; -EPERM: others were set before. */
+int quire_mm_set_mdwe(struct quire_mm *mm, uint32_t bits);
 
 /* ---- the calls ---------------------------------------------------------------- */
 
@@ -213,6 +246,8 @@ struct quire_mm_stats {
 	uint64_t page_table_bytes, peak_page_table_bytes; /* without the root */
 	uint64_t nr_vmas;
 	uint64_t total_pages, locked_pages, data_pages, stack_pages, exec_pages;
+	enum quire_thp_disable thp_disable;
+	uint32_t mdwe;            /* enum quire_mdwe */
 };
 void quire_mm_stats(struct quire_mm *mm, struct quire_mm_stats *ret_stats);
 
