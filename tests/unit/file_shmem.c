@@ -90,6 +90,18 @@ static void an_address_space_may_want_none(void **state)
 	assert_int_equal(mapped_how(-1, QUIRE_MADV_HUGEPAGE), BY_LEAF);
 	assert_int_equal(mapped_how(QUIRE_SHMEM_ALWAYS, -1), NOT_LARGE);
 	world_end();
+	if (QUIRE_PMD_ORDER < 3)
+		return;
+	/* Nor any of the orders that files may have. */
+	begin(QUIRE_SHMEM_NEVER);
+	world_end();
+	world_config.file_order = QUIRE_PMD_ORDER - 1;
+	world_begin();
+	assert_int_equal(mapped_how(-1, -1), BY_PAGES);
+	assert_int_equal(mapped_how(-1, QUIRE_MADV_NOHUGEPAGE), NOT_LARGE);
+	assert_int_equal(quire_mm_set_thp_disable(mm, QUIRE_THP_DISABLED), 0);
+	assert_int_equal(mapped_how(-1, -1), NOT_LARGE);
+	world_end();
 }
 
 /* Pages that are there already, a mapping or a file that has not all of the range. */
@@ -226,7 +238,13 @@ static void placed_no_higher_than_needed(void **state)
 	layout.mmap_base = BASE + PAGE;
 	assert_int_equal(quire_mm_create(q, &layout, &mm), 0);
 	assert_int_equal(place_at(0, NULL, HPAGES, 0), BASE + HUGE);
-	assert_int_equal(place_at(0, NULL, 1, 0), BASE + PAGE);
+	assert_int_equal(place_at(0, NULL, HPAGES, 0), BASE + 2 * HUGE);
+	/* A hole that is as long as it must be, and one that is right as it is. */
+	assert_int_equal(quire_munmap(mm, BASE + HUGE, HUGE), 0);
+	assert_int_equal(place_at(0, NULL, HPAGES, 0), BASE + HUGE);
+	assert_int_equal(place_at(0, NULL, HPAGES - 1, 0), BASE + PAGE);
+	assert_int_equal(quire_munmap(mm, BASE + HUGE, HUGE), 0);
+	assert_int_equal(place_at(0, NULL, HPAGES, 0), BASE + HUGE);
 	world_end();
 }
 

@@ -176,6 +176,15 @@ static void reserves_are_kept_back(void **state)
 	layout.limits.may_use_reserve = true;
 	quire_mm_set_limits(mm, &layout.limits);
 	assert_int_equal(largest(), 999);
+	/* What needs no more is not asked, though it would be beyond the limit now. */
+	map_prot(0, 900, RW);
+	layout.limits.may_use_reserve = false;
+	quire_mm_set_limits(mm, &layout.limits);
+	map_prot(0, 900, RW);
+	assert_int_equal(commit_map(0, 901, RW, 0), -QUIRE_ENOMEM);
+	unmap(0, 901);
+	layout.limits.may_use_reserve = true;
+	quire_mm_set_limits(mm, &layout.limits);
 	/* From one with 160 pages 5 are kept back, from one with 3200 no more than 10. */
 	map_prot(2000, 160, R);
 	assert_int_equal(largest(), 994);
