@@ -7,6 +7,7 @@
  * page range below a VMA that grows down (its guard gap) is no room.  Private
  * anonymous mappings of whole PMDs that come without a hint, and mappings of
  * host files, start where a PMD-sized folio could map them (since Linux 6.7).
+ * MAP_32BIT is placed bottom-up from 1 to 2 GiB, whatever lies elsewhere.
  */
 #include "mm/change.h"
 
@@ -94,10 +95,25 @@ static bool hint_is_free(struct mm *mm, u64 hint, u64 len, struct area *area)
 	return area->next == NULL || hint + len <= vma_guard_start(area->next);
 }
 
-static int find_room(struct mm *mm, u64 hint, u64 len, struct area *area)
+/* Where MAP_32BIT goes.  A smaller address space is low as a whole. */
+#define LOW_START (TASK_SIZE > LOW_END ? UINT64_C(1) << 30 : 0)
+#define LOW_END u64_min(UINT64_C(1) << 31, TASK_SIZE)
+
+static int find_low_room(struct mm *mm, u64 hint, u64 len, struct area *area)
+{
+	if (len > LOW_END)
+		return -QUIRE_ENOMEM;
+	if (hint <= LOW_END - len && hint_is_free(mm, hint, len, area))
+		return 0;
+	return area_above(mm, u64_max(LOW_START, mm->layout.mmap_min), LOW_END, len, area);
+}
+
+static int find_room(struct mm *mm, u64 hint, u64 len, bool low_only, struct area *area)
 {
 	u64 low = u64_max(mm->layout.mmap_min, PAGE_SIZE);
 
+	if (unlikely(low_only))
+		return find_low_room(mm, hint, len, area);
 	if (hint_is_free(mm, hint, len, area))
 		return 0;
 	if (area_below(mm, low, mm->layout.mmap_base, len, area) == 0)
@@ -117,10 +133,11 @@ static bool find_huge_room(struct mm *mm, u64 hint, const struct area_request *r
 	u64 first_huge = align_up(req->offset, PMD_SIZE);
 	u64 slack;
 
-	if (end <= first_huge || end - first_huge < PMD_SIZE ||
+	/* Linux reckons with signed offsets: the last PMD below 2^63 counts as room. */
+	if ((s64)end <= (s64)first_huge || end - first_huge < PMD_SIZE ||
 	    req->offset + req->len_bytes + PMD_SIZE < req->offset)
 		return false;
-	if (find_room(mm, hint, req->len_bytes + PMD_SIZE, area))
+	if (find_room(mm, hint, req->len_bytes + PMD_SIZE, req->low, area))
 		return false;
 	if (hint == 0 || area->addr != hint) {
 		slack = (req->offset - area->addr) & (PMD_SIZE - 1);
@@ -138,7 +155,7 @@ static int find_hole(struct mm *mm, const struct area_request *req, struct area 
 		hint = page_align_up(mm->layout.mmap_min);
 	if (req->huge_align && find_huge_room(mm, hint, req, area))
 		return 0;
-	return find_room(mm, hint, req->len_bytes, area);
+	return find_room(mm, hint, req->len_bytes, req->low, area);
 }
 
 int mm_find_area(struct mm *mm, const struct area_request *req, struct area *ret_area)
