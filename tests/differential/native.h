@@ -30,6 +30,9 @@ struct diff_layout {
 	uint64_t brk_start, mmap_base, mmap_min, stack_top, data_segment_bytes;
 	uint64_t limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
 	struct diff_huge huge;
+	bool zero_page; /* reads of memory never written share one */
+	bool pkeys;     /* the host's CPUs have protection keys */
+	bool may_lock_any; /* programs may take CAP_IPC_LOCK up */
 };
 
 /* Above this the host maps its own pages into every process. */

@@ -43,6 +43,8 @@
 	X(mmap, "addr len prot flags file off")           \
 	X(munmap, "addr len")                             \
 	X(mprotect, "addr len prot")                      \
+	X(pkey_mprotect, "addr len prot value")           \
+	X(mseal, "addr len flags")                        \
 	X(mremap, "addr len newlen flags addr2")          \
 	X(brk, "addr")                                    \
 	X(madvise, "addr len flags")                      \
@@ -60,6 +62,7 @@
 	X(pwrite, "file off value")                       \
 	X(punch, "file off len")                          \
 	X(limit, "flags len")                             \
+	X(rights, "flags")                                \
 	X(fork, "value")                                  \
 	X(exit, "")                                       \
 	X(look, "addr len flags")                         \
@@ -88,10 +91,14 @@ struct diff_addr {
 };
 
 /* Which limit an operation sets (flags); len: pages, for the first two beyond
- * what is in use at the start; DIFF_NO_LIMIT: as it was at the start. */
+ * what is in use at the start, unless they count from 0; DIFF_NO_LIMIT: as it was at
+ * the start. */
 enum diff_limit { DIFF_LIMIT_AS, DIFF_LIMIT_DATA, DIFF_LIMIT_MEMLOCK, DIFF_LIMIT_STACK,
 		  DIFF_NR_LIMITS };
 #define DIFF_NO_LIMIT UINT64_C(0xffffffff)
+#define DIFF_LIMIT_FROM_0 0x100u
+/* What a process may do from now on (flags); at the start nothing of it. */
+#define DIFF_RIGHT_LOCK_ANY 1u /* CAP_IPC_LOCK */
 #define DIFF_MEMLOCK_PAGES UINT64_C(2048)
 #define DIFF_STACK_PAGES UINT64_C(2048)
 
@@ -163,6 +170,7 @@ struct diff_control {
 	uint32_t broken; /* the executor itself faulted or failed: line */
 	uint32_t nr_ops;
 	int32_t exiting; /* pid of a process that ends; to be waited for */
+	uint32_t has_pkeys, may_lock_any; /* see native.h */
 	uint32_t huge_by_advice; /* memory that asked for huge pages may get them, no other */
 	uint8_t alive[DIFF_MAX_PROCS];
 	uint64_t brk_start;

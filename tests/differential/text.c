@@ -187,7 +187,7 @@ static const char *parse_field(char *text, uint32_t index, struct diff_op *op)
 /* What a field may not say because the executors rely on it; or NULL. */
 static const char *check_op(const struct diff_program *program, const struct diff_op *op)
 {
-	if (op->kind == DIFF_limit && op->flags >= DIFF_NR_LIMITS)
+	if (op->kind == DIFF_limit && (op->flags & ~DIFF_LIMIT_FROM_0) >= DIFF_NR_LIMITS)
 		return "no such limit";
 	if ((op->kind == DIFF_read || op->kind == DIFF_write) && op->len > DIFF_ACCESS_BYTES)
 		return "access too long";
