@@ -28,6 +28,7 @@ void quire_layout_default(struct quire_layout *layout)
 		.limits = {
 			.address_space_bytes = QUIRE_UNLIMITED,
 			.data_bytes = QUIRE_UNLIMITED,
+			.data_max_bytes = QUIRE_UNLIMITED,
 			.stack_bytes = DEFAULT_STACK_BYTES,
 			.locked_bytes = UINT64_C(8) << 20,
 		},

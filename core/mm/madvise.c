@@ -143,12 +143,17 @@ static int advise_reclaim(const struct vma *vma)
 	return (vma->flags & VMA_LOCKED) || vma_is_pfnmap(vma) ? -QUIRE_EINVAL : 0;
 }
 
-/* Guards are answered as Linux answers them, and not set. */
-static int advise_guard(const struct vma *vma, int advice)
+/* A guard takes away what was there.  That accesses fault from then on is not
+ * modelled. */
+static int advise_guard(struct vma *vma, u64 start, u64 end, int advice)
 {
-	u32 refused = VMA_SPECIAL | (advice == QUIRE_MADV_GUARD_INSTALL ? VMA_LOCKED : 0u);
+	bool install = advice == QUIRE_MADV_GUARD_INSTALL;
 
-	return vma->flags & refused ? -QUIRE_EINVAL : 0;
+	if (vma->flags & (VMA_SPECIAL | (install ? VMA_LOCKED : 0u)))
+		return -QUIRE_EINVAL;
+	if (install)
+		zap_range_single(vma, start, end);
+	return 0;
 }
 
 /* Contents of a sealed VMA are dropped only where they could be overwritten. */
@@ -193,7 +198,7 @@ static int advise_part(struct maple_cursor *cur, struct vma *vma, u64 start, u64
 		return advise_reclaim(vma);
 	case QUIRE_MADV_GUARD_INSTALL:
 	case QUIRE_MADV_GUARD_REMOVE:
-		return advise_guard(vma, advice);
+		return advise_guard(vma, start, end, advice);
 	default:
 		return advise_flags(cur, vma, start, end, advice, ret_next);
 	}

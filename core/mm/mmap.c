@@ -8,9 +8,10 @@
  * A MAP_FIXED call that runs out of memory after that leaves the range
  * unmapped, as mmap(2) documents: the overlapped part is discarded.
  *
- * MAP_HUGETLB is carried through all of that, as Linux does, whose pool says no only
- * when the range has been unmapped: the errors before it are the same ones in the same
- * order, and a MAP_FIXED that is refused leaves a hole.
+ * MAP_HUGETLB, and MAP_SYNC of a file on a disk, are carried through all of that, as
+ * Linux does, where the pool or the file says no only when the range has been unmapped:
+ * the errors before it are the same ones in the same order, and a MAP_FIXED that is
+ * refused leaves a hole.
  */
 #include "base/bits.h"
 #include "mm/change.h"
@@ -75,13 +76,14 @@ static u32 flags_of_request(const struct mm *mm, const struct mmap_request *req)
 static int check_file(const struct mmap_request *req, u64 len, u32 *flags)
 {
 	u32 mode = req->file != NULL ? req->file->mode : QUIRE_FILE_READ | QUIRE_FILE_WRITE;
+	bool on_disk = req->file != NULL && req->file->mapping->kind == QUIRE_FILE_HOST;
 	u64 max = (u64)INT64_MAX;
 
 	if (len > max || req->offset >> PAGE_SHIFT > (max - len) >> PAGE_SHIFT)
 		return -QUIRE_EOVERFLOW;
 	switch (req->flags & MAP_TYPE) {
 	case QUIRE_MAP_SHARED_VALIDATE:
-		if (req->flags & ~MAP_VALIDATED)
+		if (req->flags & ~(MAP_VALIDATED | (on_disk ? QUIRE_MAP_SYNC : 0u)))
 			return -QUIRE_EOPNOTSUPP;
 		/* fall through */
 	case QUIRE_MAP_SHARED:
@@ -145,10 +147,16 @@ static int huge_size(const struct mmap_request *req, u64 *ret_size)
 	return 0;
 }
 
-/* What the pool says when all else is done: there are no pages in it. */
-static int refuse_huge_pages(const struct mmap_request *req, u64 size)
+/* What a file says when all else is done: that there are no pages in the pool, or that
+ * its disk is not memory. */
+static int ask_file(const struct mmap_request *req, u64 huge)
 {
-	return is_aligned(req->offset, size) ? -QUIRE_ENOMEM : -QUIRE_EINVAL;
+	if (unlikely(huge != 0))
+		return is_aligned(req->offset, huge) ? -QUIRE_ENOMEM : -QUIRE_EINVAL;
+	if (unlikely((req->flags & QUIRE_MAP_SYNC) && req->file != NULL &&
+		     req->file->mapping->kind == QUIRE_FILE_HOST))
+		return -QUIRE_EOPNOTSUPP;
+	return 0;
 }
 
 /* Where the range goes. */
@@ -166,6 +174,9 @@ static int find_place(struct mm *mm, const struct mmap_request *req, u64 len, u6
 
 	if (fixed && huge != 0 && len <= TASK_SIZE && !is_aligned(req->addr, huge))
 		return -QUIRE_EINVAL;
+	/* Room for huge pages is looked for with what aligning it may cost. */
+	if (!fixed && huge != 0 && len <= TASK_SIZE)
+		area.len_bytes += huge - PAGE_SIZE;
 	area.huge_align = (req->file != NULL || !(req->flags & QUIRE_MAP_SHARED)) &&
 			  area_prefers_huge(req->file, req->addr, len);
 	ret = mm_find_area(mm, &area, place);
@@ -456,9 +467,8 @@ int mm_mmap(struct mm *mm, const struct mmap_request *req, u64 *ret_addr,
 			goto fail;
 		area.next = maple_load(&mm->vmas, spec.end);
 	}
-	if (unlikely(huge != 0))
-		ret = refuse_huge_pages(req, huge);
-	else
+	ret = ask_file(req, huge);
+	if (!ret)
 		ret = fill_range(mm, &cur, req, &spec, &area);
 	if (ret)
 		goto fail;

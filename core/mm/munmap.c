@@ -113,7 +113,7 @@ int mm_check_detach(struct maple_cursor *cur, struct vma *first, u64 start, u64 
 	if (first->start < start && first->end > end && mm_check_map_count(first->mm, 1))
 		return -QUIRE_ENOMEM;
 	if (first->start < start && (first->flags & VMA_SPECIAL))
-		return -QUIRE_EINVAL;
+		return first->flags & VMA_SEALED ? -QUIRE_EPERM : -QUIRE_EINVAL;
 	for (; vma != NULL && vma->start < end && !ret; vma = vma_find(vma->mm, vma->end)) {
 		if (vma->flags & VMA_SEALED)
 			ret = -QUIRE_EPERM;

@@ -47,7 +47,7 @@ enum quire_map {
 	QUIRE_MAP_NONBLOCK = 0x10000,
 	QUIRE_MAP_STACK = 0x20000, /* hint only: no huge pages */
 	QUIRE_MAP_HUGETLB = 0x40000,   /* from a pool that is empty: -ENOMEM */
-	QUIRE_MAP_SYNC = 0x80000,      /* no file is of that kind */
+	QUIRE_MAP_SYNC = 0x80000,      /* no file on a disk has it: -EOPNOTSUPP */
 	QUIRE_MAP_FIXED_NOREPLACE = 0x100000,
 };
 
@@ -81,7 +81,7 @@ enum quire_madvise {
 	QUIRE_MADV_POPULATE_WRITE = 23,
 	QUIRE_MADV_DONTNEED_LOCKED = 24,
 	QUIRE_MADV_COLLAPSE = 25,
-	/* Answered, not done: no access to the range faults. */
+	/* Contents go, as on Linux, but no access to the range faults. */
 	QUIRE_MADV_GUARD_INSTALL = 102,
 	QUIRE_MADV_GUARD_REMOVE = 103,
 };
@@ -96,6 +96,7 @@ enum quire_mlockall { QUIRE_MCL_CURRENT = 1, QUIRE_MCL_FUTURE = 2, QUIRE_MCL_ONF
 struct quire_limits {
 	uint64_t address_space_bytes; /* RLIMIT_AS */
 	uint64_t data_bytes;          /* RLIMIT_DATA */
+	uint64_t data_max_bytes;      /* its hard limit, which counts for mmap where it is 0 */
 	uint64_t stack_bytes;         /* RLIMIT_STACK */
 	uint64_t locked_bytes;        /* RLIMIT_MEMLOCK */
 	bool may_lock_any;            /* CAP_IPC_LOCK: locked_bytes is not asked */

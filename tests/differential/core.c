@@ -182,6 +182,7 @@ static int build_first_process(struct core *core)
 	layout.limits = (struct quire_limits){
 		.address_space_bytes = from->limits[DIFF_LIMIT_AS],
 		.data_bytes = from->limits[DIFF_LIMIT_DATA],
+		.data_max_bytes = from->data_max_bytes,
 		.stack_bytes = from->limits[DIFF_LIMIT_STACK],
 		.locked_bytes = from->limits[DIFF_LIMIT_MEMLOCK],
 	};
@@ -242,7 +243,7 @@ static int64_t do_mmap(struct core *core, const struct diff_op *op, uint64_t add
 static int64_t do_mremap(struct core *core, const struct diff_op *op, uint64_t addr)
 {
 	const uint64_t addr2 =
-		diff_resolve(&op->addr2, core->layout->brk_start, core->outcome->results);
+		diff_resolve(&op->addr2, core->layout->brk_start, core->layout->special_start, core->outcome->results);
 	uint64_t moved;
 	const int err = quire_mremap(core->mms[op->who], addr, op->len, op->newlen, op->flags,
 				     addr2, &moved);
@@ -567,7 +568,7 @@ static void do_op(struct core *core, uint32_t index, const struct diff_op *op)
 {
 	struct diff_result *result = &core->outcome->results[index];
 	const uint64_t addr =
-		diff_resolve(&op->addr, core->layout->brk_start, core->outcome->results);
+		diff_resolve(&op->addr, core->layout->brk_start, core->layout->special_start, core->outcome->results);
 
 	switch (op->kind) {
 	case DIFF_mincore:

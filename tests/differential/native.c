@@ -162,6 +162,7 @@ static int read_layout(struct native *native)
 	struct diff_layout *layout = &native->layout;
 	char line[512], path[64], name[256];
 	struct diff_map map;
+	struct rlimit data;
 	FILE *maps;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", native->pid);
@@ -180,13 +181,23 @@ static int read_layout(struct native *native)
 										: LAYOUT_ANON;
 		if (!strcmp(name, "[stack]"))
 			layout->stack_top = map.end;
+		if (layout->maps[layout->nr_maps].kind == LAYOUT_SPECIAL && !layout->special_start)
+			layout->special_start = map.start;
 		snprintf(layout->maps[layout->nr_maps++].name, sizeof(layout->maps[0].name),
 			 "%.31s", name);
 	}
 	fclose(maps);
+	if (getrlimit(RLIMIT_DATA, &data))
+		return complain("getrlimit");
+	layout->data_max_bytes = data.rlim_max;
 	memcpy(layout->limits, native->control->initial_limits, sizeof(layout->limits));
 	layout->brk_start = native->control->brk_start;
+	native->control->special_start = layout->special_start;
+	/* The kernel placed its own pages first, from the top. */
 	layout->mmap_base = native->control->first_free + DIFF_PAGE;
+	for (uint32_t i = 0; i < layout->nr_maps; i++)
+		if (layout->maps[i].map.start == layout->mmap_base)
+			layout->mmap_base = layout->maps[i].map.end;
 	return 0;
 }
 

@@ -82,6 +82,7 @@ enum diff_base {
 	DIFF_ARENA,  /* from the middle of the arena */
 	DIFF_RESULT, /* from what operation `op` returned */
 	DIFF_BRK,    /* from where the heap starts */
+	DIFF_SPECIAL, /* from the first of the kernel's own pages (vvar, vdso) */
 	DIFF_NR_BASES
 };
 
@@ -173,7 +174,7 @@ struct diff_control {
 	uint32_t has_pkeys, may_lock_any; /* see native.h */
 	uint32_t huge_by_advice; /* memory that asked for huge pages may get them, no other */
 	uint8_t alive[DIFF_MAX_PROCS];
-	uint64_t brk_start;
+	uint64_t brk_start, special_start;
 	uint64_t first_free; /* where a one-page mapping lands */
 	uint64_t initial_pages, initial_data_pages;
 	uint64_t initial_limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
@@ -206,7 +207,7 @@ struct diff_region {
 
 /* The address an operation means, given the results so far. */
 static inline uint64_t diff_resolve(const struct diff_addr *addr, uint64_t brk_start,
-				    const struct diff_result *results)
+				    uint64_t special_start, const struct diff_result *results)
 {
 	uint64_t base = 0;
 
@@ -214,6 +215,8 @@ static inline uint64_t diff_resolve(const struct diff_addr *addr, uint64_t brk_s
 		base = DIFF_ARENA_MID;
 	else if (addr->base == DIFF_BRK)
 		base = brk_start;
+	else if (addr->base == DIFF_SPECIAL)
+		base = special_start;
 	else if (addr->base == DIFF_RESULT)
 		base = results[addr->op].ret > 0 && !results[addr->op].skipped
 			       ? (uint64_t)results[addr->op].ret
