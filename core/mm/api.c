@@ -151,6 +151,8 @@ static int check_file_argument(const struct mmap_request *req)
 {
 	if (!is_aligned(req->offset, PAGE_SIZE))
 		return -QUIRE_EINVAL;
+	if (req->file != NULL && (req->flags & QUIRE_MAP_HUGETLB))
+		return -QUIRE_EINVAL;
 	return (req->flags & QUIRE_MAP_ANONYMOUS) || req->file != NULL ? 0 : -QUIRE_EBADF;
 }
 
@@ -213,7 +215,34 @@ int quire_mprotect(struct quire_mm *handle, uint64_t addr, uint64_t len_bytes, u
 	if (ret)
 		return ret;
 	rwsem_write_lock(&mm->mmap_lock);
-	ret = mm_mprotect(mm, addr, len_bytes, prot);
+	ret = mm_mprotect(mm, addr, len_bytes, prot, -1);
+	rwsem_write_unlock(&mm->mmap_lock);
+	return ret;
+}
+
+int quire_pkey_mprotect(struct quire_mm *handle, uint64_t addr, uint64_t len_bytes, uint32_t prot,
+			int pkey)
+{
+	struct mm *mm;
+	int ret = api_enter_mm(handle, &mm);
+
+	if (ret)
+		return ret;
+	rwsem_write_lock(&mm->mmap_lock);
+	ret = mm_mprotect(mm, addr, len_bytes, prot, pkey);
+	rwsem_write_unlock(&mm->mmap_lock);
+	return ret;
+}
+
+int quire_mseal(struct quire_mm *handle, uint64_t addr, uint64_t len_bytes, uint32_t flags)
+{
+	struct mm *mm;
+	int ret = api_enter_mm(handle, &mm);
+
+	if (ret)
+		return ret;
+	rwsem_write_lock(&mm->mmap_lock);
+	ret = mm_mseal(mm, addr, len_bytes, flags);
 	rwsem_write_unlock(&mm->mmap_lock);
 	return ret;
 }

@@ -41,7 +41,12 @@ void vma_set_flags(struct vma *vma, u32 flags);
 struct vma *vma_clone_part(struct vma *vma, u64 start, u64 end);
 /* Undoes vma_clone_part, or disposes of a VMA that left the tree. */
 void vma_dispose(struct vma *vma);
-/* Makes [start, end), a part of `vma`, a VMA of its own.  0, -ENOMEM. */
+/* Cuts `vma` at `addr`, which is inside; what lies above becomes a VMA of its own.
+ * How many there may be is not asked.  0; -ENOMEM; -EINVAL: a special mapping. */
+int vma_cut(struct maple_cursor *cur, struct vma *vma, u64 addr) MUST_CHECK;
+/* Makes [start, end), a part of `vma`, a VMA of its own.  0; -EINVAL: a special
+ * mapping; -ENOMEM: with one more VMA allowed where two are needed, `vma` has been cut
+ * at `start`, as by Linux. */
 int vma_carve(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
 	      struct vma **ret_vma) MUST_CHECK;
 /* Puts a new VMA that overlaps nothing into the tree and its file. */
@@ -60,7 +65,7 @@ int vma_merge_new(struct maple_cursor *cur, const struct vma_spec *spec,
 /*
  * Gives [start, end) of `vma` other flags: merged with neighbours that have
  * them already, or carved out.  *ret_vma contains the range (and, merged,
- * possibly more); its flags are the caller's to set.  0, -ENOMEM.
+ * possibly more); its flags are the caller's to set.  0, or what vma_carve returns.
  */
 int vma_modify(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
 	       u32 flags, struct vma **ret_vma) MUST_CHECK;
@@ -74,8 +79,21 @@ struct detached {
 	u64 nr_accounted;  /* pages to uncharge */
 };
 
+/*
+ * May the VMAs from `first` on, the first above `start`, lose [start, end)?  0;
+ * -EPERM: one is sealed; -EINVAL: a special mapping would be cut; -ENOMEM: one VMA
+ * too many.  As on Linux, what forbids it behind the first VMA leaves that one cut at
+ * `start`.  To be asked where mm_detach_is_free() does not hold.
+ */
+int mm_check_detach(struct maple_cursor *cur, struct vma *first, u64 start,
+		    u64 end) MUST_CHECK;
+/* `flags`: what all VMAs of the range have, together. */
+static inline bool mm_detach_is_free(u32 flags)
+{
+	return likely((flags & (VMA_SEALED | VMA_SPECIAL)) == 0);
+}
 /* Takes all VMAs of [start, end), split at both ends, out of the tree.  0 also
- * when there are none; -ENOMEM with nothing changed. */
+ * when there are none; -ENOMEM with nothing changed; as mm_check_detach(). */
 int mm_detach(struct maple_cursor *cur, u64 start, u64 end,
 	      struct detached *ret_detached) MUST_CHECK;
 /*
@@ -110,6 +128,7 @@ struct area_request {
 	u64 len_bytes;   /* page aligned, not 0 */
 	bool fixed;
 	enum area_align align;
+	bool low;        /* MAP_32BIT: from 1 to 2 GiB, unless fixed */
 	u64 offset;      /* of the mapping in its file, for `align` */
 };
 struct area {
@@ -162,7 +181,20 @@ struct mmap_request {
 /* *ret_populate: bytes from *ret_addr on to be faulted in after unlocking. */
 int mm_mmap(struct mm *mm, const struct mmap_request *req, u64 *ret_addr,
 	    u64 *ret_populate) MUST_CHECK;
-int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot) MUST_CHECK;
+/* `pkey`: 0 to 15, or -1: as it was. */
+int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot, int pkey) MUST_CHECK;
+int mm_mseal(struct mm *mm, u64 start, u64 len_bytes, u32 flags) MUST_CHECK;
+/* The key of a VMA that gets `access`: what may only be executed has one of its own,
+ * where CPUs have keys. */
+static inline u32 vma_pkey_for(const struct mm *mm, u32 access)
+{
+	return access == VMA_EXEC && mm->q->config.pkeys ? VMA_PKEY_EXEC_ONLY : 0;
+}
+/* Can it be locked?  What cannot passes for locked all the same. */
+static inline bool vma_flags_lockable(u32 flags)
+{
+	return (flags & (VMA_SPECIAL | VMA_DROPPABLE)) == 0;
+}
 struct mremap_request {
 	u64 addr, old_len, new_len;
 	u32 flags;

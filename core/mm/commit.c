@@ -69,11 +69,14 @@ bool mm_may_expand(const struct mm *mm, u32 flags, u64 nr_pages)
 	const struct quire_limits *limits = &mm->layout.limits;
 	bool data = (flags & (VMA_WRITE | VMA_SHARED | VMA_GROWSDOWN)) == VMA_WRITE;
 
-	u64 data_bytes = limits->data_bytes != 0 ? limits->data_bytes : limits->data_max_bytes;
 
 	if (mm->total_pages + nr_pages > limits->address_space_bytes >> PAGE_SHIFT)
 		return false;
-	return !data || mm->data_pages + nr_pages <= data_bytes >> PAGE_SHIFT;
+	if (!data || mm->data_pages + nr_pages <= limits->data_bytes >> PAGE_SHIFT)
+		return true;
+	/* As Linux, which lets programs go on that always set it to 0. */
+	return limits->data_bytes == 0 &&
+	       mm->data_pages + nr_pages <= limits->data_max_bytes >> PAGE_SHIFT;
 }
 
 bool mm_may_lock(const struct mm *mm, u32 flags, u64 len_bytes)

@@ -35,6 +35,7 @@ void quire_config_default(struct quire_config *config)
 		.huge_placement = true,
 		.zero_page = true,
 		.huge_zero_page = true,
+		.pkeys = true,
 		.max_ptes_none = QUIRE_TABLE_ENTRIES - 1,
 		.max_ptes_shared = QUIRE_TABLE_ENTRIES / 2,
 		.max_ptes_swap = QUIRE_TABLE_ENTRIES / 8,

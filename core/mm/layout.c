@@ -5,7 +5,8 @@
  * Mappings are placed top-down from mmap_base; when there is no room below it,
  * bottom-up from a third of the address space, as Linux on x86-64 does.  In the
  * old layout they are placed bottom-up at once.  The page range below a VMA that
- * grows down (its guard gap) is no room.
+ * grows down (its guard gap) is no room.  MAP_32BIT is placed bottom-up from 1 to
+ * 2 GiB, whatever lies elsewhere.
  *
  * Some start where a PMD-sized folio could map them, in one of two ways:
  *   huge   private anonymous mappings of whole PMDs that come without a hint, and
@@ -127,11 +128,26 @@ static bool hint_is_free(struct mm *mm, u64 hint, u64 len, struct area *area)
 	return area->next == NULL || hint + len <= vma_guard_start(area->next);
 }
 
-static int find_room(struct mm *mm, u64 hint, u64 len, struct area *area)
+/* Where MAP_32BIT goes.  A smaller address space is low as a whole. */
+#define LOW_START (TASK_SIZE > LOW_END ? UINT64_C(1) << 30 : 0)
+#define LOW_END u64_min(UINT64_C(1) << 31, TASK_SIZE)
+
+static int find_low_room(struct mm *mm, u64 hint, u64 len, struct area *area)
+{
+	if (len > LOW_END)
+		return -QUIRE_ENOMEM;
+	if (hint <= LOW_END - len && hint_is_free(mm, hint, len, area))
+		return 0;
+	return area_above(mm, u64_max(LOW_START, mm_placed_min(mm)), LOW_END, len, area);
+}
+
+static int find_room(struct mm *mm, u64 hint, u64 len, bool low_only, struct area *area)
 {
 	const struct quire_layout *layout = &mm->layout;
 	u64 low = mm_placed_min(mm), base = layout->mmap_base;
 
+	if (unlikely(low_only))
+		return find_low_room(mm, hint, len, area);
 	if (hint_is_free(mm, hint, len, area))
 		return 0;
 	if (!layout->bottom_up) {
@@ -155,10 +171,11 @@ static bool find_huge_room(struct mm *mm, u64 hint, const struct area_request *r
 	u64 first_huge = align_up(req->offset, PMD_SIZE);
 	u64 slack;
 
-	if (end <= first_huge || end - first_huge < PMD_SIZE ||
+	/* Linux reckons with signed offsets: the last PMD below 2^63 counts as room. */
+	if ((s64)end <= (s64)first_huge || end - first_huge < PMD_SIZE ||
 	    req->offset + req->len_bytes + PMD_SIZE < req->offset)
 		return false;
-	if (find_room(mm, hint, req->len_bytes + PMD_SIZE, area))
+	if (find_room(mm, hint, req->len_bytes + PMD_SIZE, req->low, area))
 		return false;
 	if (hint == 0 || area->addr != hint) {
 		slack = (req->offset - area->addr) & (PMD_SIZE - 1);
@@ -179,7 +196,7 @@ static void align_shmem(struct mm *mm, u64 hint, const struct area_request *req,
 		return;
 	if (len < PMD_SIZE || (offset != 0 && offset + len < 2 * PMD_SIZE))
 		return;
-	if (find_room(mm, hint, len + PMD_SIZE - PAGE_SIZE, &wide))
+	if (find_room(mm, hint, len + PMD_SIZE - PAGE_SIZE, req->low, &wide))
 		return;
 	addr = wide.addr + ((offset - wide.addr) & mask);
 	if (addr > TASK_SIZE - len)
@@ -196,7 +213,7 @@ static int find_hole(struct mm *mm, const struct area_request *req, struct area 
 	area->is_hole = true;
 	if (req->align == ALIGN_HUGE && find_huge_room(mm, hint, req, area))
 		return 0;
-	ret = find_room(mm, hint, req->len_bytes, area);
+	ret = find_room(mm, hint, req->len_bytes, req->low, area);
 	if (!ret && req->align == ALIGN_SHMEM)
 		align_shmem(mm, hint, req, area);
 	return ret;

@@ -71,6 +71,7 @@ struct quire_config {
 	 * VMA is (mm_forbids_zeropage() in Linux, and some guests). */
 	bool zero_page;
 	bool huge_zero_page;         /* the same, PMD-sized; only together with zero_page */
+	bool pkeys;                  /* the CPUs have protection keys */
 	/* What collapse forgives in a PMD range: pages not there, mapped by
 	 * several address spaces, swapped out. */
 	unsigned max_ptes_none, max_ptes_shared, max_ptes_swap;
