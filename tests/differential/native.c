@@ -232,6 +232,20 @@ static uint64_t stat_field(const char *text, unsigned field)
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
+/* No file tells what the security module demands: a low hint comes to it. */
+static int find_placed_min(struct native *native)
+{
+	void *at = mmap((void *)4096, 4096, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -1;
+	munmap(at, 4096);
+	/* Far away: something is in its place. */
+	native->layout.mmap_min_placed = (uintptr_t)at < UINT64_C(1) << 24 ? (uintptr_t)at : 0;
+	return 0;
+}
+
 static int read_sizes(struct native *native)
 {
 	char path[64], text[4096];
@@ -248,7 +262,7 @@ static int read_sizes(struct native *native)
 	if (read_whole("/proc/sys/vm/mmap_min_addr", text, sizeof(text)))
 		return -1;
 	native->layout.mmap_min = strtoull(text, NULL, 10);
-	return 0;
+	return find_placed_min(native);
 }
 
 /* ---- huge pages ------------------------------------------------------------------------------ */

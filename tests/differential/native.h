@@ -27,7 +27,8 @@ struct diff_layout {
 		char name[32];
 	} maps[LAYOUT_MAX_MAPS];
 	uint32_t nr_maps;
-	uint64_t brk_start, special_start, mmap_base, mmap_min, stack_top, data_segment_bytes;
+	uint64_t brk_start, special_start, mmap_base, mmap_min, mmap_min_placed, stack_top;
+	uint64_t data_segment_bytes;
 	uint64_t limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
 	uint64_t data_max_bytes; /* the hard limit */
 	struct diff_huge huge;
