@@ -92,7 +92,8 @@ struct files {
 	u64 nr_cached; /* (A) pages in all caches */
 	unsigned file_order; /* (C) largest order of a folio; 0: no large ones.  Set
 	                        by mm/ before there is a file */
-	enum quire_shmem_folios shmem_folios; /* (C) set as file_order */
+	enum quire_shmem_folios shmem_folios;  /* (C) set as file_order */
+	enum quire_shmem_folios shared_folios; /* (C) of shared anonymous memory */
 	u64 *committed_pages; /* (C) the instance's; mm/ charges, the last put uncharges */
 };
 
@@ -107,13 +108,17 @@ static inline u32 files_orders(const struct files *files)
 	return ((UINT32_C(2) << files->file_order) - 1) & ~UINT32_C(3);
 }
 
-/* The setting that counts for this memory (NULL: shared anonymous). */
+/* The setting that counts for this memory (NULL: shared anonymous, which has no file
+ * yet). */
 static inline enum quire_shmem_folios files_shmem_folios(const struct files *files,
 							 const struct mapping *mapping)
 {
-	if (files->shmem_folios >= QUIRE_SHMEM_DENY || mapping == NULL || !mapping->on_tmpfs)
-		return files->shmem_folios;
-	return mapping->tmpfs_folios;
+	enum quire_shmem_folios own = files->shared_folios;
+
+	if (mapping != NULL)
+		own = mapping->on_tmpfs ? mapping->tmpfs_folios : QUIRE_SHMEM_INHERIT;
+	return files->shmem_folios >= QUIRE_SHMEM_DENY || own == QUIRE_SHMEM_INHERIT ?
+		       files->shmem_folios : own;
 }
 
 static inline struct file *file_of(struct quire_file *file)

@@ -32,6 +32,7 @@ void quire_config_default(struct quire_config *config)
 		.overcommit = QUIRE_OVERCOMMIT_HEURISTIC,
 		.overcommit_ratio = 50,
 		.guard_gap_bytes = DEFAULT_GUARD_GAP_BYTES,
+		.shared_folios = QUIRE_SHMEM_INHERIT,
 		.huge_placement = true,
 		.zero_page = true,
 		.huge_zero_page = true,
@@ -87,6 +88,8 @@ static bool folios_are_valid(const struct quire_config *config)
 			return false;
 	return (config->file_order == 0 || order_is_mappable(config->file_order)) &&
 	       config->shmem_folios <= QUIRE_SHMEM_FORCE &&
+	       (config->shared_folios <= QUIRE_SHMEM_ALWAYS ||
+		config->shared_folios == QUIRE_SHMEM_INHERIT) &&
 	       config->max_ptes_none < QUIRE_TABLE_ENTRIES &&
 	       config->max_ptes_shared <= QUIRE_TABLE_ENTRIES &&
 	       config->max_ptes_swap <= QUIRE_TABLE_ENTRIES;
@@ -295,6 +298,7 @@ static int rooms_init(struct quire *q)
 	q->files.committed_pages = &q->committed_pages;
 	q->files.file_order = q->config.file_order;
 	q->files.shmem_folios = q->config.shmem_folios;
+	q->files.shared_folios = q->config.shared_folios;
 	ret = zero_page_init(q);
 	if (ret)
 		goto no_zero_page;

@@ -261,10 +261,14 @@ static void count_mapped(struct mm *mm, u64 start, u64 end, struct mapped *ret_m
 static int make_shared_file(struct mm *mm, const struct vma_spec *spec,
 			    struct file **ret_file)
 {
+	enum quire_shmem_folios own = mm->q->config.shared_folios;
 	struct quire_file_config config = {
 		.kind = QUIRE_FILE_MEMORY,
 		.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
 		.size_bytes = spec->end - spec->start,
+		/* As if it lay on a tmpfs of its own, where it has a setting of its own. */
+		.on_tmpfs = own != QUIRE_SHMEM_INHERIT,
+		.tmpfs_folios = own != QUIRE_SHMEM_INHERIT ? own : QUIRE_SHMEM_NEVER,
 	};
 	u64 nr_charged = spec->flags & VMA_NORESERVE ? 0 : config.size_bytes >> PAGE_SHIFT;
 	int ret;

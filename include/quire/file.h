@@ -34,8 +34,8 @@ enum quire_file_mode {
  * Which memory of a QUIRE_FILE_MEMORY file comes in PMD-sized folios, and where mappings
  * are then placed: Linux's transparent_hugepage/shmem_enabled, and huge= of a tmpfs.
  * Not modelled: a folio that sticks out beyond the end of its file (so ALWAYS is as
- * WITHIN_SIZE there), and the settings by size, hugepages-<size>/shmem_enabled, which
- * are taken to be what they are by default: inherit for the PMD size, else never.
+ * WITHIN_SIZE there), and the settings of other sizes, hugepages-<size>/shmem_enabled,
+ * which are taken to be `never`, as they are by default.
  */
 enum quire_shmem_folios {
 	QUIRE_SHMEM_NEVER,
@@ -44,6 +44,7 @@ enum quire_shmem_folios {
 	QUIRE_SHMEM_ALWAYS,
 	QUIRE_SHMEM_DENY,  /* of the instance only: nowhere, on no tmpfs either */
 	QUIRE_SHMEM_FORCE, /* of the instance only: everywhere, on every tmpfs too */
+	QUIRE_SHMEM_INHERIT, /* of config.shared_folios only */
 };
 
 /*

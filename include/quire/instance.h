@@ -62,6 +62,9 @@ struct quire_config {
 	unsigned file_order;         /* largest folios of a file's pages: 0, 2 .. QUIRE_PMD_ORDER */
 	/* Beyond that, PMD-sized ones for memory of QUIRE_FILE_MEMORY (quire/file.h). */
 	enum quire_shmem_folios shmem_folios;
+	/* For shared anonymous memory instead: hugepages-<PMD size>/shmem_enabled.  NEVER ..
+	 * ALWAYS, or INHERIT (the default): the same.  DENY and FORCE go before it. */
+	enum quire_shmem_folios shared_folios;
 	/* Long private anonymous mappings without a hint, and files, are placed where
 	 * PMD-sized folios can map them.  Older kernels do not (before Linux 6.7; files are
 	 * since 5.18), nor one built without transparent huge pages. */

@@ -177,6 +177,7 @@ static int build_first_process(struct core *core)
 	layout.mmap_base = from->mmap_base;
 	layout.mmap_min = from->mmap_min;
 	layout.mmap_min_placed = from->mmap_min_placed;
+	layout.bottom_up = from->bottom_up;
 	layout.brk_start = from->brk_start;
 	layout.stack_top = from->stack_top;
 	layout.data_segment_bytes = from->data_segment_bytes;

@@ -157,6 +157,31 @@ static bool parse_map(const char *line, struct diff_map *ret_map, char *ret_name
 	return true;
 }
 
+/* Whoever runs this may say so (setarch --addr-compat-layout). */
+static bool is_bottom_up(void)
+{
+	return (personality(0xffffffff) & ADDR_COMPAT_LAYOUT) != 0;
+}
+
+/* The kernel placed its own pages first, from the top (or the bottom). */
+static void find_base(struct diff_layout *layout, uint64_t first_free)
+{
+	uint64_t base = layout->bottom_up ? first_free : first_free + DIFF_PAGE;
+	bool found;
+
+	do {
+		found = false;
+		for (uint32_t i = 0; i < layout->nr_maps && !found; i++) {
+			const struct diff_map *map = &layout->maps[i].map;
+
+			found = base == (layout->bottom_up ? map->end : map->start);
+			if (found)
+				base = layout->bottom_up ? map->start : map->end;
+		}
+	} while (found);
+	layout->mmap_base = base;
+}
+
 static int read_layout(struct native *native)
 {
 	struct diff_layout *layout = &native->layout;
@@ -193,11 +218,8 @@ static int read_layout(struct native *native)
 	memcpy(layout->limits, native->control->initial_limits, sizeof(layout->limits));
 	layout->brk_start = native->control->brk_start;
 	native->control->special_start = layout->special_start;
-	/* The kernel placed its own pages first, from the top. */
-	layout->mmap_base = native->control->first_free + DIFF_PAGE;
-	for (uint32_t i = 0; i < layout->nr_maps; i++)
-		if (layout->maps[i].map.start == layout->mmap_base)
-			layout->mmap_base = layout->maps[i].map.end;
+	layout->bottom_up = is_bottom_up();
+	find_base(layout, native->control->first_free);
 	return 0;
 }
 
@@ -403,7 +425,7 @@ static _Noreturn void become_executor(const struct native *native, const char *e
 			_exit(4);
 		close(high[i]);
 	}
-	if (personality(ADDR_NO_RANDOMIZE) < 0)
+	if (personality(ADDR_NO_RANDOMIZE | (is_bottom_up() ? ADDR_COMPAT_LAYOUT : 0)) < 0)
 		_exit(4);
 	execve(executor, argv, envp);
 	_exit(5);

@@ -29,6 +29,7 @@ struct diff_layout {
 	uint32_t nr_maps;
 	uint64_t brk_start, special_start, mmap_base, mmap_min, mmap_min_placed, stack_top;
 	uint64_t data_segment_bytes;
+	bool bottom_up;  /* mappings are placed upwards from mmap_base */
 	uint64_t limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
 	uint64_t data_max_bytes; /* the hard limit */
 	struct diff_huge huge;

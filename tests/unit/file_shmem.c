@@ -31,6 +31,29 @@ static struct quire_file *file_on(int tmpfs, uint64_t nr_pages)
 	return file;
 }
 
+static uint64_t place_at(uint64_t hint, struct quire_file *file, uint64_t nr_pages,
+			 uint64_t first_page)
+{
+	uint64_t addr;
+
+	assert_int_equal(quire_mmap(mm, hint, nr_pages * PAGE, RW,
+				    QUIRE_MAP_SHARED | (file ? 0 : QUIRE_MAP_ANONYMOUS), file,
+				    first_page * PAGE, &addr),
+			 0);
+	return addr;
+}
+
+/* Something that leaves the next place below it, and askew. */
+static uint64_t askew(void)
+{
+	uint64_t addr;
+
+	assert_int_equal(quire_mmap(mm, 0, 2 * HUGE + 3 * PAGE, NONE,
+				    QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL, 0, &addr),
+			 0);
+	return addr;
+}
+
 enum { BY_LEAF, BY_PAGES, NOT_LARGE };
 
 /* How a first write maps a new file of one PMD. */
@@ -76,6 +99,38 @@ static void the_instance_decides(void **state)
 		assert_int_equal(mapped_how(QUIRE_SHMEM_ALWAYS, -1), rows[i].on_huge_tmpfs);
 		assert_int_equal(mapped_how(QUIRE_SHMEM_NEVER, QUIRE_MADV_HUGEPAGE),
 				 rows[i].on_small_tmpfs);
+		world_end();
+	}
+}
+
+/* Shared anonymous memory may have another than memfd. */
+static void shared_anonymous_memory(void **state)
+{
+	static const struct {
+		enum quire_shmem_folios all, shared;
+		bool leaf, aligned;
+	} rows[] = {
+		{ QUIRE_SHMEM_ALWAYS, QUIRE_SHMEM_INHERIT, true, true },
+		{ QUIRE_SHMEM_ALWAYS, QUIRE_SHMEM_NEVER, false, false },
+		{ QUIRE_SHMEM_NEVER, QUIRE_SHMEM_INHERIT, false, false },
+		{ QUIRE_SHMEM_NEVER, QUIRE_SHMEM_WITHIN_SIZE, true, true },
+		{ QUIRE_SHMEM_NEVER, QUIRE_SHMEM_ADVISE, false, true },
+		{ QUIRE_SHMEM_DENY, QUIRE_SHMEM_ALWAYS, false, false },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin(rows[i].all);
+		world_end();
+		world_config.shared_folios = rows[i].shared;
+		world_begin();
+		map_in(mm, BASE, HPAGES, RW, SHARED_ANON, NULL, 0);
+		put(mm, BASE, 1);
+		assert_int_equal(info(mm, BASE).leaf, rows[i].leaf);
+		askew();
+		assert_int_equal(place_at(0, NULL, HPAGES, 0) % HUGE == 0, rows[i].aligned);
+		assert_int_equal(mapped_how(-1, -1),
+				 rows[i].all == QUIRE_SHMEM_ALWAYS ? BY_LEAF : NOT_LARGE);
 		world_end();
 	}
 }
@@ -169,29 +224,6 @@ static void written_without_a_mapping(void **state)
 }
 
 /* ---- where it is mapped ---------------------------------------------------------- */
-
-static uint64_t place_at(uint64_t hint, struct quire_file *file, uint64_t nr_pages,
-			 uint64_t first_page)
-{
-	uint64_t addr;
-
-	assert_int_equal(quire_mmap(mm, hint, nr_pages * PAGE, RW,
-				    QUIRE_MAP_SHARED | (file ? 0 : QUIRE_MAP_ANONYMOUS), file,
-				    first_page * PAGE, &addr),
-			 0);
-	return addr;
-}
-
-/* Something that leaves the next place below it, and askew. */
-static uint64_t askew(void)
-{
-	uint64_t addr;
-
-	assert_int_equal(quire_mmap(mm, 0, 2 * HUGE + 3 * PAGE, NONE,
-				    QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL, 0, &addr),
-			 0);
-	return addr;
-}
 
 static void placed_for_huge_pages(void **state)
 {
@@ -337,6 +369,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_instance_decides),
+		cmocka_unit_test(shared_anonymous_memory),
 		cmocka_unit_test(an_address_space_may_want_none),
 		cmocka_unit_test(where_none_fits),
 		cmocka_unit_test(written_without_a_mapping),
