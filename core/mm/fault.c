@@ -167,7 +167,7 @@ static int get_folio(struct fault *fault, u64 index, struct folio **ret_folio)
 	if (folio != NULL)
 		folio_put(&fault->mm->q->phys, folio);
 	fault->major = mapping->kind == QUIRE_FILE_HOST;
-	return mapping_get_folio(mapping, index, ret_folio);
+	return mapping_get_folio_of(mapping, index, fault_file_orders(fault), ret_folio);
 }
 
 /* The same, locked and still in its file; *ret_folio NULL: it was truncated

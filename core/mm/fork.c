@@ -227,6 +227,8 @@ static void undo(struct fork *fork)
 static void copy_sums(struct mm *child, const struct mm *parent)
 {
 	child->brk = parent->brk;
+	child->thp_disable = parent->thp_disable;
+	child->mdwe = parent->mdwe & QUIRE_MDWE_NO_INHERIT ? 0 : parent->mdwe;
 	child->total_pages = parent->total_pages;
 	child->data_pages = parent->data_pages;
 	child->stack_pages = parent->stack_pages;

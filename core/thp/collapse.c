@@ -57,7 +57,9 @@
 /* A file's pages have to lie in it as in the tables. */
 static bool vma_suits(const struct vma *vma)
 {
-	if (vma->flags & (VMA_NOHUGEPAGE | VMA_SPECIAL))
+	/* To ask for it is advice enough, where an address space wants to be advised. */
+	if ((vma->flags & (VMA_NOHUGEPAGE | VMA_SPECIAL)) ||
+	    vma->mm->thp_disable == QUIRE_THP_DISABLED)
 		return false;
 	return vma_is_anonymous(vma) ||
 	       (vma->mapping->kind == QUIRE_FILE_MEMORY &&

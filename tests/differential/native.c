@@ -157,11 +157,37 @@ static bool parse_map(const char *line, struct diff_map *ret_map, char *ret_name
 	return true;
 }
 
+/* Whoever runs this may say so (setarch --addr-compat-layout). */
+static bool is_bottom_up(void)
+{
+	return (personality(0xffffffff) & ADDR_COMPAT_LAYOUT) != 0;
+}
+
+/* The kernel placed its own pages first, from the top (or the bottom). */
+static void find_base(struct diff_layout *layout, uint64_t first_free)
+{
+	uint64_t base = layout->bottom_up ? first_free : first_free + DIFF_PAGE;
+	bool found;
+
+	do {
+		found = false;
+		for (uint32_t i = 0; i < layout->nr_maps && !found; i++) {
+			const struct diff_map *map = &layout->maps[i].map;
+
+			found = base == (layout->bottom_up ? map->end : map->start);
+			if (found)
+				base = layout->bottom_up ? map->start : map->end;
+		}
+	} while (found);
+	layout->mmap_base = base;
+}
+
 static int read_layout(struct native *native)
 {
 	struct diff_layout *layout = &native->layout;
 	char line[512], path[64], name[256];
 	struct diff_map map;
+	struct rlimit data;
 	FILE *maps;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", native->pid);
@@ -180,13 +206,20 @@ static int read_layout(struct native *native)
 										: LAYOUT_ANON;
 		if (!strcmp(name, "[stack]"))
 			layout->stack_top = map.end;
+		if (layout->maps[layout->nr_maps].kind == LAYOUT_SPECIAL && !layout->special_start)
+			layout->special_start = map.start;
 		snprintf(layout->maps[layout->nr_maps++].name, sizeof(layout->maps[0].name),
 			 "%.31s", name);
 	}
 	fclose(maps);
+	if (getrlimit(RLIMIT_DATA, &data))
+		return complain("getrlimit");
+	layout->data_max_bytes = data.rlim_max;
 	memcpy(layout->limits, native->control->initial_limits, sizeof(layout->limits));
 	layout->brk_start = native->control->brk_start;
-	layout->mmap_base = native->control->first_free + DIFF_PAGE;
+	native->control->special_start = layout->special_start;
+	layout->bottom_up = is_bottom_up();
+	find_base(layout, native->control->first_free);
 	return 0;
 }
 
@@ -221,6 +254,20 @@ static uint64_t stat_field(const char *text, unsigned field)
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
+/* No file tells what the security module demands: a low hint comes to it. */
+static int find_placed_min(struct native *native)
+{
+	void *at = mmap((void *)4096, 4096, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -1;
+	munmap(at, 4096);
+	/* Far away: something is in its place. */
+	native->layout.mmap_min_placed = (uintptr_t)at < UINT64_C(1) << 24 ? (uintptr_t)at : 0;
+	return 0;
+}
+
 static int read_sizes(struct native *native)
 {
 	char path[64], text[4096];
@@ -237,7 +284,7 @@ static int read_sizes(struct native *native)
 	if (read_whole("/proc/sys/vm/mmap_min_addr", text, sizeof(text)))
 		return -1;
 	native->layout.mmap_min = strtoull(text, NULL, 10);
-	return 0;
+	return find_placed_min(native);
 }
 
 /* ---- huge pages ------------------------------------------------------------------------------ */
@@ -312,6 +359,39 @@ static uint64_t count_disturbances(const struct native *native)
 	return read_counter(native->collapsed_fd) + read_counter(native->fallback_fd);
 }
 
+/* ---- what else differs from host to host ----------------------------------------------- */
+
+#define PROBE_PAGES 16
+
+static uint64_t own_faults(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_minflt;
+}
+
+/* Does a read of memory never written map a page of zeros, so that the write that
+ * follows faults once more?  Some guests' kernels have no such page. */
+static bool host_has_zero_page(void)
+{
+	const size_t len_bytes = PROBE_PAGES * DIFF_PAGE;
+	volatile uint8_t *pages = mmap(NULL, len_bytes, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t before;
+
+	if (pages == MAP_FAILED)
+		return true;
+	madvise((void *)(uintptr_t)pages, len_bytes, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < PROBE_PAGES; i++)
+		(void)pages[i * DIFF_PAGE];
+	before = own_faults();
+	for (size_t i = 0; i < PROBE_PAGES; i++)
+		pages[i * DIFF_PAGE] = 1;
+	before = own_faults() - before;
+	munmap((void *)(uintptr_t)pages, len_bytes);
+	return before >= PROBE_PAGES;
+}
+
 /* ---- starting and ending it -------------------------------------------------------------- */
 
 static void set_limit(__rlimit_resource_t which, uint64_t pages)
@@ -345,7 +425,7 @@ static _Noreturn void become_executor(const struct native *native, const char *e
 			_exit(4);
 		close(high[i]);
 	}
-	if (personality(ADDR_NO_RANDOMIZE) < 0)
+	if (personality(ADDR_NO_RANDOMIZE | (is_bottom_up() ? ADDR_COMPAT_LAYOUT : 0)) < 0)
 		_exit(4);
 	execve(executor, argv, envp);
 	_exit(5);
@@ -387,6 +467,9 @@ int native_create(const char *executor, struct native **ret_native)
 	if (read_layout(native) || read_sizes(native))
 		goto fail;
 	read_huge(native);
+	native->layout.zero_page = host_has_zero_page();
+	native->layout.pkeys = native->control->has_pkeys;
+	native->layout.may_lock_any = native->control->may_lock_any;
 	*ret_native = native;
 	return 0;
 fail:
@@ -435,6 +518,31 @@ bool layout_has(const struct diff_layout *layout, uint64_t start, uint64_t end)
 	return false;
 }
 
+/* By bit of enum quire_map_flag.  Letters that are not here are not compared: see
+ * deliberate.md. */
+static const char *const flag_letters[] = {
+	"rd", "wr", "ex", "sh", "mr", "mw", "me", "ms", "gd", "lo", "lf", "dc", "wf",
+	"nr", "ac", "hg", "nh", "sr", "rr", "dd", "de", "mg", "dp", "sf", "sl",
+};
+
+static uint32_t flags_of_letters(const char *letters)
+{
+	uint32_t flags = 0;
+	char word[4];
+	int used;
+
+	for (; sscanf(letters, " %3s%n", word, &used) == 1; letters += used)
+		for (size_t i = 0; i < sizeof(flag_letters) / sizeof(flag_letters[0]); i++)
+			if (!strcmp(word, flag_letters[i]))
+				flags |= UINT32_C(1) << i;
+	return flags;
+}
+
+const char *diff_flag_letters(unsigned bit)
+{
+	return bit < sizeof(flag_letters) / sizeof(flag_letters[0]) ? flag_letters[bit] : "?";
+}
+
 /* A line of smaps that says more of the mapping before it. */
 static void take_detail(const struct diff_layout *layout, struct diff_snapshot *snapshot,
 			const char *line)
@@ -442,8 +550,7 @@ static void take_detail(const struct diff_layout *layout, struct diff_snapshot *
 	struct diff_map *map = &snapshot->maps[snapshot->nr_maps - 1];
 
 	if (!strncmp(line, "VmFlags:", 8)) {
-		map->grows_down = strstr(line, " gd");
-		map->locked = strstr(line, " lo");
+		map->flags = flags_of_letters(line + 8);
 	} else if (!layout_has(layout, map->start, map->end)) {
 		if (!strncmp(line, "Rss:", 4))
 			snapshot->counts[DIFF_COUNT_resident] += number_after(line, "Rss:") / 4;

@@ -320,9 +320,9 @@ static void populates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		world_test(reading_costs_no_memory),
+		zeros_test(reading_costs_no_memory),
 		world_test(without_the_zero_page_a_read_gets_its_own),
-		world_test(zero_page_then_written),
+		zeros_test(zero_page_then_written),
 		world_test(written_first),
 		world_test(signals),
 		world_test(arguments),
@@ -330,11 +330,11 @@ int main(void)
 		world_test(dontneed_forgets),
 		world_test(free_keeps_what_is_not_reclaimed),
 		world_test(munmap_frees_pages_and_tables),
-		world_test(protecting_and_back_costs_no_fault),
-		world_test(moving_takes_the_pages_along),
+		zeros_test(protecting_and_back_costs_no_fault),
+		zeros_test(moving_takes_the_pages_along),
 		world_test(every_allocation_fails),
 		world_test(fork_copies_what_the_kernel_mapped),
-		world_test(populates),
+		zeros_test(populates),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));
