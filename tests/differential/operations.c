@@ -229,6 +229,8 @@ static void seldom_flags(struct generator *gen, struct diff_op *op)
 		op->flags |= QUIRE_MAP_SHARED_VALIDATE;
 	if (chance(gen, 10))
 		op->flags |= UINT32_C(1) << (9 + below(gen, 23));
+	if (!gen->features[FEATURE_LOCKED])
+		op->flags &= ~(uint32_t)QUIRE_MAP_LOCKED;
 	if (chance(gen, 8))
 		ask_for_pool(gen, op);
 	/* From the pool, or by a bit drawn above. */
