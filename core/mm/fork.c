@@ -146,12 +146,14 @@ static void unfork_vma(struct fork *fork, struct vma *vma)
 /*
  * A file's pages can be faulted in again.  What the kernel itself mapped cannot, so
  * its entries are copied, and with them the tables that the parent has there
- * (Linux: VM_PFNMAP).  The vdso, which is executed, has pages like a file's.
+ * (Linux: VM_PFNMAP).  The vdso, which is executed, has pages like a file's.  Nor can
+ * guards: a child gets what they keep out, and then all that is mapped beside them.
  */
 static bool has_entries_to_copy(const struct vma *src)
 {
 	return src->anon_vma != NULL ||
-	       (src->flags & (VMA_SPECIAL | VMA_EXEC)) == VMA_SPECIAL;
+	       (src->flags & (VMA_SPECIAL | VMA_EXEC)) == VMA_SPECIAL ||
+	       unlikely(src->guarded && !(src->flags & VMA_WIPEONFORK));
 }
 
 static int dup_vma(struct fork *fork, struct vma *src)

@@ -62,6 +62,14 @@ struct merge {
 	u64 shrunk_start, shrunk_end;
 };
 
+/* Guards may be where any of those had them that became one. */
+static bool any_is_guarded(const struct merge *m)
+{
+	return (m->shrunk != NULL && m->shrunk->guarded) ||
+	       (m->swallowed[0] != NULL && m->swallowed[0]->guarded) ||
+	       (m->swallowed[1] != NULL && m->swallowed[1]->guarded);
+}
+
 static int merge_commit(struct maple_cursor *cur, const struct merge *m)
 {
 	struct vma *target = m->target;
@@ -82,6 +90,8 @@ static int merge_commit(struct maple_cursor *cur, const struct merge *m)
 			anon_vma_unlink(&mm->q->rmap, target);
 		return ret;
 	}
+	if (unlikely(any_is_guarded(m)))
+		target->guarded = true;
 	vma_set_range(target, m->start, m->end);
 	if (m->shrunk != NULL)
 		vma_set_range(m->shrunk, m->shrunk_start, m->shrunk_end);
