@@ -70,7 +70,9 @@ static int note_call(const struct call *c, const char *name)
 static int without_limits(const struct call *c, int (*try)(const struct call *, void *), void *arg)
 {
 	const struct quire_limits none = {
-		QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, QUIRE_UNLIMITED, true,
+		.address_space_bytes = QUIRE_UNLIMITED, .data_bytes = QUIRE_UNLIMITED,
+		.data_max_bytes = QUIRE_UNLIMITED, .stack_bytes = QUIRE_UNLIMITED,
+		.locked_bytes = QUIRE_UNLIMITED, .may_lock_any = true, .may_use_reserve = true,
 	};
 	struct quire_layout layout;
 	int err;
@@ -137,6 +139,19 @@ static int force_mmap(const struct call *c, struct mapping_request *m)
 	return without_limits(c, try_mmap, m);
 }
 
+/* Did Linux choose the place? */
+static bool chooses_place(const struct call *c)
+{
+	return !(c->in->flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE));
+}
+
+/* In a way that cannot be followed: with address randomisation a MAP_32BIT goes
+ * somewhere else each time. */
+static bool place_is_random(const struct call *c)
+{
+	return c->in->flags & QUIRE_MAP_32BIT && host_or(&c->replay->host, HOST_randomize, 2) != 0;
+}
+
 static int granted_mmap(const struct call *c, struct mapping_request *m)
 {
 	uint32_t flags = m->flags;
@@ -146,14 +161,18 @@ static int granted_mmap(const struct call *c, struct mapping_request *m)
 		err = note_call(c, "mmap(MAP_HUGETLB)");
 		return err ? err : force_mmap(c, m);
 	}
+	/* Nothing is brought in before it is where Linux had it. */
+	if (chooses_place(c))
+		m->flags &= ~(uint32_t)(QUIRE_MAP_POPULATE | QUIRE_MAP_LOCKED);
 	err = try_mmap(c, m);
 	result_compare(c, err);
-	if (!(flags & (QUIRE_MAP_FIXED | QUIRE_MAP_FIXED_NOREPLACE)) && err == 0)
+	if (chooses_place(c) && !place_is_random(c) && err == 0)
 		place_compare(c, m->placed);
-	if (err == 0 && m->placed == (uint64_t)c->in->result)
+	if (err == 0 && m->placed == (uint64_t)c->in->result && m->flags == flags)
 		return 0;
 	if (err == 0)
 		quire_munmap(c->mm, m->placed, c->in->len);
+	m->flags = flags;
 	return force_mmap(c, m);
 }
 
@@ -358,6 +377,10 @@ static bool advice_is_ours(uint32_t advice)
 	case QUIRE_MADV_POPULATE_READ:
 	case QUIRE_MADV_POPULATE_WRITE:
 	case QUIRE_MADV_DONTNEED_LOCKED:
+	case QUIRE_MADV_MERGEABLE:
+	case QUIRE_MADV_UNMERGEABLE:
+	case QUIRE_MADV_GUARD_INSTALL:
+	case QUIRE_MADV_GUARD_REMOVE:
 		return true;
 	default:
 		return false;
@@ -366,20 +389,11 @@ static bool advice_is_ours(uint32_t advice)
 
 static const char *advice_name(uint32_t advice)
 {
-	switch (advice) {
-	case 12:
-	case 13:
-		return "madvise(MADV_MERGEABLE)";
-	case 20:
+	switch ((int)advice) {
+	case QUIRE_MADV_COLD:
 		return "madvise(MADV_COLD)";
-	case 21:
+	case QUIRE_MADV_PAGEOUT:
 		return "madvise(MADV_PAGEOUT)";
-	case 100:
-	case 101:
-		return "madvise(MADV_HWPOISON)";
-	case 102:
-	case 103:
-		return "madvise(MADV_GUARD)";
 	default:
 		return "madvise";
 	}
@@ -428,6 +442,9 @@ static bool keep_rights(const struct quire_map_info *map, void *arg)
 static int try_mprotect(const struct call *c, void *arg)
 {
 	(void)arg;
+	if (c->in->nr == TRACE_PKEY_MPROTECT)
+		return quire_pkey_mprotect(c->mm, c->in->addr, c->in->len, c->in->prot,
+					   (int)c->in->key);
 	return quire_mprotect(c->mm, c->in->addr, c->in->len, c->in->prot);
 }
 
@@ -501,7 +518,13 @@ static int call_dispatch(const struct call *c)
 			result_compare(c, quire_munmap(c->mm, in->addr, in->len));
 		return 0;
 	case TRACE_MPROTECT:
+	case TRACE_PKEY_MPROTECT:
 		return call_mprotect(c);
+	case TRACE_MSEAL:
+		/* A seal cannot be taken off again. */
+		if (!leave_refused(c))
+			result_compare(c, quire_mseal(c->mm, in->addr, in->len, in->flags));
+		return 0;
 	case TRACE_MLOCK:
 	case TRACE_MLOCK2:
 		return call_mlock(c);

@@ -62,7 +62,8 @@ static bool file_is_memory(enum trace_file_kind kind)
 int replay_add_file(struct replay *replay, const struct trace_file *file)
 {
 	struct quire_file_config config = {
-		.kind = file_is_memory(file->kind) ? QUIRE_FILE_MEMORY : QUIRE_FILE_HOST,
+		.kind = file->kind == TRACE_FILE_ZERO ? QUIRE_FILE_ZERO :
+			file_is_memory(file->kind) ? QUIRE_FILE_MEMORY : QUIRE_FILE_HOST,
 		.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
 		.size_bytes = file->bytes,
 		.backing = { .read = zeros_read, .write = zeros_write },
@@ -75,7 +76,8 @@ int replay_add_file(struct replay *replay, const struct trace_file *file)
 	slot = &replay->files[file->file];
 	if (slot->file) {
 		slot->bytes = file->bytes;
-		return quire_file_truncate(slot->file, file->bytes);
+		return slot->kind == TRACE_FILE_ZERO ? 0 :
+			quire_file_truncate(slot->file, file->bytes);
 	}
 	err = quire_file_create(replay->q, &config, &slot->file);
 	if (err)
@@ -123,7 +125,7 @@ int replay_fill_file(struct file_slot *slot, uint64_t end_bytes)
 	static char sink[1 << 16];
 	int err;
 
-	if (file_is_memory(slot->kind))
+	if (file_is_memory(slot->kind) || slot->kind == TRACE_FILE_ZERO)
 		return 0;
 	if (end_bytes > slot->bytes)
 		end_bytes = slot->bytes;
@@ -246,6 +248,7 @@ static struct quire_limits limits_of(const struct trace_rights *rights)
 	return (struct quire_limits){
 		.address_space_bytes = limit_of(rights->as_bytes),
 		.data_bytes = limit_of(rights->data_bytes),
+		.data_max_bytes = QUIRE_UNLIMITED,
 		.stack_bytes = limit_of(rights->stack_bytes),
 		.locked_bytes = limit_of(rights->memlock_bytes),
 		/* An old recording does not say. */
@@ -254,13 +257,26 @@ static struct quire_limits limits_of(const struct trace_rights *rights)
 	};
 }
 
+/* The rights of an address space and of the process in it. */
+static void apply_rights(struct quire_mm *mm, const struct trace_rights *rights)
+{
+	struct quire_limits limits = limits_of(rights);
+	uint32_t mdwe = (rights->flags & TRACE_RIGHT_MDWE ? QUIRE_MDWE_REFUSE_EXEC_GAIN : 0u) |
+			(rights->flags & TRACE_RIGHT_MDWE_NO_INHERIT ? QUIRE_MDWE_NO_INHERIT : 0u);
+
+	quire_mm_set_limits(mm, &limits);
+	quire_mm_set_thp_disable(mm, rights->flags & TRACE_RIGHT_THP_ADVISED ? QUIRE_THP_ADVISED :
+				     rights->flags & TRACE_RIGHT_NO_THP ? QUIRE_THP_DISABLED :
+									  QUIRE_THP_ENABLED);
+	if (mdwe)
+		quire_mm_set_mdwe(mm, mdwe);
+}
+
 void replay_limits(struct replay *replay, const struct trace_event *event)
 {
 	struct space_slot *space = replay_space_of(replay, event->process);
-	struct quire_limits limits = limits_of(&event->limits.rights);
-
 	if (space && space->mm)
-		quire_mm_set_limits(space->mm, &limits);
+		apply_rights(space->mm, &event->limits.rights);
 }
 
 static void layout_of(const struct replay *replay, const struct trace_exec *exec,
@@ -269,8 +285,14 @@ static void layout_of(const struct replay *replay, const struct trace_exec *exec
 	const struct trace_layout *seen = &exec->layout;
 
 	quire_layout_default(layout);
-	if (host_or(&replay->header->host, HOST_mmap_min_addr, 0) != 0)
-		layout->mmap_min = replay->header->host.trait[HOST_mmap_min_addr];
+	if (host_or(&replay->host, HOST_mmap_min_addr, 0) != 0)
+		layout->mmap_min = replay->host.trait[HOST_mmap_min_addr];
+	/* An old recording does not say: 64 KiB, as most kernels are built. */
+	layout->mmap_min_placed = host_or(&replay->host, HOST_lsm_min_addr, 65536);
+	if (layout->mmap_min_placed < layout->mmap_min)
+		layout->mmap_min_placed = layout->mmap_min;
+	layout->bottom_up = host_or(&replay->host, HOST_bottom_up, 0) != 0 ||
+			    exec->rights.flags & TRACE_RIGHT_BOTTOM_UP;
 	if (seen->mmap_base != 0 && seen->mmap_base < QUIRE_TASK_SIZE)
 		layout->mmap_base = seen->mmap_base & QUIRE_PAGE_MASK;
 	if (seen->start_brk != 0)
@@ -352,6 +374,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	err = quire_mm_create(replay->q, &layout, &space->mm);
 	if (err)
 		return err;
+	apply_rights(space->mm, &exec->rights);
 	space->unknown = !exec->maps_known;
 	for (size_t i = 0; i < exec->maps.nr; i++) {
 		const struct trace_map *map = &exec->maps.map[i];

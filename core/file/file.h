@@ -81,6 +81,12 @@ struct file {
 	u32 mode;                /* (C) enum quire_file_mode */
 };
 
+/* /dev/zero: it has no contents, only mappings.  NULL is allowed. */
+static inline bool file_is_zeros(const struct file *file)
+{
+	return file != NULL && file->mapping->kind == QUIRE_FILE_ZERO;
+}
+
 /* The state of this room in one instance. */
 struct files {
 	struct phys *phys;

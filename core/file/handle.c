@@ -98,6 +98,7 @@ static bool config_is_valid(const struct quire_file_config *config)
 		return false;
 	switch (config->kind) {
 	case QUIRE_FILE_MEMORY:
+	case QUIRE_FILE_ZERO:
 		return true;
 	case QUIRE_FILE_HOST:
 		return backing->read && backing->write;

@@ -19,7 +19,8 @@ static void check_vma(const struct mm *mm, const struct vma *vma,
 	ensure(vma->start < vma->end && vma->end <= TASK_SIZE);
 	ensure(is_aligned(vma->start, PAGE_SIZE) && is_aligned(vma->end, PAGE_SIZE));
 	ensure(cur->first == vma->start && cur->last == vma->end - 1);
-	ensure(vma->mapping == (vma->file != NULL ? vma->file->mapping : NULL));
+	ensure(vma->mapping == (vma->file == NULL || file_is_zeros(vma->file) ? NULL :
+								  vma->file->mapping));
 	ensure(vma->entry_bits == vma_entry_bits(vma));
 	ensure((vma->flags & (VMA_SHARED | VMA_MAYSHARE)) != VMA_SHARED);
 	ensure((vma->flags & (VMA_LOCKED | VMA_LOCKONFAULT)) != VMA_LOCKONFAULT);

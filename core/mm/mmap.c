@@ -226,7 +226,8 @@ static int check_request(struct mm *mm, const struct mmap_request *req, u64 huge
 	    mm->q->config.overcommit != QUIRE_OVERCOMMIT_NEVER)
 		flags |= VMA_NORESERVE;
 	spec->flags = flags;
-	spec->file = req->file;
+	/* Shared, /dev/zero is no more than the wish for such memory. */
+	spec->file = file_is_zeros(req->file) && (flags & VMA_SHARED) ? NULL : req->file;
 	return ret;
 }
 
@@ -306,7 +307,7 @@ static int make_vma(struct mm *mm, const struct vma_spec *spec, const char *name
 			return ret;
 		}
 	}
-	if (vma->file != NULL)
+	if (vma->file != NULL && !file_is_zeros(vma->file))
 		vma->mapping = vma->file->mapping;
 	vma_set_flags(vma, spec->flags);
 	*ret_vma = vma;

@@ -19,6 +19,10 @@ struct quire_file; /* an open file; opaque */
 enum quire_file_kind {
 	QUIRE_FILE_MEMORY, /* tmpfs, memfd, shared memory: the cache is the contents */
 	QUIRE_FILE_HOST,   /* read and written through quire_backing */
+	/* /dev/zero: a private mapping is anonymous memory (which does not merge with
+	 * other), a shared one is shared anonymous memory of its own.  The calls below
+	 * that read, write or size a file are -EINVAL. */
+	QUIRE_FILE_ZERO,
 };
 
 enum quire_file_mode {
