@@ -149,9 +149,9 @@ static void unfork_vma(struct fork *fork, struct vma *vma)
  * (Linux: VM_PFNMAP).  The vdso, which is executed, has pages like a file's.  Nor can
  * guards: a child gets what they keep out, and then all that is mapped beside them.
  */
-static bool has_entries_to_copy(const struct vma *src)
+static bool has_entries_to_copy(const struct vma *src, const struct vma *copy)
 {
-	return src->anon_vma != NULL ||
+	return copy->anon_vma != NULL ||
 	       (src->flags & (VMA_SPECIAL | VMA_EXEC)) == VMA_SPECIAL ||
 	       unlikely(src->guarded && !(src->flags & VMA_WIPEONFORK));
 }
@@ -175,7 +175,7 @@ static int dup_vma(struct fork *fork, struct vma *src)
 	}
 	fork->child->nr_vmas++;
 	fork->not_done = NULL;
-	if (!has_entries_to_copy(src))
+	if (!has_entries_to_copy(src, vma))
 		return 0;
 	fork->copied_entries = true;
 	return copy_page_range(&fork->copy, vma, src);
