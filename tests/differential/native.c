@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/host.h"
 #include "native.h"
 
 #define WAIT_SECONDS 10
@@ -254,20 +255,6 @@ static uint64_t stat_field(const char *text, unsigned field)
 	return at ? strtoull(at, NULL, 10) : 0;
 }
 
-/* No file tells what the security module demands: a low hint comes to it. */
-static int find_placed_min(struct native *native)
-{
-	void *at = mmap((void *)4096, 4096, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (at == MAP_FAILED)
-		return -1;
-	munmap(at, 4096);
-	/* Far away: something is in its place. */
-	native->layout.mmap_min_placed = (uintptr_t)at < UINT64_C(1) << 24 ? (uintptr_t)at : 0;
-	return 0;
-}
-
 static int read_sizes(struct native *native)
 {
 	char path[64], text[4096];
@@ -281,10 +268,7 @@ static int read_sizes(struct native *native)
 	if (read_whole(path, text, sizeof(text)))
 		return -1;
 	native->layout.data_segment_bytes = stat_field(text, 46) - stat_field(text, 45);
-	if (read_whole("/proc/sys/vm/mmap_min_addr", text, sizeof(text)))
-		return -1;
-	native->layout.mmap_min = strtoull(text, NULL, 10);
-	return find_placed_min(native);
+	return 0;
 }
 
 /* ---- huge pages ------------------------------------------------------------------------------ */
@@ -292,57 +276,39 @@ static int read_sizes(struct native *native)
 #define HUGE_FOLDER "/sys/kernel/mm/transparent_hugepage"
 #define HUGE_ORDER 9
 
-/* The text of a setting; empty when the host has no such. */
-static void read_setting(const char *name, char *text, size_t room)
+/* Does the setting give folios to those who ask? */
+static bool gives_by_advice(uint64_t mode)
 {
-	char path[128];
-	FILE *file;
-
-	snprintf(path, sizeof(path), HUGE_FOLDER "/%s", name);
-	file = fopen(path, "re");
-	text[0] = '\0';
-	if (!file)
-		return;
-	if (!fgets(text, (int)room, file))
-		text[0] = '\0';
-	fclose(file);
+	return mode == HOST_THP_ALWAYS || mode == HOST_THP_MADVISE;
 }
 
-static uint32_t read_number(const char *name)
-{
-	char text[64];
-
-	read_setting(name, text, sizeof(text));
-	return (uint32_t)strtoul(text, NULL, 10);
-}
-
-/* Does a setting of the form "always [madvise] never" give to those who ask? */
-static bool gives_by_advice(const char *text)
-{
-	return strstr(text, "[always]") || strstr(text, "[madvise]");
-}
-
-static void read_huge(struct native *native)
+static void take_huge(struct native *native, const struct host *host)
 {
 	struct diff_huge *huge = &native->layout.huge;
-	char all[64], one[64], name[64];
 
 	huge->known = native->control->huge_by_advice;
-	read_setting("enabled", all, sizeof(all));
-	for (uint32_t order = 2; huge->known && order <= HUGE_ORDER; order++) {
-		snprintf(name, sizeof(name), "hugepages-%ukB/enabled", 4u << order);
-		read_setting(name, one, sizeof(one));
-		if (gives_by_advice(one) || (strstr(one, "[inherit]") && gives_by_advice(all)))
+	for (unsigned order = 2; huge->known && order <= HUGE_ORDER; order++)
+		if (gives_by_advice(host_thp_of_order(host, order)))
 			huge->orders |= UINT32_C(1) << order;
-	}
-	huge->zero_page = read_number("use_zero_page");
-	huge->max_ptes_none = read_number("khugepaged/max_ptes_none");
-	huge->max_ptes_shared = read_number("khugepaged/max_ptes_shared");
-	huge->max_ptes_swap = read_number("khugepaged/max_ptes_swap");
+	huge->zero_page = host_or(host, HOST_huge_zero_page, 0) != 0;
+	huge->max_ptes_none = (uint32_t)host_or(host, HOST_max_ptes_none, 0);
+	huge->max_ptes_shared = (uint32_t)host_or(host, HOST_max_ptes_shared, 0);
+	huge->max_ptes_swap = (uint32_t)host_or(host, HOST_max_ptes_swap, 0);
 	native->collapsed_fd = open(HUGE_FOLDER "/khugepaged/pages_collapsed",
 				    O_RDONLY | O_CLOEXEC);
 	native->fallback_fd = open(HUGE_FOLDER "/hugepages-2048kB/stats/anon_fault_fallback",
 				   O_RDONLY | O_CLOEXEC);
+}
+
+/* What host/ found out. */
+static void take_host(struct native *native, const struct host *host)
+{
+	struct diff_layout *layout = &native->layout;
+
+	layout->mmap_min = host_or(host, HOST_mmap_min_addr, 65536);
+	layout->mmap_min_placed = host_or(host, HOST_lsm_min_addr, layout->mmap_min);
+	layout->zero_page = host_or(host, HOST_zero_page, 1) != 0;
+	take_huge(native, host);
 }
 
 static uint64_t read_counter(int fd)
@@ -360,37 +326,6 @@ static uint64_t count_disturbances(const struct native *native)
 }
 
 /* ---- what else differs from host to host ----------------------------------------------- */
-
-#define PROBE_PAGES 16
-
-static uint64_t own_faults(void)
-{
-	struct rusage usage;
-
-	return getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_minflt;
-}
-
-/* Does a read of memory never written map a page of zeros, so that the write that
- * follows faults once more?  Some guests' kernels have no such page. */
-static bool host_has_zero_page(void)
-{
-	const size_t len_bytes = PROBE_PAGES * DIFF_PAGE;
-	volatile uint8_t *pages = mmap(NULL, len_bytes, PROT_READ | PROT_WRITE,
-				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint64_t before;
-
-	if (pages == MAP_FAILED)
-		return true;
-	madvise((void *)(uintptr_t)pages, len_bytes, MADV_NOHUGEPAGE);
-	for (size_t i = 0; i < PROBE_PAGES; i++)
-		(void)pages[i * DIFF_PAGE];
-	before = own_faults();
-	for (size_t i = 0; i < PROBE_PAGES; i++)
-		pages[i * DIFF_PAGE] = 1;
-	before = own_faults() - before;
-	munmap((void *)(uintptr_t)pages, len_bytes);
-	return before >= PROBE_PAGES;
-}
 
 /* Is one page refused, with this errno? */
 static bool mmap_fails(int fd, int flags, int error)
@@ -470,6 +405,7 @@ static int map_shared(struct native *native)
 int native_create(const char *executor, struct native **ret_native)
 {
 	struct native *native = calloc(1, sizeof(*native));
+	struct host host;
 
 	if (!native || map_shared(native) || open_files(native, executor))
 		goto fail;
@@ -486,8 +422,8 @@ int native_create(const char *executor, struct native **ret_native)
 	}
 	if (read_layout(native) || read_sizes(native))
 		goto fail;
-	read_huge(native);
-	native->layout.zero_page = host_has_zero_page();
+	host_probe(&host);
+	take_host(native, &host);
 	native->layout.pkeys = native->control->has_pkeys;
 	native->layout.knows_sync = host_knows_sync(native);
 	native->layout.pool_is_empty =
