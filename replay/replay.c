@@ -249,6 +249,7 @@ int replay_file(const char *path, const struct replay_options *options,
 		goto out_close;
 	}
 	replay.host = replay.header->host;
+	result->host = replay.host;
 	result->nr_cpus = (uint32_t)host_or(&replay.host, HOST_cpus, 0);
 	replay_mirror_host(&config, &replay.host, options->folios_chosen);
 	replay.config = config;

@@ -105,7 +105,8 @@ struct replay_result {
 	uint64_t nr_touches_refused;     /* where Linux granted them, or, in a recording
 	                                    of version 1, it is not known whether it did */
 	uint64_t nr_signals_alike, nr_signals_missed; /* sent by Linux; and not by the core */
-	uint32_t nr_cpus;                /* of the recorded host; 0: not known */
+	struct host host;                /* the recorded one, when the recording began */
+	uint32_t nr_cpus;                /* its, or 0: not known */
 	bool signals_known;              /* the recording has them */
 	uint64_t nr_sizes_inferred;      /* files that grew unseen */
 	uint64_t nr_refused_unasked;     /* calls that Linux refused, and that were left undone */

@@ -268,7 +268,7 @@ static void print_wrapped(FILE *out, const char *mark, const char *text)
 	}
 }
 
-static const char *words_of_cause(const char *kind)
+const char *replay_cause_words(const char *kind)
 {
 	static const char *const words[][2] = {
 		{ "exec", "by exec itself" },
@@ -300,7 +300,7 @@ static void print_account(FILE *out, const struct replay_result *r)
 		const struct replay_cause *cause = &a->explained[i];
 
 		format_count((uint64_t)(cause->count < 0 ? -cause->count : cause->count), text, CELL);
-		fprintf(out, "    %-26.44s %*s%s\n", words_of_cause(cause->kind),
+		fprintf(out, "    %-26.44s %*s%s\n", replay_cause_words(cause->kind),
 			(int)(13 - strlen(text)), cause->count < 0 ? "-" : "", text);
 	}
 	fprintf(out, "    %-26s %13s", "unexplained",
