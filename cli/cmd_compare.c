@@ -137,15 +137,14 @@ static int print_json(const struct compare_result *result)
 
 static int print_result(const struct compare_arguments *args, const struct compare_result *result)
 {
-	int err;
+	struct trace_error error = { 0 };
 
 	if (args->json && print_json(result) != 0)
 		return 1;
 	if (!args->json)
 		compare_print(stdout, result);
-	err = args->report ? compare_write_report(args->report, result) : 0;
-	if (err) {
-		fprintf(stderr, "quire compare: cannot write %s: %s\n", args->report, strerror(-err));
+	if (args->report && compare_write_report(args->report, result, &error) != 0) {
+		fprintf(stderr, "quire compare: %s\n", error.message);
 		return 1;
 	}
 	if (args->report && !args->json)

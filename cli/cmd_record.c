@@ -53,12 +53,13 @@ static void tell(const char *path, const struct record_result *result)
 
 int cmd_record(int argc, char **argv)
 {
+	static char name[] = "record";
 	static const struct option longs[] = { { "output", required_argument, NULL, 'o' },
 					       { "source", required_argument, NULL, 's' },
 					       { "quiet", no_argument, NULL, 'q' },
 					       { "help", no_argument, NULL, 'h' },
 					       { 0 } };
-	struct record_options options = { 0 };
+	struct record_options options = { .tell = tell_line, .context = name };
 	struct record_result result = { 0 };
 	struct trace_error error = { 0 };
 	bool quiet = false;

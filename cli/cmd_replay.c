@@ -71,7 +71,7 @@ static int parse(int argc, char **argv, struct replay_arguments *args)
 
 static int print_result(const struct replay_arguments *args, const struct replay_result *result)
 {
-	int err;
+	struct trace_error error = { 0 };
 
 	if (args->json) {
 		json_t *json = replay_json(result);
@@ -86,9 +86,8 @@ static int print_result(const struct replay_arguments *args, const struct replay
 	}
 	if (!args->report)
 		return 0;
-	err = replay_write_report(args->report, result);
-	if (err) {
-		fprintf(stderr, "quire replay: cannot write %s: %s\n", args->report, strerror(-err));
+	if (replay_write_report(args->report, result, &error) != 0) {
+		fprintf(stderr, "quire replay: %s\n", error.message);
 		return 1;
 	}
 	if (!args->json)

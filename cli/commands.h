@@ -52,6 +52,9 @@ int decide_option(const char *command, const char *argument, struct quire_decisi
  */
 int folios_option(const char *command, char *list, struct replay_options *options);
 
+/* For struct record_options: a line on standard error; context: the command's name. */
+void tell_line(void *context, const char *sentence);
+
 /* Progress on one line of standard error, when that is a terminal. */
 void progress_line(void *context, uint64_t nr_events, uint64_t time_us);
 void progress_end(void);

@@ -22,9 +22,17 @@ int usage_error(const char *command, const char *format, ...)
 	return EXIT_USAGE;
 }
 
+void tell_line(void *context, const char *sentence)
+{
+	const char *command = context;
+
+	fprintf(stderr, "quire %s: %s\n", command, sentence);
+}
+
 static int input_record(const char *command, char **argv, struct input *input)
 {
-	struct record_options options = { .output = input->temporary };
+	struct record_options options = { .output = input->temporary, .tell = tell_line,
+					  .context = (void *)(uintptr_t)command };
 	struct record_result result;
 	struct trace_error error = { 0 };
 	const char *folder = getenv("TMPDIR");

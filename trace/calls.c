@@ -64,6 +64,7 @@ static const struct {
 	{ SYS_clone3, STOP_CLONE, 0 },
 	{ SYS_execve, STOP_EXEC, 0 },
 	{ SYS_execveat, STOP_EXEC, 0 },
+	{ SYS_ptrace, STOP_PTRACE, 0 },
 };
 
 #define NR_STOPS (sizeof(stops) / sizeof(stops[0]))
