@@ -12,7 +12,8 @@ static const char help_text[] =
 	"  -o, --output FILE    the recording to write\n"
 	"  -h, --help           this text\n"
 	"  -V, --version        which quire this is\n\n"
-	"Examples (of a log by: strace -f -o ls.strace ls):\n"
+	"LOG is what strace -f -o LOG CMD... writes.\n\n"
+	"Examples:\n"
 	"  quire import strace ls.strace -o imported.quire\n"
 	"  quire import -o again.quire strace ls.strace\n";
 
