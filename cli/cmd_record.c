@@ -14,7 +14,13 @@ static const char help_text[] =
 	"  -o, --output FILE    the recording to write\n"
 	"  -s, --source SOURCE  where page touches come from, at best: tracepoint, perf,\n"
 	"                       perf-user or pagemap; default: the best that is permitted\n"
-	"  -q, --quiet          no line about the recording at the end\n";
+	"  -q, --quiet          no line about the recording at the end\n"
+	"  -h, --help           this text\n"
+	"  -V, --version        which quire this is\n\n"
+	"Examples:\n"
+	"  quire record -o ls.quire -- ls -l /\n"
+	"  quire record -q -o sort.quire -- sh -c 'ls /usr/bin | sort | tail -n 1'\n"
+	"  quire record -s pagemap -o true.quire true\n";
 
 /* Short words for --source; the recording says the long ones. */
 static const struct {
@@ -35,7 +41,7 @@ static int source_option(const char *word, enum trace_source *ret_source)
 			return 0;
 		}
 	}
-	return usage_error("record", "'%s' is no source of touches: tracepoint, perf, perf-user "
+	return command_usage_error("record", "'%s' is no source of touches: tracepoint, perf, perf-user "
 				     "or pagemap", word);
 }
 
@@ -53,18 +59,20 @@ static void tell(const char *path, const struct record_result *result)
 
 int cmd_record(int argc, char **argv)
 {
+	static char name[] = "record";
 	static const struct option longs[] = { { "output", required_argument, NULL, 'o' },
 					       { "source", required_argument, NULL, 's' },
 					       { "quiet", no_argument, NULL, 'q' },
 					       { "help", no_argument, NULL, 'h' },
+					       { "version", no_argument, NULL, 'V' },
 					       { 0 } };
-	struct record_options options = { 0 };
+	struct record_options options = { .tell = tell_line, .context = name };
 	struct record_result result = { 0 };
 	struct trace_error error = { 0 };
 	bool quiet = false;
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, "+o:s:qh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:o:s:qhV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'o':
 			options.output = optarg;
@@ -79,14 +87,16 @@ int cmd_record(int argc, char **argv)
 		case 'h':
 			fputs(help_text, stdout);
 			return 0;
+		case 'V':
+			return command_version();
 		default:
-			return EXIT_USAGE;
+			return command_bad_option("record", argv, c);
 		}
 	}
 	if (!options.output)
-		return usage_error("record", "-o FILE is missing");
+		return command_usage_error("record", "-o FILE is missing");
 	if (optind >= argc)
-		return usage_error("record", "a command to run is missing");
+		return command_usage_error("record", "a command to run is missing");
 	status = record_command(&options, argv + optind, &result, &error);
 	if (error.err)
 		fprintf(stderr, "quire record: %s\n", error.message);

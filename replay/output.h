@@ -14,7 +14,8 @@ void replay_print(FILE *out, const struct replay_result *result);
 /* NULL: no memory.  The keys are documented in docs/recording.md. */
 json_t *replay_json(const struct replay_result *result);
 /* 0 or negative errno. */
-int replay_write_report(const char *path, const struct replay_result *result);
+int replay_write_report(const char *path, const struct replay_result *result,
+			struct trace_error *error);
 
 /* "412.3 MiB" into buf; "-" for UINT64_MAX. */
 const char *format_bytes(uint64_t bytes, char *buf, size_t buf_bytes);

@@ -52,7 +52,7 @@ static const struct {
 #undef CALL_NUMBER
 };
 
-/* Calls that make a process or a program: not in the table. */
+/* Calls that make a process or a program, or watch one: not in the table. */
 static const struct stop births[] = {
 #ifdef SYS_fork
 	{ SYS_fork, STOP_CLONE, TRACE_OTHER },
@@ -64,6 +64,7 @@ static const struct stop births[] = {
 	{ SYS_clone3, STOP_CLONE, TRACE_OTHER },
 	{ SYS_execve, STOP_EXEC, TRACE_OTHER },
 	{ SYS_execveat, STOP_EXEC, TRACE_OTHER },
+	{ SYS_ptrace, STOP_PTRACE, TRACE_OTHER },
 };
 
 #define NR_BIRTHS (sizeof(births) / sizeof(births[0]))

@@ -31,6 +31,7 @@
 
 #define SETTLE_NS 20000000u
 #define PERIOD_NS 50000000
+#define FLUSH_NS 1000000000u /* what has waited so long is written */
 
 /* A thread id, open addressing by id. */
 struct id_slot {
@@ -686,6 +687,8 @@ static void *merge_thread(void *argument)
 		finishing = m->finishing;
 		pthread_mutex_unlock(&m->lock);
 		merge_until(m, finishing ? UINT64_MAX : until);
+		/* A failure is the next event's. */
+		trace_writer_flush(m->writer, FLUSH_NS);
 	} while (!finishing);
 	count_unclaimed(m);
 	return NULL;

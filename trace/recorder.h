@@ -15,6 +15,7 @@
 #define QUIRE_TRACE_RECORDER_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include "event.h"
@@ -150,7 +151,8 @@ struct tracer;
 struct files;
 
 /* drain: NULL where the source has none. */
-struct tracer *tracer_create(struct merge *, struct files *, struct drain *, enum trace_source);
+struct tracer *tracer_create(struct merge *, struct files *, struct drain *, enum trace_source,
+	const struct record_options *);
 /* The command, stopped before its exec and already seized. */
 int tracer_adopt(struct tracer *, pid_t pid);
 /* Runs until the last process has ended; gives the status of the command. */
@@ -159,8 +161,20 @@ uint32_t tracer_nr_processes(const struct tracer *);
 void tracer_destroy(struct tracer *);
 extern const int tracer_options; /* for PTRACE_SEIZE */
 
-/* Kills the tree at the next stop; safe in a signal handler. */
-void tracer_interrupt(void);
+/* ---- signals.c: those sent to the recorder ---- */
+
+enum { SIGNALS_FORWARDED = 4, SIGNALS_IGNORED = 2 };
+
+struct saved_signals {
+	struct sigaction forwarded[SIGNALS_FORWARDED], ignored[SIGNALS_IGNORED], alarm;
+};
+
+void signals_take(struct saved_signals *);
+void signals_give_back(const struct saved_signals *);
+/* Threads made while they are blocked never get them: only the tracer does. */
+void signals_block(sigset_t *ret_before);
+/* A signal that came and is to reach the command, once each; or 0. */
+int signals_next(void);
 
 /* ---- calls.c: system calls ---- */
 
@@ -170,6 +184,7 @@ enum stop_kind {
 	STOP_CALL, /* a memory call: which, in stopped_call.call.nr */
 	STOP_CLONE, /* fork, vfork, clone, clone3 */
 	STOP_EXEC,
+	STOP_PTRACE,
 };
 
 struct stopped_call {

@@ -27,16 +27,11 @@
 /* <sys/ptrace.h> and <linux/ptrace.h> do not go together. */
 extern long ptrace(int request, ...);
 
+#define SAME_WISH_NS 500000000u
+
 const int tracer_options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
 	PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_TRACESECCOMP |
 	PTRACE_O_EXITKILL;
-
-static volatile sig_atomic_t interrupted;
-
-void tracer_interrupt(void)
-{
-	interrupted = 1;
-}
 
 /* ---- the tree ---- */
 
@@ -214,7 +209,9 @@ static void on_entry(struct tracer *t, struct tracee *tracee)
 	for (int i = 0; i < 6; i++)
 		arg[i] = info.seccomp.args[i];
 	calls_decode(tracee->tid, info.seccomp.nr, arg, &tracee->call);
-	if (tracee->call.kind == STOP_NONE)
+	if (tracee->call.kind == STOP_PTRACE)
+		restraint_of_ptrace(t, tracee);
+	if (tracee->call.kind == STOP_NONE || tracee->call.kind == STOP_PTRACE)
 		resume(tracee, 0);
 	else if (tracee->proc->space->busy)
 		hold(tracee);
@@ -380,6 +377,7 @@ static void on_exec(struct tracer *t, pid_t tid)
 	tracee->proc->space = space;
 	put_space(old);
 	tell_exec(t, tracee);
+	restraint_of_exec(t, tracee);
 	resume(tracee, 0);
 }
 
@@ -505,8 +503,43 @@ static void kill_all(struct tracer *t)
 			kill(at->tid, SIGKILL);
 }
 
+/* The command gets it; when that has ended, all that are left of its tree. */
+static void forward(struct tracer *t, int sig)
+{
+	if (find_tracee(t, t->command)) {
+		kill(t->command, sig);
+		return;
+	}
+	for (size_t i = 0; i < TRACEE_BUCKETS; i++)
+		for (struct tracee *at = t->bucket[i]; at; at = at->next)
+			if (at->proc && at->tid == at->proc->pid)
+				kill(at->tid, sig);
+}
+
+/*
+ * To be told to end once is the command's affair, and it may take its time; to
+ * be told again, later, means now.  At once is the same wish: timeout(1) signals
+ * its child and then the group that the child is in.
+ */
+static void take_signals(struct tracer *t)
+{
+	int sig;
+
+	while ((sig = signals_next()) != 0) {
+		bool end = sig == SIGTERM || sig == SIGHUP;
+		uint64_t now = now_ns();
+
+		if (end && t->told_to_end_ns && now - t->told_to_end_ns >= SAME_WISH_NS)
+			t->kill = true;
+		else if (!end || !t->told_to_end_ns)
+			forward(t, sig);
+		if (end && !t->told_to_end_ns)
+			t->told_to_end_ns = now;
+	}
+}
+
 struct tracer *tracer_create(struct merge *merge, struct files *files, struct drain *drain,
-	enum trace_source source)
+	enum trace_source source, const struct record_options *options)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
@@ -515,8 +548,8 @@ struct tracer *tracer_create(struct merge *merge, struct files *files, struct dr
 		t->files = files;
 		t->drain = drain;
 		t->source = source;
+		t->options = options;
 	}
-	interrupted = 0;
 	return t;
 }
 
@@ -545,7 +578,8 @@ int tracer_run(struct tracer *t, int *wait_status, struct trace_error *error)
 		int status;
 		pid_t tid;
 
-		if ((interrupted || t->failed) && !killed) {
+		take_signals(t);
+		if ((t->kill || t->failed) && !killed) {
 			kill_all(t);
 			killed = true;
 		}
@@ -559,8 +593,12 @@ int tracer_run(struct tracer *t, int *wait_status, struct trace_error *error)
 			continue;
 		}
 		tracee = find_tracee(t, tid);
-		if (!tracee && WIFSTOPPED(status))
+		if (!tracee && WIFSTOPPED(status)) {
 			tracee = add_tracee(t, tid);
+			/* Its parent died before it could introduce it. */
+			if (killed)
+				kill(tid, SIGKILL);
+		}
 		if (!tracee)
 			continue;
 		if (WIFSTOPPED(status))

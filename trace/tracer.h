@@ -73,8 +73,18 @@ struct tracer {
 	uint32_t nr_processes, nr_threads, nr_spaces;
 	pid_t command; /* its pid */
 	int command_status;
-	bool failed; /* out of memory: the tree is killed */
+	const struct record_options *options;
+	uint64_t told_to_end_ns; /* when a signal to end was passed on; 0: none was */
+	bool told_of_ptrace, told_of_exec; /* once is enough */
+	bool kill; /* the tree is to be killed */
+	bool failed; /* out of memory: likewise */
 };
+
+/* ---- restraint.c: what a program cannot do while it is recorded ---- */
+
+/* At the entry of its ptrace(2), and after its exec. */
+void restraint_of_ptrace(struct tracer *, const struct tracee *);
+void restraint_of_exec(struct tracer *, const struct tracee *);
 
 /* ---- observe.c ---- */
 
