@@ -211,6 +211,10 @@ int mm_munlock(struct mm *mm, u64 start, u64 len_bytes) MUST_CHECK;
 int mm_mlockall(struct mm *mm, u32 flags) MUST_CHECK;
 int mm_munlockall(struct mm *mm) MUST_CHECK;
 int mm_msync(struct mm *mm, u64 start, u64 len_bytes, u32 flags) MUST_CHECK;
+/* guard.c.  An access to the range is a fault from now on, or no longer; mmap lock in
+ * any mode.  0, -ENOMEM. */
+int guard_install(struct vma *vma, u64 start, u64 end) MUST_CHECK;
+void guard_remove(struct vma *vma, u64 start, u64 end);
 /* Faults [start, end) in as its VMAs ask; `best_effort` goes on after errors. */
 int mm_populate(struct mm *mm, u64 start, u64 end, bool best_effort);
 

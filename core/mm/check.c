@@ -103,7 +103,7 @@ static void check_span(struct mm *mm, const struct span *span, u64 *rss, struct 
 		if (entry_is_present(e))
 			check_entry(mm, span->addr + (i << PAGE_SHIFT), e, rss, seen);
 		else
-			ensure(entry_is_none(e));
+			ensure(entry_is_none(e) || entry_is_guard(e));
 	}
 }
 

@@ -143,6 +143,12 @@ static void unfork_vma(struct fork *fork, struct vma *vma)
 	commit_uncharge(fork->child, nr_charged);
 }
 
+/* A child gets what guards keep out, and then all that is mapped beside them. */
+static bool copies_guards(const struct vma *src)
+{
+	return unlikely(src->guarded) && !(src->flags & VMA_WIPEONFORK);
+}
+
 static int dup_vma(struct fork *fork, struct vma *src)
 {
 	struct vma *vma;
@@ -162,7 +168,7 @@ static int dup_vma(struct fork *fork, struct vma *src)
 	}
 	fork->child->nr_vmas++;
 	fork->not_done = NULL;
-	if (vma->anon_vma == NULL)
+	if (vma->anon_vma == NULL && !copies_guards(src))
 		return 0;
 	fork->copied_entries = true;
 	return copy_page_range(&fork->copy, vma, src);

@@ -143,8 +143,6 @@ static int advise_reclaim(const struct vma *vma)
 	return (vma->flags & VMA_LOCKED) || vma_is_pfnmap(vma) ? -QUIRE_EINVAL : 0;
 }
 
-/* A guard takes away what was there.  That accesses fault from then on is not
- * modelled. */
 static int advise_guard(struct vma *vma, u64 start, u64 end, int advice)
 {
 	bool install = advice == QUIRE_MADV_GUARD_INSTALL;
@@ -152,7 +150,8 @@ static int advise_guard(struct vma *vma, u64 start, u64 end, int advice)
 	if (vma->flags & (VMA_SPECIAL | (install ? VMA_LOCKED : 0u)))
 		return -QUIRE_EINVAL;
 	if (install)
-		zap_range_single(vma, start, end);
+		return guard_install(vma, start, end);
+	guard_remove(vma, start, end);
 	return 0;
 }
 

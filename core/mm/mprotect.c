@@ -20,7 +20,8 @@ static int charge_write(struct vma *vma, u64 nr_pages, u32 *flags, u64 *ret_char
 
 	*ret_charged = 0;
 	if ((*flags & VMA_WRITE) == 0) {
-		if ((old & VMA_ACCOUNT) && vma_is_anonymous(vma) && vma->anon_vma == NULL)
+		if ((old & (VMA_ACCOUNT | VMA_SPECIAL)) == VMA_ACCOUNT && vma_is_anonymous(vma) &&
+		    vma->anon_vma == NULL)
 			*flags &= ~(u32)VMA_ACCOUNT;
 		return 0;
 	}

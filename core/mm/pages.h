@@ -30,6 +30,7 @@ struct fault {
 	bool write;
 	bool unshare;         /* wants its own copy, read-only: for a read pin */
 	bool major;           /* contents were read from a backing */
+	bool guarded;         /* a guard is there */
 	entry_t *slot;
 	struct table *table;
 	entry_t seen;         /* what the slot held, read without the lock */
@@ -240,6 +241,7 @@ struct zap {
 	struct gather *gather;
 	struct vma *vma;
 	bool keep_anon;   /* truncation leaves private copies */
+	bool keep_guards; /* only what unmaps takes them away */
 	s64 rss[NR_RSS];  /* pages taken */
 	struct span span; /* where it is: neighbours share tables */
 };

@@ -40,6 +40,7 @@ struct vma *vma_copy(struct mm *mm, const struct vma *from)
 	vma->anon_vma = NULL;
 	list_init(&vma->anon_chain);
 	vma->name = from->name;
+	vma->guarded = from->guarded;
 	vma->next_detached = NULL;
 	if (vma->file != NULL)
 		file_get(vma->file);

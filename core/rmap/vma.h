@@ -76,6 +76,8 @@ struct vma {
 	struct i_mmap *i_mmap_tree;    /* (M) where `i_mmap` was inserted; means nothing
 	                                  before that, or without a mapping */
 	const char *name;              /* (C) for people; may be NULL */
+	bool guarded;              /* (M) set atomically under the lock in any mode: guards
+	                              may be in it; two that differ in this may merge */
 	struct vma *next_detached; /* (M) list of VMAs on their way out of the mm */
 };
 

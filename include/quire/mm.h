@@ -81,8 +81,7 @@ enum quire_madvise {
 	QUIRE_MADV_POPULATE_WRITE = 23,
 	QUIRE_MADV_DONTNEED_LOCKED = 24,
 	QUIRE_MADV_COLLAPSE = 25,
-	/* Contents go, as on Linux, but no access to the range faults. */
-	QUIRE_MADV_GUARD_INSTALL = 102,
+	QUIRE_MADV_GUARD_INSTALL = 102, /* contents go, and an access is SIGSEGV */
 	QUIRE_MADV_GUARD_REMOVE = 103,
 };
 

@@ -392,6 +392,26 @@ static bool host_has_zero_page(void)
 	return before >= PROBE_PAGES;
 }
 
+/* Is one page refused, with this errno? */
+static bool mmap_fails(int fd, int flags, int error)
+{
+	void *mapped = mmap(NULL, DIFF_PAGE, PROT_READ, flags, fd, 0);
+
+	if (mapped == MAP_FAILED)
+		return errno == error;
+	munmap(mapped, flags & MAP_HUGETLB ? DIFF_PMD_BYTES : DIFF_PAGE);
+	return false;
+}
+
+static bool host_knows_sync(const struct native *native)
+{
+	for (uint32_t i = 0; i < DIFF_NR_FILES; i++)
+		if (diff_files[i].kind == QUIRE_FILE_HOST)
+			return mmap_fails(native->files[i], MAP_PRIVATE | QUIRE_MAP_SYNC,
+					  EOPNOTSUPP);
+	return false;
+}
+
 /* ---- starting and ending it -------------------------------------------------------------- */
 
 static void set_limit(__rlimit_resource_t which, uint64_t pages)
@@ -469,6 +489,9 @@ int native_create(const char *executor, struct native **ret_native)
 	read_huge(native);
 	native->layout.zero_page = host_has_zero_page();
 	native->layout.pkeys = native->control->has_pkeys;
+	native->layout.knows_sync = host_knows_sync(native);
+	native->layout.pool_is_empty =
+		mmap_fails(-1, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, ENOMEM);
 	native->layout.may_lock_any = native->control->may_lock_any;
 	*ret_native = native;
 	return 0;

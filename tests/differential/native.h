@@ -36,6 +36,8 @@ struct diff_layout {
 	bool zero_page; /* reads of memory never written share one */
 	bool pkeys;     /* the host's CPUs have protection keys */
 	bool may_lock_any; /* programs may take CAP_IPC_LOCK up */
+	bool knows_sync; /* the disk's file system knows MAP_SYNC, and refuses it */
+	bool pool_is_empty; /* of huge pages */
 };
 
 /* Above this the host maps its own pages into every process. */

@@ -229,6 +229,8 @@ static void seldom_flags(struct generator *gen, struct diff_op *op)
 		op->flags |= QUIRE_MAP_SHARED_VALIDATE;
 	if (chance(gen, 10))
 		op->flags |= UINT32_C(1) << (9 + below(gen, 23));
+	if (!gen->features[FEATURE_LOCKED])
+		op->flags &= ~(uint32_t)QUIRE_MAP_LOCKED;
 	if (chance(gen, 8))
 		ask_for_pool(gen, op);
 	/* From the pool, or by a bit drawn above. */
@@ -373,7 +375,7 @@ static void make_madvise(struct generator *gen, struct diff_op *op)
 		QUIRE_MADV_KEEPONFORK, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE,
 		QUIRE_MADV_DONTNEED_LOCKED, QUIRE_MADV_MERGEABLE, QUIRE_MADV_MERGEABLE,
 		QUIRE_MADV_UNMERGEABLE, QUIRE_MADV_COLD, QUIRE_MADV_PAGEOUT,
-		QUIRE_MADV_GUARD_REMOVE,
+		QUIRE_MADV_GUARD_INSTALL, QUIRE_MADV_GUARD_INSTALL, QUIRE_MADV_GUARD_REMOVE,
 	};
 	static const uint32_t unknown[] = { 5, 6, 7, 26, 99, 250, (uint32_t)-1 };
 
@@ -387,6 +389,7 @@ static void make_madvise(struct generator *gen, struct diff_op *op)
 	if (op->len > UINT64_C(1) << 40 && op->len < UINT64_C(1) << 63)
 		op->len = UINT64_C(1) << 40;
 	if (op->len > gen->plain_bytes && (op->flags == QUIRE_MADV_POPULATE_READ ||
+					   op->flags == QUIRE_MADV_GUARD_INSTALL ||
 					   op->flags == QUIRE_MADV_POPULATE_WRITE))
 		op->len = DIFF_PAGE;
 }

@@ -321,6 +321,94 @@ static void reclaim_advices(void **state)
 	assert_int_equal(advise(0, 0, QUIRE_MADV_COLD), 0);
 }
 
+static enum quire_signal touch_signal(struct quire_mm *where, uint64_t page)
+{
+	struct quire_fault fault = { QUIRE_NO_SIGNAL, 0 };
+	int err = quire_touch(where, at(page), QUIRE_TOUCH_READ, &fault);
+
+	assert_true(err == 0 || err == -QUIRE_EFAULT);
+	return fault.signal;
+}
+
+static void guards(void **state)
+{
+	struct quire_mm_stats stats;
+	struct quire_mm *child;
+	uint64_t got;
+
+	(void)state;
+	map_anon(at(0), 4);
+	put(mm, at(1), 5);
+	assert_int_equal(advise(1, 2, QUIRE_MADV_GUARD_INSTALL), 0);
+	EXPECT({ 0, 4, "rw-p", 0 });
+	quire_mm_stats(mm, &stats);
+	assert_int_equal(stats.rss_anon_pages, 0);
+	assert_int_equal(touch_signal(mm, 1), QUIRE_SIGSEGV_MAPERR);
+	assert_int_equal(touch_signal(mm, 3), QUIRE_NO_SIGNAL);
+	/* Neither dropping nor locking removes them. */
+	assert_int_equal(advise(0, 4, QUIRE_MADV_DONTNEED), 0);
+	assert_int_equal(advise(0, 4, QUIRE_MADV_POPULATE_READ), -QUIRE_EFAULT);
+	assert_int_equal(quire_mlock(mm, at(0), 4 * PAGE, 0), -QUIRE_ENOMEM);
+	assert_int_equal(advise(0, 1, QUIRE_MADV_GUARD_INSTALL), -QUIRE_EINVAL);
+	assert_int_equal(quire_munlock(mm, at(0), 4 * PAGE), 0);
+	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	assert_int_equal(touch_signal(child, 2), QUIRE_SIGSEGV_MAPERR);
+	quire_mm_put(child);
+	assert_int_equal(quire_mremap(mm, at(0), 4 * PAGE, 4 * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, at(8), &got),
+			 0);
+	assert_int_equal(touch_signal(mm, 9), QUIRE_SIGSEGV_MAPERR);
+	assert_int_equal(advise(8, 2, QUIRE_MADV_GUARD_REMOVE), 0);
+	assert_int_equal(get(mm, at(9)), 0);
+	assert_int_equal(touch_signal(mm, 10), QUIRE_SIGSEGV_MAPERR);
+	unmap(10, 1);
+	map_anon(at(10), 1);
+	put(mm, at(10), 1);
+}
+
+/* A file's guards stay when it is cut, and a child has them. */
+static void guards_in_a_file(void **state)
+{
+	struct quire_file *file = file_of_pages(4, QUIRE_FILE_READ | QUIRE_FILE_WRITE);
+	struct quire_mm *child;
+
+	(void)state;
+	map_in(mm, at(0), 4, RW, SHARED_FILE, file, 0);
+	put(mm, at(0), 3);
+	assert_int_equal(advise(1, 1, QUIRE_MADV_GUARD_INSTALL), 0);
+	assert_int_equal(quire_file_truncate(file, PAGE), 0);
+	assert_int_equal(touch_signal(mm, 1), QUIRE_SIGSEGV_MAPERR);
+	assert_int_equal(touch_signal(mm, 2), QUIRE_SIGBUS);
+	assert_int_equal(quire_file_truncate(file, 4 * PAGE), 0);
+	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	assert_int_equal(touch_signal(child, 1), QUIRE_SIGSEGV_MAPERR);
+	put(child, at(0), 4);
+	assert_int_equal(get(mm, at(0)), 4);
+	quire_mm_put(child);
+	quire_file_put(file);
+}
+
+/* What moves into a VMA that had none brings the mark along. */
+static void guards_move_into_a_neighbour(void **state)
+{
+	struct quire_file *file = file_of_pages(4, QUIRE_FILE_READ | QUIRE_FILE_WRITE);
+	struct quire_mm *child;
+	uint64_t got;
+
+	(void)state;
+	map_in(mm, at(0), 2, RW, SHARED_FILE, file, 0);
+	map_in(mm, at(8), 2, RW, SHARED_FILE, file, 2);
+	assert_int_equal(advise(8, 1, QUIRE_MADV_GUARD_INSTALL), 0);
+	assert_int_equal(quire_mremap(mm, at(8), 2 * PAGE, 2 * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, at(2), &got),
+			 0);
+	EXPECT({ 0, 4, "rw-s", 0 });
+	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	assert_int_equal(touch_signal(child, 2), QUIRE_SIGSEGV_MAPERR);
+	quire_mm_put(child);
+	quire_file_put(file);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -342,6 +430,9 @@ int main(void)
 		world_test(flags_of_files),
 		world_test(mergeable),
 		world_test(reclaim_advices),
+		world_test(guards),
+		world_test(guards_in_a_file),
+		world_test(guards_move_into_a_neighbour),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));
