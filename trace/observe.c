@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "call_source.h"
 #include "tracer.h"
 
 static struct item *new_event(struct tracer *t, const struct tracee *tracee,
@@ -79,6 +80,9 @@ void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
 	struct proc_numbers numbers;
 
 	*c = (struct capture){ .said = said_nothing() };
+	/* It still has its descriptors and its memory: not for long. */
+	if (t->calls)
+		call_rings_look(t->calls);
 	if (space->ours || procfs_read_status(tracee->tid, &c->said) < 0 ||
 	    procfs_read_numbers(tracee->tid, &numbers) < 0 ||
 	    procfs_read_maps(tracee->tid, &c->maps) < 0)
@@ -157,22 +161,24 @@ void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
 /* ---- starts and ends ---- */
 
 void tell_process_start(struct tracer *t, struct tracee *tracee,
-	const struct trace_process_start *start)
+	const struct trace_process_start *start, pid_t maker)
 {
 	struct item *item = new_event(t, tracee, TRACE_PROCESS_START);
 
 	if (!item)
 		return;
+	item->maker = maker;
 	item->event.process_start = *start;
 	merge_push(t->merge, item);
 }
 
-void tell_thread_start(struct tracer *t, struct tracee *tracee)
+void tell_thread_start(struct tracer *t, struct tracee *tracee, pid_t maker)
 {
 	struct item *item = new_event(t, tracee, TRACE_THREAD_START);
 
 	if (!item)
 		return;
+	item->maker = maker;
 	item->event.thread_start.tid = (uint32_t)tracee->tid;
 	merge_push(t->merge, item);
 }
@@ -237,21 +243,22 @@ static uint64_t guess_mmap_base(const struct maps_buffer *maps)
 	return base;
 }
 
-static void note_foreign(struct tracer *t, const struct tracee *tracee)
+static bool is_foreign(const struct tracee *tracee)
 {
 	enum { ELF_CLASS_AT = 4, ELF_CLASS_64 = 2 };
 	char path[64];
 	unsigned char ident[5] = { 0 };
 	FILE *file;
+	bool foreign;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)tracee->tid);
 	file = fopen(path, "re");
 	if (!file)
-		return;
-	if (fread(ident, 1, sizeof(ident), file) == sizeof(ident) &&
-	    memcmp(ident, "\177ELF", 4) == 0 && ident[ELF_CLASS_AT] != ELF_CLASS_64)
-		note(t, tracee, "a 32-bit program: its memory calls were not recorded");
+		return false;
+	foreign = fread(ident, 1, sizeof(ident), file) == sizeof(ident) &&
+		memcmp(ident, "\177ELF", 4) == 0 && ident[ELF_CLASS_AT] != ELF_CLASS_64;
 	fclose(file);
+	return foreign;
 }
 
 /* Of the pages in item->pages: the anonymous ones, which exec itself filled. */
@@ -271,6 +278,7 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	struct trace_exec *exec;
 	struct proc_numbers numbers = {
 		.minor_faults = TRACE_UNKNOWN, .major_faults = TRACE_UNKNOWN };
+	bool foreign;
 
 	if (!item)
 		return;
@@ -295,8 +303,10 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	};
 	exec->layout.mmap_base = guess_mmap_base(&item->maps);
 	procfs_read_rlimits(tracee->tid, &exec->rights);
+	foreign = item->foreign = is_foreign(tracee);
 	merge_push(t->merge, item);
-	note_foreign(t, tracee);
+	if (foreign)
+		note(t, tracee, "a 32-bit program: its memory calls were not recorded");
 }
 
 void tell_exec_enter(struct tracer *t, struct tracee *tracee)

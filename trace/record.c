@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "call_source.h"
 #include "recorder.h"
 
 extern long ptrace(int request, ...);
@@ -41,10 +42,12 @@ static char *join(char **argv)
 	return text;
 }
 
-static struct trace_writer *open_writer(const char *output, enum trace_source source,
+static struct trace_writer *open_writer(const char *output, const struct record_result *result,
 	char **argv, struct trace_error *error)
 {
-	struct trace_header header = { .source = source, .recorder = "quire record" };
+	struct trace_header header = {
+		.source = result->source, .calls = result->calls, .recorder = "quire record",
+	};
 	struct trace_writer *writer;
 	struct timespec now;
 	char *command = join(argv);
@@ -62,19 +65,19 @@ static struct trace_writer *open_writer(const char *output, enum trace_source so
 
 struct command {
 	pid_t pid;
-	int go; /* write a byte: it may start */
+	int go; /* write one of enum trace_calls as a byte: it may start */
 	int failure; /* read: the errno of a failed exec, or nothing */
 };
 
 /* In the child, until exec: nothing here may need a lock or memory. */
 static _Noreturn void become(int go, int failure, char **argv)
 {
-	char byte;
+	uint8_t byte;
 	int err;
 
 	if (read(go, &byte, 1) != 1)
 		_exit(EXIT_RECORDER_FAILED);
-	err = -calls_install_filter();
+	err = -calls_install_filter((enum trace_calls)byte);
 	if (!err) {
 		execvp(argv[0], argv);
 		err = errno;
@@ -177,10 +180,21 @@ struct recording {
 	struct command command;
 	struct trace_writer *writer;
 	struct drain *drain;
+	struct call_rings *calls; /* NULL: the tracer sees them */
 	struct merge *merge;
 	struct files *files;
 	struct tracer *tracer;
 };
+
+/* Calls are seen without a stop where that is permitted, and where touches
+ * need no look at the program before calls that take pages away. */
+static void choose_calls(struct recording *r, const struct record_options *options,
+	struct record_result *result)
+{
+	if (options->best_calls != TRACE_CALLS_PTRACE && result->source < TRACE_SOURCE_PERF_USER)
+		r->calls = call_rings_create(r->command.pid);
+	result->calls = r->calls ? TRACE_CALLS_TRACEPOINT : TRACE_CALLS_PTRACE;
+}
 
 /* Everything up to the moment at which the command may go. */
 static int prepare(struct recording *r, const struct record_options *options, char **argv,
@@ -192,14 +206,17 @@ static int prepare(struct recording *r, const struct record_options *options, ch
 		return trace_fail(error, errno, 0, "cannot trace the command: %s",
 			strerror(errno));
 	r->drain = drain_create(r->command.pid, &result->source);
-	r->writer = open_writer(options->output, result->source, argv, error);
+	choose_calls(r, options, result);
+	r->writer = open_writer(options->output, result, argv, error);
 	if (!r->writer)
 		return -error->err;
-	r->merge = merge_create(r->writer, r->drain, result->source, now_ns());
+	r->merge = merge_create(r->writer, r->drain, r->calls, result->source, now_ns());
 	if (r->merge)
 		r->files = files_create(r->merge);
 	if (r->files)
-		r->tracer = tracer_create(r->merge, r->files, result->source);
+		r->tracer = tracer_create(r->merge, r->files, r->calls, result->source);
+	if (r->tracer && r->calls && call_rings_start(r->calls, r->files) < 0)
+		return trace_fail(error, EAGAIN, 0, "no thread for the recorder");
 	if (!r->tracer || tracer_adopt(r->tracer, r->command.pid) < 0)
 		return trace_fail(error, ENOMEM, 0, "no memory for the recorder");
 	return 0;
@@ -208,9 +225,10 @@ static int prepare(struct recording *r, const struct record_options *options, ch
 static void run(struct recording *r, struct record_result *result, struct trace_error *error)
 {
 	struct saved_signals saved;
+	uint8_t calls = (uint8_t)result->calls;
 
 	take_signals(&saved);
-	if (write(r->command.go, "g", 1) != 1)
+	if (write(r->command.go, &calls, 1) != 1)
 		trace_fail(error, errno, 0, "cannot start the command: %s", strerror(errno));
 	close(r->command.go);
 	r->command.go = -1;
@@ -251,6 +269,7 @@ static int finish(struct recording *r, const struct record_options *options, cha
 	if (r->merge)
 		merge_finish(r->merge, result, error);
 	drain_destroy(r->drain);
+	call_rings_destroy(r->calls);
 	tracer_destroy(r->tracer);
 	files_destroy(r->files);
 	if (exec_errno && !error->err)

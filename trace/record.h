@@ -11,11 +11,14 @@ struct record_options {
 	/* The best source to try; what is not permitted falls back to the next
 	 * one down in enum trace_source.  NONE means the best there is. */
 	enum trace_source best_source;
+	/* How calls are seen, at best.  UNKNOWN means the best there is. */
+	enum trace_calls best_calls;
 };
 
 struct record_result {
 	enum trace_source source;
-	uint64_t events, touches, lost, bytes;
+	enum trace_calls calls;
+	uint64_t events, touches, lost, lost_calls, bytes;
 	uint32_t processes;
 	int wait_status; /* of the command */
 };

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,6 +200,16 @@ static void end_call(struct tracer *t, struct tracee *tracee)
 	}
 }
 
+/* It stopped only so that the peak of page tables is read: the call itself is
+ * seen without. */
+static bool seen_without(struct tracee *tracee)
+{
+	if (tracee->call.kind != STOP_CALL || tracee->call.call.nr != TRACE_MUNMAP)
+		return false;
+	observe_peak(tracee);
+	return true;
+}
+
 static void on_entry(struct tracer *t, struct tracee *tracee)
 {
 	struct ptrace_syscall_info info;
@@ -212,7 +223,7 @@ static void on_entry(struct tracer *t, struct tracee *tracee)
 	for (int i = 0; i < 6; i++)
 		arg[i] = info.seccomp.args[i];
 	calls_decode(tracee->tid, info.seccomp.nr, arg, &tracee->call);
-	if (tracee->call.kind == STOP_NONE)
+	if (tracee->call.kind == STOP_NONE || (t->calls && seen_without(tracee)))
 		resume(tracee, 0);
 	else if (tracee->proc->space->busy)
 		hold(tracee);
@@ -238,21 +249,29 @@ static void on_exit_of_call(struct tracer *t, struct tracee *tracee)
 }
 
 /* The flags with which tracee made child. */
-static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child)
+static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child, int event)
 {
+	enum { SAME_MEMORY = 1 }; /* KCMP_VM */
 	char path[64];
+	uint64_t flags;
+	long same;
 
 	if (tracee->in_call && tracee->call.kind == STOP_CLONE)
 		return tracee->call.clone_flags;
-	/* A call that the filter did not stop: there was none yet. */
+	/* A call that the filter did not stop. */
 	snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)tracee->proc->pid, (int)child);
-	return access(path, F_OK) == 0 ? CLONE_VM | CLONE_THREAD : 0;
+	if (access(path, F_OK) == 0)
+		return CLONE_VM | CLONE_THREAD;
+	flags = event == PTRACE_EVENT_VFORK ? CLONE_VFORK : 0;
+	same = syscall(SYS_kcmp, tracee->tid, child, SAME_MEMORY, 0, 0);
+	/* A kernel that cannot tell: as it mostly is. */
+	return same == 0 || (same < 0 && flags) ? flags | CLONE_VM : flags;
 }
 
 /* tracee made child, by the call in tracee->call. */
 static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *child, int event)
 {
-	uint64_t flags = clone_flags_of(tracee, child->tid);
+	uint64_t flags = clone_flags_of(tracee, child->tid, event);
 	struct trace_process_start start = {
 		.how = event == PTRACE_EVENT_VFORK ? TRACE_HOW_VFORK :
 			event == PTRACE_EVENT_CLONE ? TRACE_HOW_CLONE : TRACE_HOW_FORK,
@@ -267,13 +286,13 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 		child->proc->nr_threads++;
 		child->thread = t->nr_threads++;
 		child->state = TRACEE_LIVE;
-		tell_thread_start(t, child);
+		tell_thread_start(t, child, tracee->tid);
 		return;
 	}
 	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
 		return;
 	start.mm = child->proc->space->index;
-	tell_process_start(t, child, &start);
+	tell_process_start(t, child, &start, tracee->tid);
 }
 
 static void on_clone(struct tracer *t, struct tracee *tracee, int event)
@@ -470,13 +489,15 @@ static void kill_all(struct tracer *t)
 			kill(at->tid, SIGKILL);
 }
 
-struct tracer *tracer_create(struct merge *merge, struct files *files, enum trace_source source)
+struct tracer *tracer_create(struct merge *merge, struct files *files, struct call_rings *calls,
+	enum trace_source source)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
 	if (t) {
 		t->merge = merge;
 		t->files = files;
+		t->calls = calls;
 		t->source = source;
 	}
 	interrupted = 0;
@@ -494,7 +515,7 @@ int tracer_adopt(struct tracer *t, pid_t pid)
 		return -ENOMEM;
 	tracee->proc->space->ours = true;
 	t->command = pid;
-	tell_process_start(t, tracee, &start);
+	tell_process_start(t, tracee, &start, 0);
 	return 0;
 }
 
