@@ -31,7 +31,10 @@
 
 /* 300,000 calls a second make 45 MB: room for a third of a second. */
 #define RING_MAX_BYTES (16u << 20)
+/* Looked at each millisecond while there is something: a wake in between costs the
+ * program more than it helps. */
 #define PERIOD_MS 1
+#define WAKE_BYTES (RING_MAX_BYTES / 8)
 #define FILTER_BYTES 1024
 
 struct call_rings {
@@ -74,6 +77,7 @@ static bool open_rings(struct call_rings *c, pid_t pid)
 	attr.type = PERF_TYPE_TRACEPOINT;
 	attr.sample_type |= PERF_SAMPLE_RAW;
 	attr.sample_id_all = 1;
+	attr.wakeup_watermark = WAKE_BYTES;
 	for (size_t i = 0; i < 3; i++)
 		plan.attr[i] = attr;
 	plan.attr[0].config = c->id_enter;
