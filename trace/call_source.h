@@ -53,8 +53,9 @@ struct call_rings;
 /* Attaches to pid, which must not have exec'ed yet, and to all it will start.
  * NULL: not permitted here. */
 struct call_rings *call_rings_create(pid_t pid);
-/* Begins to empty the rings; files must live until destroy. */
-int call_rings_start(struct call_rings *, struct files *);
+/* Begins to empty the rings; both must live until destroy, or stop. */
+int call_rings_start(struct call_rings *, struct merge *, struct files *);
+void call_rings_stop(struct call_rings *);
 void call_rings_destroy(struct call_rings *);
 /* Empties the rings now: what calls refer to is looked at while it is there. */
 void call_rings_look(struct call_rings *);

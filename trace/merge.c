@@ -318,24 +318,29 @@ static void count_for_peak(struct merge *m, uint32_t process)
 		m->process[process].touches++;
 }
 
-/* Looks at the tables of the thread's process, if it touched much since the
- * last look.  What is seen is of now, and the stream is behind: an item. */
-static void look_for_peak(struct merge *m, const struct id_slot *slot)
+void merge_look_at_tables(struct merge *m, pid_t tid)
 {
 	struct trace_said said = { .page_table_bytes = TRACE_UNKNOWN };
 	struct item *item;
 
-	if (slot->state != ID_ALIVE || m->process[slot->process].touches < TOUCHES_FOR_A_LOOK)
-		return;
-	m->process[slot->process].touches = 0;
-	if (procfs_read_status(slot->tid, &said) < 0 || said.page_table_bytes == TRACE_UNKNOWN)
+	if (procfs_read_status(tid, &said) < 0 || said.page_table_bytes == TRACE_UNKNOWN)
 		return;
 	item = item_create(ITEM_PEAK);
 	if (!item)
 		return;
-	item->tid = slot->tid;
+	item->tid = tid;
 	item->event.mm_end.said = said;
 	merge_push(m, item);
+}
+
+/* Looks at the tables of the thread's process, if it touched much since the
+ * last look.  What is seen is of now, and the stream is behind: an item. */
+static void look_for_peak(struct merge *m, const struct id_slot *slot)
+{
+	if (slot->state != ID_ALIVE || m->process[slot->process].touches < TOUCHES_FOR_A_LOOK)
+		return;
+	m->process[slot->process].touches = 0;
+	merge_look_at_tables(m, slot->tid);
 }
 
 static void look_for_peaks(struct merge *m)

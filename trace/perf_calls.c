@@ -36,14 +36,21 @@
 #define PERIOD_MS 1
 #define WAKE_BYTES (RING_MAX_BYTES / 8)
 #define FILTER_BYTES 1024
+#define LOOKS 256
+#define LOOK_PERIOD_NS 1000000
 
 struct call_rings {
 	struct ring_set rings;
-	struct files *files;
+	struct merge *merge;
+	struct files *files; /* NULL: not started */
 	uint64_t id_enter, id_exit, id_locked; /* of tracepoints; locked: 0 if there is none */
 	/* Under the lock of the rings: */
 	struct call_records *queue; /* drained, not yet taken; one per ring */
 	uint64_t dropped; /* records that no memory was found for */
+	struct look {
+		pid_t tid;
+		uint64_t time_ns;
+	} looked[LOOKS]; /* at page tables, by thread */
 };
 
 /* ---- opening ---- */
@@ -129,24 +136,39 @@ static void read_ranges(struct call_record *record)
 	record->unread = false;
 }
 
+/*
+ * The call frees page tables, or has: how many are there still?  Calls that free
+ * come in bursts; the first look is less than a millisecond behind the first.
+ */
+static void look_at_tables(struct call_rings *c, const struct call_record *record)
+{
+	struct look *last = &c->looked[(unsigned int)record->tid % LOOKS];
+
+	if (last->tid == record->tid && record->time_ns < last->time_ns + LOOK_PERIOD_NS)
+		return;
+	*last = (struct look){ .tid = record->tid, .time_ns = record->time_ns };
+	merge_look_at_tables(c->merge, record->tid);
+}
+
 static void look_behind(struct call_rings *c, struct call_record *record)
 {
-	enum trace_call_nr call = TRACE_OTHER;
+	struct stopped_call call;
 
 	if (record->nr == SYS_clone3) {
 		record->unread = !calls_read_memory(record->tid, record->arg[0],
 			&record->arg[0], sizeof(record->arg[0]));
 		return;
 	}
-	if (calls_kind(record->nr, &call) != STOP_CALL)
-		return;
-	if (call == TRACE_FTRUNCATE)
+	calls_decode(record->tid, record->nr, record->arg, &call);
+	if (call.frees)
+		look_at_tables(c, record);
+	if (call.call.nr == TRACE_FTRUNCATE)
 		record->unread = !files_resized(c->files, record->tid, (int)record->arg[0],
 			record->arg[1], &record->file, &record->file_bytes);
-	else if (call == TRACE_FALLOCATE)
+	else if (call.call.nr == TRACE_FALLOCATE)
 		record->unread = !files_resized(c->files, record->tid, (int)record->arg[0],
 			0, &record->file, &record->file_bytes);
-	else if (call == TRACE_PROCESS_MADVISE)
+	else if (call.call.nr == TRACE_PROCESS_MADVISE)
 		read_ranges(record);
 }
 
@@ -273,10 +295,16 @@ struct call_rings *call_rings_create(pid_t pid)
 	return NULL;
 }
 
-int call_rings_start(struct call_rings *c, struct files *files)
+int call_rings_start(struct call_rings *c, struct merge *merge, struct files *files)
 {
+	c->merge = merge;
 	c->files = files;
 	return ring_set_start(&c->rings, PERIOD_MS);
+}
+
+void call_rings_stop(struct call_rings *c)
+{
+	ring_set_stop(&c->rings);
 }
 
 void call_rings_look(struct call_rings *c)

@@ -215,7 +215,7 @@ static int prepare(struct recording *r, const struct record_options *options, ch
 		r->files = files_create(r->merge);
 	if (r->files)
 		r->tracer = tracer_create(r->merge, r->files, r->calls, result->source);
-	if (r->tracer && r->calls && call_rings_start(r->calls, r->files) < 0)
+	if (r->tracer && r->calls && call_rings_start(r->calls, r->merge, r->files) < 0)
 		return trace_fail(error, EAGAIN, 0, "no thread for the recorder");
 	if (!r->tracer || tracer_adopt(r->tracer, r->command.pid) < 0)
 		return trace_fail(error, ENOMEM, 0, "no memory for the recorder");
@@ -266,6 +266,8 @@ static int finish(struct recording *r, const struct record_options *options, cha
 
 	give_up_command(&r->command);
 	exec_errno = end_command(&r->command);
+	if (r->calls)
+		call_rings_stop(r->calls);
 	if (r->merge)
 		merge_finish(r->merge, result, error);
 	drain_destroy(r->drain);

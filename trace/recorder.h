@@ -118,6 +118,8 @@ struct merge *merge_create(struct trace_writer *, struct drain *, struct call_ri
 /* Takes over an item that introduces a file: it is written before all that is
  * seen from now on, whatever its time. */
 void merge_introduce(struct merge *, struct item *);
+/* Tells how large the page tables of tid's address space are now. */
+void merge_look_at_tables(struct merge *, pid_t tid);
 /* Stamps the item with the time and takes it over. */
 void merge_push(struct merge *, struct item *);
 /* Waits until all is written; totals into result.  Does not close the writer. */
@@ -180,7 +182,7 @@ struct stopped_call {
 };
 
 /* A munmap of so much stops the program even where calls are seen without. */
-#define CALLS_LARGE_BYTES (64u << 20)
+#define CALLS_LARGE_BYTES (4u << 20)
 
 /* Installs the filter in the calling process; a negative errno on failure. */
 int calls_install_filter(enum trace_calls by);

@@ -141,15 +141,21 @@ int ring_set_init(struct ring_set *set, ring_record_fn *record, void *context)
 	return 0;
 }
 
+void ring_set_stop(struct ring_set *set)
+{
+	uint64_t one = 1;
+
+	if (!set->running)
+		return;
+	while (write(set->stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+	pthread_join(set->thread, NULL);
+	set->running = false;
+}
+
 void ring_set_fini(struct ring_set *set)
 {
-	if (set->running) {
-		uint64_t one = 1;
-
-		while (write(set->stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-			;
-		pthread_join(set->thread, NULL);
-	}
+	ring_set_stop(set);
 	for (unsigned int i = 0; set->ring && i < set->nr; i++)
 		ring_close(&set->ring[i]);
 	if (set->stop_fd >= 0)

@@ -60,6 +60,8 @@ void ring_set_fini(struct ring_set *);
 int ring_set_open(struct ring_set *, pid_t pid, const struct ring_plan *);
 /* Starts the thread. */
 int ring_set_start(struct ring_set *, int period_ms);
+/* Ends it; the rings stay, and can still be drained. */
+void ring_set_stop(struct ring_set *);
 void ring_set_drain_locked(struct ring_set *);
 
 /* ---- tracefs ---- */
