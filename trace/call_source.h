@@ -50,9 +50,10 @@ struct call_records {
 
 struct call_rings;
 
-/* Attaches to pid, which must not have exec'ed yet, and to all it will start.
- * NULL: not permitted here. */
-struct call_rings *call_rings_create(pid_t pid);
+/* NULL: not permitted here. */
+struct call_rings *call_rings_create(const struct record_target *);
+/* As drain_enable. */
+void call_rings_enable(struct call_rings *);
 /* Begins to empty the rings; both must live until destroy, or stop. */
 int call_rings_start(struct call_rings *, struct merge *, struct files *);
 void call_rings_stop(struct call_rings *);

@@ -84,6 +84,7 @@ struct merge {
 	uint32_t processes_capacity;
 	struct item *pending; /* taken, and later than what was merged */
 	struct call_stream *calls; /* NULL: they are among the items */
+	bool begun; /* the command runs: before, it was our own child */
 	uint64_t *mm_peak; /* bytes of page tables, by index of address space */
 	uint32_t mms_capacity;
 	struct renumber renumber;
@@ -448,9 +449,9 @@ static void handle_sample(struct merge *m, struct sample *s)
 	slot = find_id(m, s->tid);
 	if (!slot)
 		return;
-	if (slot->state == ID_ALIVE)
+	if (slot->state == ID_ALIVE && m->begun)
 		put_sample(m, slot, s, s->time_ns);
-	else if (slot->state != ID_DEAD)
+	else if (slot->state != ID_DEAD && slot->state != ID_ALIVE)
 		hold_back(slot, s);
 }
 
@@ -520,6 +521,7 @@ static void handle_event(struct merge *m, struct item *item)
 	case TRACE_EXEC:
 		if (note_process(m, e, e->exec.mm))
 			m->process[e->process].foreign = item->foreign;
+		m->begun = true;
 		put(m, e, item->time_ns);
 		handle_exec(m, item);
 		break;
@@ -640,6 +642,8 @@ static void handle_call(struct merge *m, const struct seen_call *call)
 		put_lost_calls(m, call);
 		return;
 	}
+	if (!m->begun)
+		return;
 	slot = find_id(m, call->tid);
 	if (!slot || slot->state != ID_ALIVE) {
 		m->strange_calls++;

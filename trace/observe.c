@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "call_source.h"
+#include "cgroup.h"
 #include "tracer.h"
 
 static struct item *new_event(struct tracer *t, const struct tracee *tracee,
@@ -74,6 +75,16 @@ static void raise_to(uint64_t *peak, uint64_t value)
 		*peak = value;
 }
 
+/* Events of a group do not follow who leaves it. */
+static void observe_group(struct tracer *t, const struct tracee *tracee)
+{
+	if (!t->cgroup || t->left_cgroup || cgroup_contains(t->cgroup, tracee->tid))
+		return;
+	t->left_cgroup = true;
+	note(t, tracee, "a process moved to another control group: from there on its touches "
+			"are missing, and its calls if they were seen by tracepoints");
+}
+
 void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
 {
 	struct space *space = tracee->proc->space;
@@ -83,6 +94,7 @@ void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
 	/* It still has its descriptors and its memory: not for long. */
 	if (t->calls)
 		call_rings_look(t->calls);
+	observe_group(t, tracee);
 	if (space->ours || procfs_read_status(tracee->tid, &c->said) < 0 ||
 	    procfs_read_numbers(tracee->tid, &numbers) < 0 ||
 	    procfs_read_maps(tracee->tid, &c->maps) < 0)

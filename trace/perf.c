@@ -42,7 +42,8 @@ static bool find_tracepoints(uint64_t id[2])
 	return id[0] && id[1];
 }
 
-static bool open_rings(struct drain *d, pid_t pid, enum trace_source source)
+static bool open_rings(struct drain *d, const struct record_target *target,
+	enum trace_source source)
 {
 	struct ring_plan plan = { .nr_events = 1, .ring_bytes = RING_MAX_BYTES };
 	struct perf_event_attr attr = ring_attr();
@@ -64,7 +65,7 @@ static bool open_rings(struct drain *d, pid_t pid, enum trace_source source)
 		attr.exclude_kernel = source == TRACE_SOURCE_PERF_USER;
 	}
 	plan.attr[0] = attr;
-	if (ring_set_open(&d->rings, pid, &plan) < 0)
+	if (ring_set_open(&d->rings, target, &plan) < 0)
 		return false;
 	d->source = source;
 	return true;
@@ -152,7 +153,7 @@ static void parse_record(void *context, struct ring *r, const uint8_t *record)
 	}
 }
 
-struct drain *drain_create(pid_t pid, enum trace_source *source)
+struct drain *drain_create(const struct record_target *target, enum trace_source *source)
 {
 	struct drain *d = calloc(1, sizeof(*d));
 	enum trace_source try = *source;
@@ -165,7 +166,7 @@ struct drain *drain_create(pid_t pid, enum trace_source *source)
 	d->queue = calloc(d->rings.nr, sizeof(d->queue[0]));
 	if (!d->queue)
 		goto fail;
-	while (try < TRACE_SOURCE_PAGEMAP && !open_rings(d, pid, try))
+	while (try < TRACE_SOURCE_PAGEMAP && !open_rings(d, target, try))
 		try++;
 	if (try >= TRACE_SOURCE_PAGEMAP || ring_set_start(&d->rings, -1) < 0)
 		goto fail;
@@ -174,6 +175,11 @@ struct drain *drain_create(pid_t pid, enum trace_source *source)
 fail:
 	drain_destroy(d);
 	return NULL;
+}
+
+void drain_enable(struct drain *d)
+{
+	ring_set_enable(&d->rings);
 }
 
 unsigned int drain_nr_queues(const struct drain *d)

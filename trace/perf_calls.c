@@ -73,7 +73,7 @@ static bool find_tracepoints(struct call_rings *c)
 	return c->id_enter && c->id_exit;
 }
 
-static bool open_rings(struct call_rings *c, pid_t pid)
+static bool open_rings(struct call_rings *c, const struct record_target *target)
 {
 	struct ring_plan plan = { .ring_bytes = RING_MAX_BYTES };
 	struct perf_event_attr attr = ring_attr();
@@ -94,7 +94,7 @@ static bool open_rings(struct call_rings *c, pid_t pid)
 	plan.filter[0] = plan.filter[1] = filter;
 	plan.filter[2] = "write==1&&success==1";
 	plan.nr_events = c->id_locked ? 3 : 2;
-	return ring_set_open(&c->rings, pid, &plan) == 0;
+	return ring_set_open(&c->rings, target, &plan) == 0;
 }
 
 /* ---- what arguments point at ---- */
@@ -280,7 +280,7 @@ static void parse_record(void *context, struct ring *r, const uint8_t *bytes)
 
 /* ---- for the others ---- */
 
-struct call_rings *call_rings_create(pid_t pid)
+struct call_rings *call_rings_create(const struct record_target *target)
 {
 	struct call_rings *c = calloc(1, sizeof(*c));
 
@@ -288,7 +288,7 @@ struct call_rings *call_rings_create(pid_t pid)
 		return NULL;
 	if (ring_set_init(&c->rings, parse_record, c) == 0) {
 		c->queue = calloc(c->rings.nr, sizeof(c->queue[0]));
-		if (c->queue && open_rings(c, pid))
+		if (c->queue && open_rings(c, target))
 			return c;
 	}
 	call_rings_destroy(c);
@@ -300,6 +300,11 @@ int call_rings_start(struct call_rings *c, struct merge *merge, struct files *fi
 	c->merge = merge;
 	c->files = files;
 	return ring_set_start(&c->rings, PERIOD_MS);
+}
+
+void call_rings_enable(struct call_rings *c)
+{
+	ring_set_enable(&c->rings);
 }
 
 void call_rings_stop(struct call_rings *c)

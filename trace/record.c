@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "call_source.h"
+#include "cgroup.h"
 #include "recorder.h"
 
 extern long ptrace(int request, ...);
@@ -180,6 +181,8 @@ struct recording {
 	struct command command;
 	struct trace_writer *writer;
 	struct drain *drain;
+	struct cgroup *cgroup; /* that the command is in; NULL: none of its own */
+	bool grouped; /* and its events are the group's */
 	struct call_rings *calls; /* NULL: the tracer sees them */
 	struct merge *merge;
 	struct files *files;
@@ -188,25 +191,50 @@ struct recording {
 
 /* Calls are seen without a stop where that is permitted, and where touches
  * need no look at the program before calls that take pages away. */
-static void choose_calls(struct recording *r, const struct record_options *options,
+static void open_sources(struct recording *r, const struct record_options *options,
 	struct record_result *result)
 {
+	struct record_target target = {
+		.pid = r->command.pid, .cgroup_fd = r->grouped ? cgroup_fd(r->cgroup) : -1,
+	};
+
+	result->source = options->best_source == TRACE_SOURCE_NONE ? TRACE_SOURCE_TRACEPOINT :
+		options->best_source;
+	r->drain = drain_create(&target, &result->source);
 	if (options->best_calls != TRACE_CALLS_PTRACE && result->source < TRACE_SOURCE_PERF_USER)
-		r->calls = call_rings_create(r->command.pid);
+		r->calls = call_rings_create(&target);
 	result->calls = r->calls ? TRACE_CALLS_TRACEPOINT : TRACE_CALLS_PTRACE;
+}
+
+/* A group gives events as good as without, or is given up. */
+static void choose_sources(struct recording *r, const struct record_options *options,
+	struct record_result *result)
+{
+	if (!options->no_cgroup && geteuid() == 0 &&
+	    options->best_source < TRACE_SOURCE_PERF_USER)
+		r->cgroup = cgroup_create(r->command.pid);
+	r->grouped = r->cgroup != NULL;
+	open_sources(r, options, result);
+	if (r->grouped && result->source >= TRACE_SOURCE_PERF_USER) {
+		drain_destroy(r->drain);
+		r->grouped = false;
+		open_sources(r, options, result);
+	}
+	if (r->grouped) {
+		drain_enable(r->drain);
+		if (r->calls)
+			call_rings_enable(r->calls);
+	}
 }
 
 /* Everything up to the moment at which the command may go. */
 static int prepare(struct recording *r, const struct record_options *options, char **argv,
 	struct record_result *result, struct trace_error *error)
 {
-	result->source = options->best_source == TRACE_SOURCE_NONE ? TRACE_SOURCE_TRACEPOINT :
-		options->best_source;
 	if (ptrace(PTRACE_SEIZE, r->command.pid, 0, (long)tracer_options) != 0)
 		return trace_fail(error, errno, 0, "cannot trace the command: %s",
 			strerror(errno));
-	r->drain = drain_create(r->command.pid, &result->source);
-	choose_calls(r, options, result);
+	choose_sources(r, options, result);
 	r->writer = open_writer(options->output, result, argv, error);
 	if (!r->writer)
 		return -error->err;
@@ -214,7 +242,8 @@ static int prepare(struct recording *r, const struct record_options *options, ch
 	if (r->merge)
 		r->files = files_create(r->merge);
 	if (r->files)
-		r->tracer = tracer_create(r->merge, r->files, r->calls, result->source);
+		r->tracer = tracer_create(r->merge, r->files, r->calls,
+			r->grouped ? r->cgroup : NULL, result->source);
 	if (r->tracer && r->calls && call_rings_start(r->calls, r->merge, r->files) < 0)
 		return trace_fail(error, EAGAIN, 0, "no thread for the recorder");
 	if (!r->tracer || tracer_adopt(r->tracer, r->command.pid) < 0)
@@ -272,6 +301,7 @@ static int finish(struct recording *r, const struct record_options *options, cha
 		merge_finish(r->merge, result, error);
 	drain_destroy(r->drain);
 	call_rings_destroy(r->calls);
+	cgroup_destroy(r->cgroup);
 	tracer_destroy(r->tracer);
 	files_destroy(r->files);
 	if (exec_errno && !error->err)

@@ -13,6 +13,8 @@ struct record_options {
 	enum trace_source best_source;
 	/* How calls are seen, at best.  UNKNOWN means the best there is. */
 	enum trace_calls best_calls;
+	/* Perf events follow each task, also where a control group would do. */
+	bool no_cgroup;
 };
 
 struct record_result {

@@ -108,6 +108,7 @@ struct sample {
 struct merge;
 struct drain;
 struct call_rings; /* call_source.h */
+struct cgroup; /* cgroup.h */
 
 struct item *item_create(enum item_kind);
 void item_destroy(struct item *);
@@ -128,12 +129,19 @@ uint64_t now_ns(void);
 
 /* ---- perf.c: the kernel's page-fault events ---- */
 
+/* The command, which must not have exec'ed yet, and all it will start. */
+struct record_target {
+	pid_t pid;
+	int cgroup_fd; /* of a group that it is alone in; or -1 */
+};
+
 /*
- * Attaches to pid, which must not have exec'ed yet, and to all it will start.
  * *source: in, the best to try; out, what was permitted.  Returns NULL, with
  * *source PAGEMAP, where none was.
  */
-struct drain *drain_create(pid_t pid, enum trace_source *source);
+struct drain *drain_create(const struct record_target *, enum trace_source *source);
+/* Before the command may go. */
+void drain_enable(struct drain *);
 /* Moves what has come in to the end of the caller's arrays, one per CPU. */
 struct sample_queue {
 	struct sample *sample;
@@ -148,9 +156,10 @@ void drain_destroy(struct drain *);
 struct tracer;
 struct files;
 
-/* calls: NULL where the tracer itself tells of calls. */
+/* calls: NULL where the tracer itself tells of calls.  cgroup: that nobody may
+ * leave unnoticed; or NULL. */
 struct tracer *tracer_create(struct merge *, struct files *, struct call_rings *calls,
-	enum trace_source);
+	const struct cgroup *, enum trace_source);
 /* The command, stopped before its exec and already seized. */
 int tracer_adopt(struct tracer *, pid_t pid);
 /* Runs until the last process has ended; gives the status of the command. */

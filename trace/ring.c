@@ -2,12 +2,13 @@
 /*
  * Perf rings; see ring.h and perf_event_open(2).
  *
- * An event that children inherit must be bound to one CPU to have a ring, so
- * there is one ring for each CPU, and the further events of that CPU write into
+ * An event that children inherit, or of a control group, must be bound to one CPU
+ * to have a ring, so there is one ring for each CPU, and the further events of that CPU write into
  * it.  The clock is CLOCK_MONOTONIC, as the tracer's, which is what lets all
  * streams be merged.
  */
 #include "ring.h"
+#include "recorder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +37,6 @@ struct perf_event_attr ring_attr(void)
 		.sample_period = 1,
 		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME,
 		.disabled = 1,
-		.enable_on_exec = 1,
-		.inherit = 1,
 		.exclude_hv = 1,
 		.watermark = 1,
 		.wakeup_watermark = RING_MIN_BYTES / 2,
@@ -78,12 +77,16 @@ static bool ring_map(struct ring *r, size_t most)
 	return false;
 }
 
-static int ring_open_event(struct ring *r, size_t i, pid_t pid, const struct ring_plan *plan)
+static int ring_open_event(struct ring *r, size_t i, const struct record_target *target,
+	const struct ring_plan *plan)
 {
 	struct perf_event_attr attr = plan->attr[i];
+	bool group = target->cgroup_fd >= 0;
+	unsigned long flags = PERF_FLAG_FD_CLOEXEC | (group ? PERF_FLAG_PID_CGROUP : 0u);
 
-	r->fd[i] = (int)syscall(SYS_perf_event_open, &attr, pid, (int)r->cpu, -1,
-		PERF_FLAG_FD_CLOEXEC);
+	attr.inherit = attr.enable_on_exec = !group;
+	r->fd[i] = (int)syscall(SYS_perf_event_open, &attr,
+		group ? target->cgroup_fd : target->pid, (int)r->cpu, -1, flags);
 	if (r->fd[i] < 0)
 		return -errno;
 	if (plan->filter[i] && ioctl(r->fd[i], PERF_EVENT_IOC_SET_FILTER, plan->filter[i]) != 0)
@@ -93,20 +96,22 @@ static int ring_open_event(struct ring *r, size_t i, pid_t pid, const struct rin
 	return 0;
 }
 
-static int ring_open(struct ring *r, pid_t pid, const struct ring_plan *plan, size_t most)
+static int ring_open(struct ring *r, const struct record_target *target,
+	const struct ring_plan *plan, size_t most)
 {
-	int err = ring_open_event(r, 0, pid, plan);
+	int err = ring_open_event(r, 0, target, plan);
 
 	if (!err && !ring_map(r, most))
 		err = -errno;
 	for (size_t i = 1; i < plan->nr_events && !err; i++)
-		err = ring_open_event(r, i, pid, plan);
+		err = ring_open_event(r, i, target, plan);
 	if (err)
 		ring_close(r);
 	return err;
 }
 
-int ring_set_open(struct ring_set *set, pid_t pid, const struct ring_plan *plan)
+int ring_set_open(struct ring_set *set, const struct record_target *target,
+	const struct ring_plan *plan)
 {
 	size_t most = plan->ring_bytes;
 	int err = 0;
@@ -114,7 +119,7 @@ int ring_set_open(struct ring_set *set, pid_t pid, const struct ring_plan *plan)
 	while (most > RING_MIN_BYTES && most * set->nr > RINGS_MAX_BYTES)
 		most /= 2;
 	for (unsigned int i = 0; i < set->nr && !err; i++) {
-		err = ring_open(&set->ring[i], pid, plan, most);
+		err = ring_open(&set->ring[i], target, plan, most);
 		/* A CPU that is switched off has no events and needs none. */
 		if (err == -ENODEV)
 			err = 0;
@@ -122,6 +127,14 @@ int ring_set_open(struct ring_set *set, pid_t pid, const struct ring_plan *plan)
 	for (unsigned int i = 0; i < set->nr && err; i++)
 		ring_close(&set->ring[i]);
 	return err;
+}
+
+void ring_set_enable(struct ring_set *set)
+{
+	for (unsigned int i = 0; i < set->nr; i++)
+		for (size_t j = 0; j < RING_EVENTS; j++)
+			if (set->ring[i].fd[j] >= 0)
+				ioctl(set->ring[i].fd[j], PERF_EVENT_IOC_ENABLE, 0);
 }
 
 int ring_set_init(struct ring_set *set, ring_record_fn *record, void *context)

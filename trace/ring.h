@@ -50,14 +50,21 @@ struct ring_plan {
 	size_t ring_bytes; /* the most to ask for on one CPU, a power of two */
 };
 
+struct record_target;
+
 /* An attr with all that our events have in common. */
 struct perf_event_attr ring_attr(void);
 
 /* No rings yet.  Also a set whose init failed may be given to fini. */
 int ring_set_init(struct ring_set *, ring_record_fn *, void *context);
 void ring_set_fini(struct ring_set *);
-/* Opens the plan's events for pid and all it will start; -errno: none is open. */
-int ring_set_open(struct ring_set *, pid_t pid, const struct ring_plan *);
+/*
+ * Opens the plan's events for the command, which has not exec'ed yet, and all it
+ * will start; -errno: none is open.  They begin by themselves at its exec, or,
+ * where a control group stands for it, with ring_set_enable.
+ */
+int ring_set_open(struct ring_set *, const struct record_target *, const struct ring_plan *);
+void ring_set_enable(struct ring_set *);
 /* Starts the thread. */
 int ring_set_start(struct ring_set *, int period_ms);
 /* Ends it; the rings stay, and can still be drained. */

@@ -490,7 +490,7 @@ static void kill_all(struct tracer *t)
 }
 
 struct tracer *tracer_create(struct merge *merge, struct files *files, struct call_rings *calls,
-	enum trace_source source)
+	const struct cgroup *cgroup, enum trace_source source)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
@@ -498,6 +498,7 @@ struct tracer *tracer_create(struct merge *merge, struct files *files, struct ca
 		t->merge = merge;
 		t->files = files;
 		t->calls = calls;
+		t->cgroup = cgroup;
 		t->source = source;
 	}
 	interrupted = 0;

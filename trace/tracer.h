@@ -60,6 +60,8 @@ struct tracer {
 	struct merge *merge;
 	struct files *files;
 	struct call_rings *calls; /* NULL: calls are told of here */
+	const struct cgroup *cgroup; /* NULL: events follow the tasks themselves */
+	bool left_cgroup; /* somebody has, and it was told */
 	enum trace_source source;
 	struct tracee *bucket[TRACEE_BUCKETS];
 	uint32_t nr_tracees;

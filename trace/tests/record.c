@@ -232,6 +232,7 @@ static char folder[32];
 
 /* How calls are seen, at best: the whole group is run with each. */
 static enum trace_calls calls_by;
+static bool no_cgroup;
 
 static void look_at_fixed(struct beaten *b, const struct trace_event *e)
 {
@@ -337,7 +338,7 @@ static void read_back(const char *path, struct seen *s)
 
 static struct seen record(enum trace_source source, char **argv)
 {
-	struct record_options options = { .best_source = source, .best_calls = calls_by };
+	struct record_options options = { .best_source = source, .best_calls = calls_by, .no_cgroup = no_cgroup };
 	char path[64];
 	struct seen s = { 0 };
 
@@ -664,6 +665,9 @@ int main(void)
 	calls_by = TRACE_CALLS_TRACEPOINT;
 	failed = cmocka_run_group_tests_name("calls by tracepoints, where permitted", tests,
 		make_folder, remove_folder);
+	no_cgroup = true;
+	failed += cmocka_run_group_tests_name("the same, following each task", tests, make_folder,
+		remove_folder);
 	calls_by = TRACE_CALLS_PTRACE;
 	return failed + cmocka_run_group_tests_name("calls by stops", tests, make_folder,
 		remove_folder);
