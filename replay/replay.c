@@ -119,6 +119,7 @@ static int replay_event(struct replay *replay, const struct trace_event *event)
 		return 0;
 	case TRACE_LOST:
 		replay->result->nr_lost += event->lost.nr;
+		replay->result->nr_lost_calls += event->lost.nr_calls;
 		return 0;
 	case TRACE_LIMITS:
 		replay_limits(replay, event);

@@ -87,7 +87,7 @@ struct replay_sample {
 
 struct replay_result {
 	char *command, *source, *kernel; /* of the recording */
-	uint64_t nr_events, nr_calls, nr_touches, nr_lost;
+	uint64_t nr_events, nr_calls, nr_touches, nr_lost, nr_lost_calls;
 	uint64_t duration_us;            /* recorded */
 	uint64_t replay_ns;              /* to apply the events: reading included */
 	uint64_t peak_process_bytes;     /* of this process: the replay's own memory */

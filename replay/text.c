@@ -74,6 +74,13 @@ static int cause_lost(const struct replay_result *r, char *buf, size_t size)
 		"resident pages are short by up to that many.", r->nr_lost) : 0;
 }
 
+static int cause_lost_calls(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_lost_calls ? snprintf(buf, size,
+		"%" PRIu64 " records of calls were lost while recording (buffer overflow): mappings "
+		"differ from there on.", r->nr_lost_calls) : 0;
+}
+
 static int cause_left_out(const struct replay_result *r, char *buf, size_t size)
 {
 	return r->nr_spaces_compared < r->nr_spaces ? snprintf(buf, size,
@@ -155,7 +162,8 @@ const char *replay_cause(const struct replay_result *result, size_t i, char *buf
 {
 	/* Each prints its sentence, or nothing where the recording does not prove it. */
 	static int (*const causes[])(const struct replay_result *, char *, size_t) = {
-		cause_lost, cause_left_out, cause_source, cause_folios, cause_notes, cause_idle, cause_beside,
+		cause_lost, cause_lost_calls, cause_left_out, cause_source, cause_folios, cause_notes,
+		cause_idle, cause_beside,
 		cause_sizes, cause_slack, cause_newer,
 	};
 

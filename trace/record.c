@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "format.h"
+#include "call_source.h"
+#include "cgroup.h"
 #include "recorder.h"
 
 extern long ptrace(int request, ...);
@@ -40,10 +42,12 @@ static char *join(char **argv)
 	return text;
 }
 
-static struct trace_writer *open_writer(const char *output, enum trace_source source,
+static struct trace_writer *open_writer(const char *output, const struct record_result *result,
 	char **argv, struct trace_error *error)
 {
-	struct trace_header header = { .source = source, .recorder = "quire record" };
+	struct trace_header header = {
+		.source = result->source, .calls = result->calls, .recorder = "quire record",
+	};
 	struct trace_writer *writer;
 	struct timespec now;
 	char *command = join(argv);
@@ -61,19 +65,19 @@ static struct trace_writer *open_writer(const char *output, enum trace_source so
 
 struct command {
 	pid_t pid;
-	int go; /* write a byte: it may start */
+	int go; /* write one of enum trace_calls as a byte: it may start */
 	int failure; /* read: the errno of a failed exec, or nothing */
 };
 
 /* In the child, until exec: nothing here may need a lock or memory. */
 static _Noreturn void become(int go, int failure, char **argv)
 {
-	char byte;
+	uint8_t byte;
 	int err;
 
 	if (read(go, &byte, 1) != 1)
 		_exit(EXIT_RECORDER_FAILED);
-	err = -calls_install_filter();
+	err = -calls_install_filter((enum trace_calls)byte);
 	if (!err) {
 		execvp(argv[0], argv);
 		err = errno;
@@ -140,6 +144,9 @@ struct recording {
 	struct command command;
 	struct trace_writer *writer;
 	struct drain *drain;
+	struct cgroup *cgroup; /* that the command is in; NULL: none of its own */
+	bool grouped; /* and its events are the group's */
+	struct call_rings *calls; /* NULL: the tracer sees them */
 	struct merge *merge;
 	struct files *files;
 	struct tracer *tracer;
@@ -159,48 +166,103 @@ static void tell_failure(void *context, const struct trace_error *failure)
 	options->tell(options->context, sentence);
 }
 
-/* With its thread, which must get no signals. */
-static struct drain *start_drain(pid_t pid, enum trace_source *source)
-{
-	struct drain *drain;
-	sigset_t before;
-
-	signals_block(&before);
-	drain = drain_create(pid, source);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return drain;
-}
-
 static struct merge *start_merge(struct recording *r, enum trace_source source)
 {
 	struct merge *merge;
 	sigset_t before;
 
 	signals_block(&before);
-	merge = merge_create(r->writer, r->drain, source, now_ns());
+	merge = merge_create(r->writer, r->drain, r->calls, source, now_ns());
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return merge;
+}
+
+static int start_calls(struct recording *r)
+{
+	sigset_t before;
+	int err;
+
+	signals_block(&before);
+	err = call_rings_start(r->calls, r->merge, r->files);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
+/* Threads of the recorder must get no signals. */
+static struct drain *start_drain(const struct record_target *target, enum trace_source *source)
+{
+	struct drain *drain;
+	sigset_t before;
+
+	signals_block(&before);
+	drain = drain_create(target, source);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return drain;
+}
+
+/* Calls are seen without a stop where that is permitted, and where touches
+ * need no look at the program before calls that take pages away. */
+static void open_sources(struct recording *r, const struct record_options *options,
+	struct record_result *result)
+{
+	struct record_target target = {
+		.pid = r->command.pid, .cgroup_fd = r->grouped ? cgroup_fd(r->cgroup) : -1,
+	};
+
+	result->source = options->best_source == TRACE_SOURCE_NONE ? TRACE_SOURCE_TRACEPOINT :
+		options->best_source;
+	r->drain = start_drain(&target, &result->source);
+	if (options->best_calls != TRACE_CALLS_PTRACE && result->source < TRACE_SOURCE_PERF_USER)
+		r->calls = call_rings_create(&target);
+	result->calls = r->calls ? TRACE_CALLS_TRACEPOINT : TRACE_CALLS_PTRACE;
+}
+
+/* A group gives events as good as without, or is given up. */
+static void choose_sources(struct recording *r, const struct record_options *options,
+	struct record_result *result)
+{
+	if (!options->no_cgroup && geteuid() == 0 &&
+	    options->best_source < TRACE_SOURCE_PERF_USER)
+		r->cgroup = cgroup_create(r->command.pid);
+	r->grouped = r->cgroup != NULL;
+	open_sources(r, options, result);
+	if (r->grouped && result->source >= TRACE_SOURCE_PERF_USER) {
+		drain_destroy(r->drain);
+		r->grouped = false;
+		open_sources(r, options, result);
+	}
+	if (r->grouped) {
+		drain_enable(r->drain);
+		if (r->calls)
+			call_rings_enable(r->calls);
+	}
 }
 
 /* Everything up to the moment at which the command may go. */
 static int prepare(struct recording *r, const struct record_options *options, char **argv,
 	struct record_result *result, struct trace_error *error)
 {
-	result->source = options->best_source == TRACE_SOURCE_NONE ? TRACE_SOURCE_TRACEPOINT :
-		options->best_source;
 	if (ptrace(PTRACE_SEIZE, r->command.pid, 0, (long)tracer_options) != 0)
 		return trace_fail(error, errno, 0, "cannot trace the command: %s",
 			strerror(errno));
-	r->drain = start_drain(r->command.pid, &result->source);
-	r->writer = open_writer(options->output, result->source, argv, error);
+	choose_sources(r, options, result);
+	r->writer = open_writer(options->output, result, argv, error);
 	if (!r->writer)
 		return -error->err;
 	trace_writer_on_failure(r->writer, tell_failure, (void *)(uintptr_t)options);
 	r->merge = start_merge(r, result->source);
 	if (r->merge)
 		r->files = files_create(r->merge);
-	if (r->files)
-		r->tracer = tracer_create(r->merge, r->files, r->drain, result->source, options);
+	if (r->files) {
+		const struct tracer_sources sources = {
+			.drain = r->drain, .calls = r->calls,
+			.cgroup = r->grouped ? r->cgroup : NULL, .source = result->source,
+		};
+
+		r->tracer = tracer_create(r->merge, r->files, &sources, options);
+	}
+	if (r->tracer && r->calls && start_calls(r) < 0)
+		return trace_fail(error, EAGAIN, 0, "no thread for the recorder");
 	if (!r->tracer || tracer_adopt(r->tracer, r->command.pid) < 0)
 		return trace_fail(error, ENOMEM, 0, "no memory for the recorder");
 	return 0;
@@ -208,7 +270,9 @@ static int prepare(struct recording *r, const struct record_options *options, ch
 
 static void run(struct recording *r, struct record_result *result, struct trace_error *error)
 {
-	if (write(r->command.go, "g", 1) != 1)
+	uint8_t calls = (uint8_t)result->calls;
+
+	if (write(r->command.go, &calls, 1) != 1)
 		trace_fail(error, errno, 0, "cannot start the command: %s", strerror(errno));
 	close(r->command.go);
 	r->command.go = -1;
@@ -263,9 +327,13 @@ static int finish(struct recording *r, char **argv, struct record_result *result
 
 	give_up_command(&r->command);
 	exec_errno = end_command(&r->command);
+	if (r->calls)
+		call_rings_stop(r->calls);
 	if (r->merge)
 		merge_finish(r->merge, result, error);
 	drain_destroy(r->drain);
+	call_rings_destroy(r->calls);
+	cgroup_destroy(r->cgroup);
 	tracer_destroy(r->tracer);
 	files_destroy(r->files);
 	if (exec_errno && !error->err)

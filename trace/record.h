@@ -11,6 +11,10 @@ struct record_options {
 	/* The best source to try; what is not permitted falls back to the next
 	 * one down in enum trace_source.  NONE means the best there is. */
 	enum trace_source best_source;
+	/* How calls are seen, at best.  UNKNOWN means the best there is. */
+	enum trace_calls best_calls;
+	/* Perf events follow each task, also where a control group would do. */
+	bool no_cgroup;
 	/* Said at once, while the command runs: what goes wrong, what is unlike a
 	 * run without the recorder.  May be NULL; is called by any thread. */
 	void (*tell)(void *context, const char *sentence);
@@ -19,7 +23,8 @@ struct record_options {
 
 struct record_result {
 	enum trace_source source;
-	uint64_t events, touches, lost, bytes;
+	enum trace_calls calls;
+	uint64_t events, touches, lost, lost_calls, bytes;
 	uint32_t processes;
 	int wait_status; /* of the command */
 };

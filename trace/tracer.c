@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -196,6 +197,17 @@ static void end_call(struct tracer *t, struct tracee *tracee)
 	}
 }
 
+/* It stopped only for a look at what goes, page tables and pages: the call itself
+ * is seen without. */
+static bool seen_without(struct tracer *t, struct tracee *tracee)
+{
+	if (tracee->call.kind != STOP_CALL || tracee->call.call.nr != TRACE_MUNMAP)
+		return false;
+	observe_peak(tracee);
+	observe_pages_of_call(t, tracee);
+	return true;
+}
+
 static void on_entry(struct tracer *t, struct tracee *tracee)
 {
 	struct ptrace_syscall_info info;
@@ -211,7 +223,8 @@ static void on_entry(struct tracer *t, struct tracee *tracee)
 	calls_decode(tracee->tid, info.seccomp.nr, arg, &tracee->call);
 	if (tracee->call.kind == STOP_PTRACE)
 		restraint_of_ptrace(t, tracee);
-	if (tracee->call.kind == STOP_NONE || tracee->call.kind == STOP_PTRACE)
+	if (tracee->call.kind == STOP_NONE || tracee->call.kind == STOP_PTRACE ||
+	    (t->calls && seen_without(t, tracee)))
 		resume(tracee, 0);
 	else if (tracee->proc->space->busy)
 		hold(tracee);
@@ -237,15 +250,23 @@ static void on_exit_of_call(struct tracer *t, struct tracee *tracee)
 }
 
 /* The flags with which tracee made child. */
-static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child)
+static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child, int event)
 {
+	enum { SAME_MEMORY = 1 }; /* KCMP_VM */
 	char path[64];
+	uint64_t flags;
+	long same;
 
 	if (tracee->in_call && tracee->call.kind == STOP_CLONE)
 		return tracee->call.clone_flags;
-	/* A call that the filter did not stop: there was none yet. */
+	/* A call that the filter did not stop. */
 	snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)tracee->proc->pid, (int)child);
-	return access(path, F_OK) == 0 ? CLONE_VM | CLONE_THREAD : 0;
+	if (access(path, F_OK) == 0)
+		return CLONE_VM | CLONE_THREAD;
+	flags = event == PTRACE_EVENT_VFORK ? CLONE_VFORK : 0;
+	same = syscall(SYS_kcmp, tracee->tid, child, SAME_MEMORY, 0, 0);
+	/* A kernel that cannot tell: as it mostly is. */
+	return same == 0 || (same < 0 && flags) ? flags | CLONE_VM : flags;
 }
 
 /* What a new address space has of these. */
@@ -258,7 +279,7 @@ static uint32_t inherited_rights(uint32_t rights)
 /* tracee made child, by the call in tracee->call. */
 static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *child, int event)
 {
-	uint64_t flags = clone_flags_of(tracee, child->tid);
+	uint64_t flags = clone_flags_of(tracee, child->tid, event);
 	struct trace_process_start start = {
 		.how = event == PTRACE_EVENT_VFORK ? TRACE_HOW_VFORK :
 			event == PTRACE_EVENT_CLONE ? TRACE_HOW_CLONE : TRACE_HOW_FORK,
@@ -273,7 +294,7 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 		child->proc->nr_threads++;
 		child->thread = t->nr_threads++;
 		child->state = TRACEE_LIVE;
-		tell_thread_start(t, child);
+		tell_thread_start(t, child, tracee->tid);
 		return;
 	}
 	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
@@ -285,7 +306,7 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 		child->proc->space->maps_large_files = tracee->proc->space->maps_large_files;
 	}
 	start.mm = child->proc->space->index;
-	tell_process_start(t, child, &start);
+	tell_process_start(t, child, &start, tracee->tid);
 }
 
 static void on_clone(struct tracer *t, struct tracee *tracee, int event)
@@ -538,16 +559,18 @@ static void take_signals(struct tracer *t)
 	}
 }
 
-struct tracer *tracer_create(struct merge *merge, struct files *files, struct drain *drain,
-	enum trace_source source, const struct record_options *options)
+struct tracer *tracer_create(struct merge *merge, struct files *files,
+	const struct tracer_sources *sources, const struct record_options *options)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
 	if (t) {
 		t->merge = merge;
 		t->files = files;
-		t->drain = drain;
-		t->source = source;
+		t->drain = sources->drain;
+		t->calls = sources->calls;
+		t->cgroup = sources->cgroup;
+		t->source = sources->source;
 		t->options = options;
 	}
 	return t;
@@ -565,7 +588,7 @@ int tracer_adopt(struct tracer *t, pid_t pid)
 	tracee->proc->space->ours = true;
 	tracee->proc->space->mm_rights = observe_own_mm_rights();
 	t->command = pid;
-	tell_process_start(t, tracee, &start);
+	tell_process_start(t, tracee, &start, 0);
 	return 0;
 }
 

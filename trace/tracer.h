@@ -67,6 +67,9 @@ struct tracer {
 	struct merge *merge;
 	struct files *files;
 	struct drain *drain; /* NULL: none */
+	struct call_rings *calls; /* NULL: calls are told of here */
+	const struct cgroup *cgroup; /* NULL: events follow the tasks themselves */
+	bool left_cgroup; /* somebody has, and it was told */
 	enum trace_source source;
 	struct tracee *bucket[TRACEE_BUCKETS];
 	uint32_t nr_tracees;
@@ -100,8 +103,10 @@ void observe_end(struct tracer *, struct tracee *);
 /* The pages that the call in tracee->call may take away or change. */
 void observe_pages_of_call(struct tracer *, struct tracee *);
 
-void tell_process_start(struct tracer *, struct tracee *, const struct trace_process_start *);
-void tell_thread_start(struct tracer *, struct tracee *);
+/* maker: the thread whose call it was, or 0. */
+void tell_process_start(struct tracer *, struct tracee *, const struct trace_process_start *,
+	pid_t maker);
+void tell_thread_start(struct tracer *, struct tracee *, pid_t maker);
 void tell_thread_exit(struct tracer *, struct tracee *);
 /* Ends the process's space too, if it was the last in it.  Takes over c. */
 void tell_process_exit(struct tracer *, struct tracee *, int status, struct capture *c);

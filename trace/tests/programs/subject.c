@@ -4,6 +4,7 @@
  * without sanitizers in every preset, as they bring a life of their own.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -196,6 +199,73 @@ static int play_kernel(void)
 	return 0;
 }
 
+/* Children are made while other threads map and unmap. */
+static int play_fork_storm(void)
+{
+	pthread_t thread[3];
+
+	for (uintptr_t i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, storm, (void *)(i + 1));
+	for (int i = 0; i < STORM_FORKS; i++) {
+		if (fork() == 0) {
+			storm((void *)(uintptr_t)(i + 9));
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+static volatile char *beaten;
+static volatile int beating;
+static volatile unsigned long beats;
+
+static void *beat(void *argument)
+{
+	while (beating) {
+		beaten[0] = 1;
+		beats++;
+	}
+	return argument;
+}
+
+/* One thread maps a page anew, over and over, on which another one writes. */
+static int play_fixed(void)
+{
+	pthread_t thread;
+
+	beaten = map_pages(1);
+	beating = 1;
+	pthread_create(&thread, NULL, beat, NULL);
+	for (int i = 0; i < FIXED; i++) {
+		if (mmap((void *)(uintptr_t)beaten, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+			return 1;
+		for (unsigned long before = beats; beats < before + 3;)
+			sched_yield();
+	}
+	beating = 0;
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+/* Three ranges of its own, by a descriptor of itself. */
+static int play_advise(void)
+{
+	char *at = (char *)(uintptr_t)map_pages(16);
+	struct iovec range[ADVISED];
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	for (int i = 0; i < ADVISED; i++)
+		range[i] = (struct iovec){ .iov_base = at + (size_t)(4 * i) * PAGE, .iov_len = PAGE };
+	if (fd < 0)
+		return 1;
+	return syscall(SYS_process_madvise, fd, range, ADVISED, MADV_COLD, 0) == -1;
+}
+
 static int play_kill(void)
 {
 	play_touch();
@@ -247,6 +317,7 @@ static const struct {
 	{ "touch", play_touch }, { "read-first", play_read_first }, { "fork", play_fork }, { "forks", play_forks },
 	{ "threads", play_threads },
 	{ "exec-thread", play_exec_thread }, { "vfork", play_vfork }, { "shm", play_shm },
+	{ "fork-storm", play_fork_storm }, { "fixed", play_fixed }, { "advise", play_advise },
 	{ "peak", play_peak }, { "kernel", play_kernel }, { "kill", play_kill }, { "family", play_family },
 	{ "patient", play_patient },
 };

@@ -7,6 +7,9 @@
 #define TOUCHED 300 /* pages written by "touch", "fork" and "kill" */
 #define TABLES 40 /* page tables that "peak" has for a moment */
 #define FORKS 200
+#define STORM_FORKS 12 /* by "fork-storm", beside its threads */
+#define FIXED 1500 /* times that "fixed" maps its page anew */
+#define ADVISED 3 /* ranges of the one call of "advise" */
 #define FORK_TOUCHED 40 /* of them, written again by the child of "fork" */
 
 #endif
