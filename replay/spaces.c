@@ -339,6 +339,45 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 				kernel_flags, NULL);
 }
 
+/*
+ * A program that runs already has moved its break: to the end of its heap.  What of
+ * the heap is mapped otherwise comes with the maps.
+ */
+static int move_break(struct space_slot *space, const struct trace_exec *exec)
+{
+	uint64_t end = 0, at, brk;
+	int err;
+
+	for (size_t i = 0; i < exec->maps.nr; i++)
+		if (strcmp(exec->maps.map[i].name, "[heap]") == 0)
+			end = exec->maps.map[i].end;
+	at = (exec->layout.start_brk + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK;
+	if (exec->layout.start_brk == 0 || end <= at)
+		return 0;
+	err = quire_brk(space->mm, end, &brk);
+	if (err || brk != end)
+		return err;
+	/* Holes in it have no maps. */
+	for (size_t i = 0; i < exec->maps.nr && !err; i++) {
+		const struct trace_map *map = &exec->maps.map[i];
+
+		if (map->end <= at || map->start >= end)
+			continue;
+		if (map->start > at)
+			err = quire_munmap(space->mm, at, map->start - at);
+		at = map->end;
+	}
+	return err;
+}
+
+/* Is it there since the break was moved? */
+static bool is_plain_heap(const struct trace_exec *exec, const struct trace_map *map)
+{
+	return strcmp(map->name, "[heap]") == 0 && exec->layout.start_brk != 0 &&
+	       map->start >= exec->layout.start_brk &&
+	       map->flags == (TRACE_MAP_READ | TRACE_MAP_WRITE);
+}
+
 int replay_exec(struct replay *replay, const struct trace_event *event)
 {
 	const struct trace_exec *exec = &event->exec;
@@ -376,10 +415,13 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 		return err;
 	apply_rights(space->mm, &exec->rights);
 	space->unknown = !exec->maps_known;
+	err = move_break(space, exec);
+	if (err == -ENOMEM)
+		return err;
 	for (size_t i = 0; i < exec->maps.nr; i++) {
 		const struct trace_map *map = &exec->maps.map[i];
 
-		err = map_initial(replay, space, map);
+		err = is_plain_heap(exec, map) ? 0 : map_initial(replay, space, map);
 		if (err == -ENOMEM)
 			return err;
 		if (err)
@@ -550,7 +592,7 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 	space->linux_said.faults += slot->borrowed_faults;
 	space->nr_major = end->said.major_faults - process->counted_major;
 	space->quire_says = figures_of_quire(stats);
-	space->quire_says.faults -= slot->account.nr_beside;
+	space->quire_says.faults -= slot->account.nr_beside + slot->account.nr_there;
 	result->nr_beside += slot->account.nr_beside;
 	space->nr_idle = slot->account.nr_idle;
 	result->nr_idle += space->nr_idle;

@@ -39,6 +39,8 @@ struct space_account {
 	uint64_t nr_came;           /* pages that the kernel brought, and the core had not */
 	uint64_t nr_beside;         /* faults of the core that Linux did not need: pages of
 	                               files that came beside a touch there */
+	uint64_t nr_there;          /* faults of the core for what was there when the
+	                               recorder came: Linux counted them before */
 	uint64_t nr_call_faults;    /* faults that the core took in calls: populate, mlock */
 	uint64_t nr_signals;        /* touches refused on both sides */
 	uint64_t nr_kernel_refused; /* the kernel's own touches that were refused */

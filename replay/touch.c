@@ -201,21 +201,25 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 /* One page that was found there is brought in, unless it is. */
 static int bring(struct space_slot *space, uint64_t addr, enum trace_came_how how)
 {
+	bool own = how == TRACE_CAME_WRITE || how == TRACE_CAME_THERE_WRITE;
 	struct quire_page_info info;
 	uint64_t before;
 	int err;
 
 	if (quire_page_info(space->mm, addr, &info) != 0)
 		return -EFAULT;
-	if (info.present && (how != TRACE_CAME_WRITE || !info.zero_page))
+	/* What was there may be the file's page in the core, beside another: it is made
+	 * the process's own, too. */
+	if (info.present && (!own || (how == TRACE_CAME_WRITE && !info.zero_page)))
 		return 0;
 	before = faults_of(space);
-	err = quire_touch(space->mm, addr, how == TRACE_CAME_WRITE ? QUIRE_TOUCH_WRITE :
-								    QUIRE_TOUCH_READ, NULL);
+	err = quire_touch(space->mm, addr, own ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ, NULL);
 	if (err)
 		return err;
-	/* Linux took no fault for what came beside one. */
-	if (how == TRACE_CAME_BESIDE)
+	/* Linux took no fault for what came beside one, or had taken it before. */
+	if (how == TRACE_CAME_THERE_READ || how == TRACE_CAME_THERE_WRITE)
+		space->account.nr_there += faults_of(space) - before;
+	else if (how == TRACE_CAME_BESIDE)
 		space->account.nr_beside += faults_of(space) - before;
 	else
 		space->account.nr_came++;

@@ -206,7 +206,7 @@ static void look_for_stop(struct thread_list *list, size_t i)
 		drop(list, i);
 	else if (status >> 16 == PTRACE_EVENT_STOP)
 		list->how[i] = status;
-	else
+	else if (ptrace(PTRACE_INTERRUPT, tid, 0, 0) == 0) /* the stop has swallowed it */
 		ptrace(PTRACE_CONT, tid, 0, (long)(status >> 16 ? 0 : WSTOPSIG(status)));
 }
 

@@ -129,6 +129,9 @@ bool tracer_add_proc(struct tracer *t, struct tracee *tracee, struct space *spac
 
 void tracer_resume(const struct tracer *t, const struct tracee *tracee, int sig)
 {
+	/* Any other stop has swallowed the one that was asked for: again, before it goes. */
+	if (t->stopping)
+		ptrace(PTRACE_INTERRUPT, tracee->tid, 0, 0);
 	/* ESRCH: killed meanwhile; waitpid will tell. */
 	ptrace(tracee->in_call || t->every_call ? PTRACE_SYSCALL : PTRACE_CONT, tracee->tid, 0, (long)sig);
 }
