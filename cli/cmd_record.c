@@ -76,9 +76,15 @@ static int pid_option(const char *word, pid_t *ret_pid)
 }
 
 /* What it costs that tracepoints are not permitted. */
-static void tell_cost(const struct record_options *options, const struct record_result *result)
+static void tell_cost(const struct record_options *options, bool attached,
+	const struct record_result *result)
 {
-	if (options->best_calls != TRACE_CALLS_PTRACE && result->calls == TRACE_CALLS_PTRACE)
+	if (attached && result->calls == TRACE_CALLS_PTRACE)
+		fprintf(stderr, "quire record: calls by tracepoints %s: each system call stopped the program "
+				"twice, for some 100 microseconds\n",
+			options->best_calls == TRACE_CALLS_PTRACE ? "were not wanted" :
+			"are not permitted or not enough here");
+	else if (options->best_calls != TRACE_CALLS_PTRACE && result->calls == TRACE_CALLS_PTRACE)
 		fprintf(stderr, "quire record: tracepoints are not permitted or not enough here: each memory "
 				"call stopped the program, for some 100 microseconds\n");
 }
@@ -158,7 +164,7 @@ int cmd_record(int argc, char **argv)
 		fprintf(stderr, "quire record: %s\n", error.message);
 	} else if (!quiet) {
 		tell(options.output, &result);
-		tell_cost(&options, &result);
+		tell_cost(&options, pid != 0, &result);
 	}
 	return status;
 }
