@@ -36,7 +36,7 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[6];
+	const char *other[7];
 	size_t nr = 0;
 	int err = 0;
 
@@ -54,6 +54,9 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 	if (figure == REPLAY_TABLES && replay->header->calls == TRACE_CALLS_TRACEPOINT &&
 	    space->quire_says.peak_page_table_bytes > space->linux_said.peak_page_table_bytes)
 		other[nr++] = "a peak not seen";
+	/* Tables that are empty, mappings that look alike: how they came to be so. */
+	if (figure != REPLAY_FAULTS && slot->attached)
+		other[nr++] = "what was before the recording";
 	if (replay->options->folios_chosen)
 		other[nr++] = "chosen folios";
 	if (figure == REPLAY_RSS && size <= replay_rss_slack_bytes(replay->result->nr_cpus))

@@ -216,7 +216,7 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 		return err;
 	replay->processes[event->process] = (struct process_slot){
 		.mm = start->mm, .pid = start->pid, .shares_mm = start->shares_mm,
-		.lender = TRACE_NONE,
+		.lender = TRACE_NONE, .attached = start->how == TRACE_HOW_ATTACH,
 	};
 	if (start->shares_mm)
 		return 0;
@@ -231,6 +231,7 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 		space->unknown = true;
 		return 0;
 	}
+	space->attached = parent->attached;
 	/* What was noted may lie in the memory that the child inherits. */
 	for (size_t i = 0; i < parent->account.nr_notes && !err; i++)
 		err = replay_note(&space->account.notes, &space->account.nr_notes,
@@ -339,6 +340,58 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 				kernel_flags, NULL);
 }
 
+/* Would a mapping that is made beside the other become one with it? */
+static bool looks_alike(const struct trace_map *left, const struct trace_map *right)
+{
+	return left->end == right->start && left->flags == right->flags &&
+	       !(left->flags & TRACE_MAP_SHARED) && left->file == right->file &&
+	       left->name[0] != '[' && right->name[0] != '[' &&
+	       (left->file == TRACE_NONE ||
+		left->offset_bytes + (left->end - left->start) == right->offset_bytes);
+}
+
+/* Gives the mapping what one has that was written to, and no page more. */
+static void make_written(struct space_slot *space, const struct trace_map *map)
+{
+	enum { DONTNEED = 4 };
+	struct quire_mm_stats before, after;
+
+	quire_mm_stats(space->mm, &before);
+	if (quire_touch(space->mm, map->start, QUIRE_TOUCH_WRITE, NULL) == 0)
+		quire_madvise(space->mm, map->start, QUIRE_PAGE_SIZE, DONTNEED);
+	quire_mm_stats(space->mm, &after);
+	space->account.nr_there += after.faults - before.faults;
+}
+
+/*
+ * Linux kept two mappings apart that look alike: what keeps them apart does not show in
+ * maps.  Mostly both have pages of their own, or the right one was writable once (what
+ * the loader protects after it has relocated it).  So it is made otherwise, written to,
+ * and then protected as it is.
+ */
+static int map_apart(struct replay *replay, struct space_slot *space,
+		     const struct trace_map *left, const struct trace_map *map)
+{
+	struct trace_map open = *map;
+	int err;
+
+	open.flags |= TRACE_MAP_READ | TRACE_MAP_WRITE;
+	if (open.flags == map->flags)
+		open.flags ^= TRACE_MAP_EXEC;
+	err = map_initial(replay, space, &open);
+	if (err)
+		return err;
+	/* Having been writable is enough to differ from one that never was. */
+	if (map->flags & TRACE_MAP_WRITE) {
+		make_written(space, left);
+		make_written(space, &open);
+	}
+	return quire_mprotect(space->mm, map->start, map->end - map->start,
+			      (map->flags & TRACE_MAP_READ ? QUIRE_PROT_READ : 0u) |
+			      (map->flags & TRACE_MAP_WRITE ? QUIRE_PROT_WRITE : 0u) |
+			      (map->flags & TRACE_MAP_EXEC ? QUIRE_PROT_EXEC : 0u));
+}
+
 /*
  * A program that runs already has moved its break: to the end of its heap.  What of
  * the heap is mapped otherwise comes with the maps.
@@ -383,7 +436,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	const struct trace_exec *exec = &event->exec;
 	const struct space_slot *old = replay_space_of(replay, event->process);
 	struct process_slot *process = &replay->processes[event->process];
-	bool was_unknown = old && old->unknown;
+	bool was_unknown = old && old->unknown, attached = process->attached;
 	struct quire_layout layout;
 	struct space_slot *space;
 	int err = space_open(replay, event, exec->mm, exec->path, &space);
@@ -407,7 +460,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 		process->counted_faults = faults;
 		process->counted_major = exec->major_faults;
 	}
-	process->shares_mm = false;
+	process->shares_mm = process->attached = false;
 	replay->processes[event->process].mm = exec->mm;
 	layout_of(replay, exec, &layout);
 	err = quire_mm_create(replay->q, &layout, &space->mm);
@@ -415,13 +468,19 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 		return err;
 	apply_rights(space->mm, &exec->rights);
 	space->unknown = !exec->maps_known;
+	space->attached = attached;
 	err = move_break(space, exec);
 	if (err == -ENOMEM)
 		return err;
 	for (size_t i = 0; i < exec->maps.nr; i++) {
 		const struct trace_map *map = &exec->maps.map[i];
 
-		err = is_plain_heap(exec, map) ? 0 : map_initial(replay, space, map);
+		if (is_plain_heap(exec, map))
+			err = 0;
+		else if (attached && i > 0 && looks_alike(&exec->maps.map[i - 1], map))
+			err = map_apart(replay, space, &exec->maps.map[i - 1], map);
+		else
+			err = map_initial(replay, space, map);
 		if (err == -ENOMEM)
 			return err;
 		if (err)

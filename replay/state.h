@@ -63,6 +63,7 @@ struct thread_slot {
 struct space_slot {
 	struct quire_mm *mm;  /* NULL: not there (unknown contents, or ended) */
 	bool unknown;         /* what is mapped was not recorded */
+	bool attached;        /* it, or whose copy it is, ran before it was recorded */
 	uint64_t start_us;
 	uint32_t process, pid;
 	char *name;
@@ -81,6 +82,7 @@ struct process_slot {
 	 * space: each of its touches takes one away again; from the lender too. */
 	bool counted_exec;
 	bool shares_mm;      /* it lives in its parent's space */
+	bool attached;       /* it ran already; until its first exec event */
 	uint32_t lender;     /* whose that was, once it has one of its own */
 };
 
