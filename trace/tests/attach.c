@@ -48,7 +48,7 @@ struct subject {
 static char answer_of(const struct subject *s)
 {
 	struct pollfd wait = { .fd = s->from, .events = POLLIN };
-	char answer;
+	char answer = 0;
 
 	if (poll(&wait, 1, 20000) != 1 || read(s->from, &answer, 1) != 1)
 		fail_msg("the subject does not answer");
