@@ -305,7 +305,7 @@ static void layout_of(const struct replay *replay, const struct trace_exec *exec
 }
 
 static int map_initial(struct replay *replay, struct space_slot *space,
-		       const struct trace_map *map)
+		       const struct trace_map *map, uint32_t more_flags)
 {
 	struct file_slot *file = map->file == TRACE_NONE ? NULL : replay_file_slot(replay, map->file);
 	struct quire_file *handle = NULL;
@@ -313,7 +313,8 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 			(map->flags & TRACE_MAP_WRITE ? QUIRE_PROT_WRITE : 0u) |
 			(map->flags & TRACE_MAP_EXEC ? QUIRE_PROT_EXEC : 0u);
 	uint32_t flags = QUIRE_MAP_FIXED |
-			 (map->flags & TRACE_MAP_SHARED ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE);
+			 (map->flags & TRACE_MAP_SHARED ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE) |
+			 more_flags;
 	uint32_t kernel_flags = 0;
 	int err;
 
@@ -350,45 +351,28 @@ static bool looks_alike(const struct trace_map *left, const struct trace_map *ri
 		left->offset_bytes + (left->end - left->start) == right->offset_bytes);
 }
 
-/* Gives the mapping what one has that was written to, and no page more. */
-static void make_written(struct space_slot *space, const struct trace_map *map)
-{
-	enum { DONTNEED = 4 };
-	struct quire_mm_stats before, after;
-
-	quire_mm_stats(space->mm, &before);
-	if (quire_touch(space->mm, map->start, QUIRE_TOUCH_WRITE, NULL) == 0)
-		quire_madvise(space->mm, map->start, QUIRE_PAGE_SIZE, DONTNEED);
-	quire_mm_stats(space->mm, &after);
-	space->account.nr_there += after.faults - before.faults;
-}
-
 /*
  * Linux kept two mappings apart that look alike: what keeps them apart does not show in
- * maps.  Mostly both have pages of their own, or the right one was writable once (what
- * the loader protects after it has relocated it).  So it is made otherwise, written to,
- * and then protected as it is.
+ * maps.  Mostly it is the account of memory that may be written: the loader protects what
+ * it has relocated, and malloc maps the heaps of threads without.  So one that cannot be
+ * written is made writable first; and of two that can, one is made without reserve.
  */
 static int map_apart(struct replay *replay, struct space_slot *space,
-		     const struct trace_map *left, const struct trace_map *map)
+		     const struct trace_map *map, bool *reserved)
 {
 	struct trace_map open = *map;
 	int err;
 
+	if (map->flags & TRACE_MAP_WRITE) {
+		*reserved = !*reserved;
+		return map_initial(replay, space, map, *reserved ? 0 : QUIRE_MAP_NORESERVE);
+	}
 	open.flags |= TRACE_MAP_READ | TRACE_MAP_WRITE;
-	if (open.flags == map->flags)
-		open.flags ^= TRACE_MAP_EXEC;
-	err = map_initial(replay, space, &open);
+	err = map_initial(replay, space, &open, 0);
 	if (err)
 		return err;
-	/* Having been writable is enough to differ from one that never was. */
-	if (map->flags & TRACE_MAP_WRITE) {
-		make_written(space, left);
-		make_written(space, &open);
-	}
 	return quire_mprotect(space->mm, map->start, map->end - map->start,
 			      (map->flags & TRACE_MAP_READ ? QUIRE_PROT_READ : 0u) |
-			      (map->flags & TRACE_MAP_WRITE ? QUIRE_PROT_WRITE : 0u) |
 			      (map->flags & TRACE_MAP_EXEC ? QUIRE_PROT_EXEC : 0u));
 }
 
@@ -436,7 +420,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	const struct trace_exec *exec = &event->exec;
 	const struct space_slot *old = replay_space_of(replay, event->process);
 	struct process_slot *process = &replay->processes[event->process];
-	bool was_unknown = old && old->unknown, attached = process->attached;
+	bool was_unknown = old && old->unknown, attached = process->attached, reserved = true;
 	struct quire_layout layout;
 	struct space_slot *space;
 	int err = space_open(replay, event, exec->mm, exec->path, &space);
@@ -475,12 +459,13 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	for (size_t i = 0; i < exec->maps.nr; i++) {
 		const struct trace_map *map = &exec->maps.map[i];
 
+		reserved |= i == 0 || !looks_alike(&exec->maps.map[i - 1], map);
 		if (is_plain_heap(exec, map))
 			err = 0;
 		else if (attached && i > 0 && looks_alike(&exec->maps.map[i - 1], map))
-			err = map_apart(replay, space, &exec->maps.map[i - 1], map);
+			err = map_apart(replay, space, map, &reserved);
 		else
-			err = map_initial(replay, space, map);
+			err = map_initial(replay, space, map, 0);
 		if (err == -ENOMEM)
 			return err;
 		if (err)
