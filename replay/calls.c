@@ -490,6 +490,29 @@ static int call_mlock(const struct call *c)
 	return 0;
 }
 
+/* Which the recorder looks before, as they may free page tables. */
+static bool frees_tables(const struct trace_call *in)
+{
+	switch (in->nr) {
+	case TRACE_MMAP:
+		return in->flags & QUIRE_MAP_FIXED;
+	case TRACE_BRK:
+		return in->addr != 0;
+	case TRACE_MADVISE:
+		return (int)in->advice == QUIRE_MADV_DONTNEED;
+	default:
+		return in->nr == TRACE_MUNMAP || in->nr == TRACE_MREMAP || in->nr == TRACE_SHMDT;
+	}
+}
+
+/* It reached into another process's memory, or its own; what it brought follows. */
+static void note_reach(const struct call *c)
+{
+	c->replay->reach = (struct reach){
+		.target = c->in->target, .caller = c->event->process, .thread = c->event->thread,
+	};
+}
+
 static int call_dispatch(const struct call *c)
 {
 	const struct trace_call *in = c->in;
@@ -540,6 +563,11 @@ static int call_dispatch(const struct call *c)
 	case TRACE_MSYNC:
 		result_compare(c, quire_msync(c->mm, in->addr, in->len, in->flags));
 		return 0;
+	case TRACE_PROCESS_VM_READV:
+	case TRACE_PROCESS_VM_WRITEV:
+	case TRACE_VMSPLICE:
+		note_reach(c);
+		return 0;
 	default:
 		/* What Linux refused left nothing to account for. */
 		return in->result < 0 ? 0 :
@@ -553,6 +581,15 @@ static uint64_t faults_of(struct quire_mm *mm)
 
 	quire_mm_stats(mm, &stats);
 	return stats.faults + stats.major_faults;
+}
+
+/* Does it work on a mapping of a file, or on several mappings? */
+static bool on_file(const struct call *c)
+{
+	uint64_t addr = c->in->nr == TRACE_MMAP ? (uint64_t)c->in->result : c->in->addr, offset;
+
+	return c->in->nr == TRACE_MLOCKALL ||
+	       replay_file_at(c->replay, c->mm, addr, &offset) != NULL;
 }
 
 int replay_call(struct replay *replay, const struct trace_event *event)
@@ -570,8 +607,13 @@ int replay_call(struct replay *replay, const struct trace_event *event)
 	c.space = space;
 	c.mm = space->mm;
 	faults = faults_of(c.mm);
+	if (frees_tables(c.in))
+		replay_note_tables(space);
 	err = call_dispatch(&c);
-	space->account.nr_call_faults += faults_of(c.mm) - faults;
+	faults = faults_of(c.mm) - faults;
+	space->account.nr_call_faults += faults;
+	if (faults && c.in->nr != TRACE_MREMAP && on_file(&c))
+		space->account.nr_file_faults += faults;
 	/* Limits were lifted where Linux granted the call: what is short is memory. */
 	if (err == -ENOMEM || err == 0)
 		return err;

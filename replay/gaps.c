@@ -36,7 +36,7 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[5];
+	const char *other[6];
 	size_t nr = 0;
 	int err = 0;
 
@@ -50,6 +50,8 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 	 * so its did not, and what it had not it could not map around a fault. */
 	if (figure != REPLAY_VMAS && space->nr_major)
 		other[nr++] = "files not in memory";
+	if (figure == REPLAY_FAULTS && account->nr_unplaced)
+		other[nr++] = "faults of the kernel on pages that nothing tells";
 	if (replay->options->folios_chosen)
 		other[nr++] = "chosen folios";
 	if (figure == REPLAY_RSS && size <= replay_rss_slack_bytes(replay->result->nr_cpus))

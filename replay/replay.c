@@ -101,6 +101,8 @@ static int replay_event(struct replay *replay, const struct trace_event *event)
 {
 	if (event->kind != TRACE_SIGNAL)
 		replay_thread_heard(replay, event);
+	if (event->thread != TRACE_NONE && event->thread == replay->reach.thread)
+		replay->reach = (struct reach){ TRACE_NONE, TRACE_NONE, TRACE_NONE };
 	switch (event->kind) {
 	case TRACE_FILE:
 		return replay_add_file(replay, &event->file);
@@ -233,7 +235,8 @@ int replay_file(const char *path, const struct replay_options *options,
 	struct quire_config config = options->config;
 	struct trace_reader *reader = trace_reader_open(path, error);
 	struct replay replay = { .options = options, .result = result,
-				 .path = path, .sample_interval = 16, .until_sample = 1 };
+				 .path = path, .sample_interval = 16, .until_sample = 1,
+				 .reach = { TRACE_NONE, TRACE_NONE, TRACE_NONE } };
 	uint64_t start_ns;
 	int err;
 

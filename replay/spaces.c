@@ -502,13 +502,25 @@ static struct replay_figures figures_of_linux(const struct trace_said *said,
 	};
 }
 
-static struct replay_figures figures_of_quire(const struct quire_mm_stats *stats)
+void replay_note_tables(struct space_slot *space)
+{
+	struct quire_mm_stats stats;
+
+	quire_mm_stats(space->mm, &stats);
+	if (stats.page_table_bytes > space->peak_table_bytes)
+		space->peak_table_bytes = stats.page_table_bytes;
+}
+
+/* Linux keeps no peak of its page tables: both are the most that was seen whenever the
+ * recorder looked. */
+static struct replay_figures figures_of_quire(const struct quire_mm_stats *stats,
+					      const struct space_slot *space)
 {
 	return (struct replay_figures){
 		.faults = stats->faults + stats->major_faults,
 		.cow_copies = stats->cow_copies,
 		.peak_rss_bytes = stats->peak_rss_pages * QUIRE_PAGE_SIZE,
-		.peak_page_table_bytes = stats->peak_page_table_bytes,
+		.peak_page_table_bytes = space->peak_table_bytes,
 		.vmas = stats->nr_vmas,
 	};
 }
@@ -549,7 +561,8 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 	space->linux_said = figures_of_linux(&end->said, process->counted_faults);
 	space->linux_said.faults += slot->borrowed_faults;
 	space->nr_major = end->said.major_faults - process->counted_major;
-	space->quire_says = figures_of_quire(stats);
+	space->quire_says = figures_of_quire(stats, slot);
+	space->quire_says.faults += slot->account.nr_lent;
 	space->quire_says.faults -= slot->account.nr_beside;
 	result->nr_beside += slot->account.nr_beside;
 	space->nr_idle = slot->account.nr_idle;
@@ -576,6 +589,7 @@ int replay_end_space(struct replay *replay, const struct trace_event *event)
 	int err = 0;
 
 	if (slot && slot->mm) {
+		replay_note_tables(slot);
 		quire_mm_stats(slot->mm, &stats);
 		err = space_judge(replay, event, slot, &stats);
 		replay->ended_faults += stats.faults + stats.major_faults;

@@ -37,9 +37,16 @@ struct space_account {
 	uint64_t nr_touches;        /* exceptions that were recorded */
 	uint64_t nr_setup;          /* pages that exec itself filled */
 	uint64_t nr_came;           /* pages that the kernel brought, and the core had not */
-	uint64_t nr_beside;         /* faults of the core that Linux did not need: pages of
-	                               files that came beside a touch there */
+	uint64_t nr_beside;         /* faults of the core that Linux did not need, or counted
+	                               elsewhere: pages of files that came beside a touch
+	                               there, pages that another process reached for */
 	uint64_t nr_call_faults;    /* faults that the core took in calls: populate, mlock */
+	uint64_t nr_file_faults;    /* of those two, on pages of files or shared memory: one
+	                               fault of Linux may bring a whole large folio */
+	uint64_t nr_lent;           /* faults that were taken here in other address spaces,
+	                               for it: Linux counted them for the caller */
+	uint64_t nr_unplaced;       /* faults without an exception that Linux counted, and
+	                               nothing tells on which page */
 	uint64_t nr_signals;        /* touches refused on both sides */
 	uint64_t nr_kernel_refused; /* the kernel's own touches that were refused */
 	uint64_t nr_refused;        /* touches that the core alone refused */
@@ -67,6 +74,7 @@ struct space_slot {
 	/* Faults that Linux counted for processes that lived here for a while without
 	 * being its owner: vfork's children. */
 	uint64_t borrowed_faults;
+	uint64_t peak_table_bytes; /* the most at the moments when the recorder looked */
 	struct space_account account;
 };
 
@@ -82,6 +90,12 @@ struct process_slot {
 	uint32_t lender;     /* whose that was, once it has one of its own */
 };
 
+/* A process reached into another's memory: what the kernel brings there is a fault
+ * of the one that called.  Until that thread is heard of again. */
+struct reach {
+	uint32_t target, caller, thread; /* TRACE_NONE: nobody */
+};
+
 struct replay {
 	const struct replay_options *options;
 	struct replay_result *result;
@@ -93,6 +107,7 @@ struct replay {
 	struct space_slot *spaces;
 	struct process_slot *processes;
 	struct thread_slot *threads;
+	struct reach reach;
 	uint32_t nr_files, nr_spaces, nr_processes, nr_threads; /* allocated slots */
 	const char *path;             /* of the recording */
 	struct later_size *later;     /* read once it is asked for */
@@ -119,6 +134,8 @@ int replay_exec(struct replay *replay, const struct trace_event *event);
 int replay_end_space(struct replay *replay, const struct trace_event *event);
 void replay_end_process(struct replay *replay, const struct trace_event *event);
 struct space_slot *replay_space_of(struct replay *replay, uint32_t process);
+/* The recorder looked how large the page tables are. */
+void replay_note_tables(struct space_slot *space);
 /* Limits and rights of a process changed. */
 void replay_limits(struct replay *replay, const struct trace_event *event);
 

@@ -18,6 +18,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "state.h"
 
@@ -198,8 +199,35 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 	return 0;
 }
 
+static bool is_written(enum trace_came_how how)
+{
+	return how == TRACE_CAME_WRITE || how == TRACE_CAME_ALONE;
+}
+
+/* Is what the core has there what was found? */
+static bool is_there(const struct quire_page_info *info, enum trace_came_how how)
+{
+	if (!info->present || (is_written(how) && info->zero_page))
+		return false;
+	/* It was shared since a fork, and has been copied for one of the two. */
+	return how != TRACE_CAME_ALONE || !info->anon || info->mapcount <= 1;
+}
+
+/* A fault of the kernel's was made up for.  caller: who is charged on Linux. */
+static void count_came(struct space_slot *space, struct space_slot *caller, uint64_t nr, bool anon)
+{
+	caller->account.nr_came++;
+	caller->account.nr_file_faults += !anon;
+	if (caller == space)
+		return;
+	/* Here the fault was counted where the memory is. */
+	space->account.nr_beside += nr;
+	caller->account.nr_lent += nr;
+}
+
 /* One page that was found there is brought in, unless it is. */
-static int bring(struct space_slot *space, uint64_t addr, enum trace_came_how how)
+static int bring(struct space_slot *space, struct space_slot *caller, uint64_t addr,
+		 enum trace_came_how how)
 {
 	struct quire_page_info info;
 	uint64_t before;
@@ -207,28 +235,118 @@ static int bring(struct space_slot *space, uint64_t addr, enum trace_came_how ho
 
 	if (quire_page_info(space->mm, addr, &info) != 0)
 		return -EFAULT;
-	if (info.present && (how != TRACE_CAME_WRITE || !info.zero_page))
+	if (is_there(&info, how))
 		return 0;
 	before = faults_of(space);
-	err = quire_touch(space->mm, addr, how == TRACE_CAME_WRITE ? QUIRE_TOUCH_WRITE :
-								    QUIRE_TOUCH_READ, NULL);
+	err = quire_touch(space->mm, addr, is_written(how) ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ,
+			  NULL);
 	if (err)
 		return err;
 	/* Linux took no fault for what came beside one. */
 	if (how == TRACE_CAME_BESIDE)
 		space->account.nr_beside += faults_of(space) - before;
-	else
-		space->account.nr_came++;
+	else if (quire_page_info(space->mm, addr, &info) == 0)
+		count_came(space, caller, faults_of(space) - before, info.anon);
 	return 0;
+}
+
+/* ---- faults of the kernel's on pages that were there --------------------------------- */
+
+/* The pages of the process's own that a fork made read-only; as many as are asked for. */
+struct shared_pages {
+	struct space_slot *space;
+	uint64_t nr, most;
+	uint64_t *addr;
+};
+
+static bool find_shared(const struct quire_map_info *map, void *arg)
+{
+	struct shared_pages *found = arg;
+	struct quire_page_info info;
+
+	if (map->shared || map->special || !(map->prot & QUIRE_PROT_WRITE))
+		return true;
+	for (uint64_t at = map->start; at < map->end && found->nr < found->most;
+	     at += QUIRE_PAGE_SIZE)
+		if (quire_page_info(found->space->mm, at, &info) == 0 && info.present &&
+		    info.anon && !info.writable && !info.zero_page)
+			found->addr[found->nr++] = at;
+	return found->nr < found->most;
+}
+
+/*
+ * Linux counted `most` faults more without an exception: the kernel wrote to pages
+ * that were there, and shared since a fork (O_DIRECT into them).  Which ones, nothing
+ * tells but that there are no others for it.
+ */
+static int write_shared(struct space_slot *space, uint64_t most)
+{
+	struct shared_pages found = { .space = space, .most = most };
+	int err = 0;
+
+	found.addr = malloc(most * sizeof(found.addr[0]));
+	if (!found.addr)
+		return -ENOMEM;
+	quire_mm_maps(space->mm, find_shared, &found);
+	for (uint64_t i = 0; i < found.nr && !err; i++) {
+		uint64_t before = faults_of(space);
+
+		err = quire_touch(space->mm, found.addr[i], QUIRE_TOUCH_WRITE, NULL);
+		if (!err)
+			count_came(space, space, faults_of(space) - before, true);
+	}
+	free(found.addr);
+	return err == -ENOMEM ? err : 0;
+}
+
+/* Pages of files that one fault brought together, here by several. */
+static void forgive_file_faults(struct space_account *account, uint64_t too_many)
+{
+	uint64_t nr = too_many < account->nr_file_faults ? too_many : account->nr_file_faults;
+	uint64_t of_came = nr < account->nr_came ? nr : account->nr_came;
+
+	account->nr_file_faults -= nr;
+	account->nr_came -= of_came;
+	account->nr_call_faults -= nr - of_came;
+	account->nr_beside += nr;
+}
+
+/* Faults that fired no exception and are not accounted for so far. */
+static int64_t unseen_left(const struct space_account *account, uint64_t told)
+{
+	return (int64_t)(told + account->nr_kernel_refused) -
+	       (int64_t)(account->nr_came + account->nr_call_faults);
+}
+
+/* What Linux has counted, against what the replay has made up for. */
+static int judge_unseen(struct space_slot *space, uint64_t told)
+{
+	struct space_account *account = &space->account;
+	int64_t left = unseen_left(account, told);
+	int err = 0;
+
+	if (left < 0)
+		forgive_file_faults(account, (uint64_t)-left);
+	else if (left > 0)
+		err = write_shared(space, (uint64_t)left);
+	left = unseen_left(account, told);
+	account->nr_unplaced = left > 0 ? (uint64_t)left : 0;
+	return err;
 }
 
 int replay_came(struct replay *replay, const struct trace_event *event)
 {
 	struct space_slot *space = replay_space_of(replay, event->process);
+	struct space_slot *caller = replay->reach.target != event->process ? space :
+		replay_space_of(replay, replay->reach.caller);
 	const struct trace_came *came = &event->came;
 
+	if (!caller)
+		caller = space;
+	if (came->how == TRACE_CAME_FAULTS)
+		return space && space->mm ? judge_unseen(space, came->nr_pages) : 0;
 	for (uint64_t i = 0; space && space->mm && i < came->nr_pages; i++) {
-		int err = bring(space, came->addr + i * QUIRE_PAGE_SIZE, came->how);
+		int err = bring(space, caller, came->addr + i * QUIRE_PAGE_SIZE, came->how);
 
 		if (err == -ENOMEM)
 			return err;

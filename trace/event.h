@@ -345,6 +345,10 @@ enum trace_came_how {
 	TRACE_CAME_READ,   /* brought by the kernel, to be read */
 	TRACE_CAME_WRITE,  /* ... or written: the process's own pages */
 	TRACE_CAME_BESIDE, /* pages of a file that came beside a touch, or had one */
+	TRACE_CAME_ALONE,  /* as WRITE, and no other process maps them */
+	/* No pages: nr_pages is how many faults Linux has counted for the process, since
+	 * its exec or fork, that fired no exception.  It follows what the look found. */
+	TRACE_CAME_FAULTS,
 	TRACE_NR_CAMES
 };
 

@@ -197,7 +197,8 @@ const char *trace_came_name(enum trace_came_how how)
 {
 	static const char *const names[TRACE_NR_CAMES] = {
 		[TRACE_CAME_READ] = "read", [TRACE_CAME_WRITE] = "write",
-		[TRACE_CAME_BESIDE] = "beside",
+		[TRACE_CAME_BESIDE] = "beside", [TRACE_CAME_ALONE] = "alone",
+		[TRACE_CAME_FAULTS] = "faults",
 	};
 
 	return name_of(names, TRACE_NR_CAMES, how);

@@ -95,6 +95,7 @@ struct item *item_create(enum item_kind kind)
 	if (item) {
 		item->kind = kind;
 		item->mm = TRACE_NONE;
+		item->unseen = TRACE_UNKNOWN;
 	}
 	return item;
 }
@@ -495,11 +496,15 @@ static void handle_event(struct merge *m, struct item *item)
  * process's own and of shared memory are of interest where the kernel brought some. */
 static bool how_came(const struct item *item, uint64_t seen, enum trace_came_how *how)
 {
-	if (!(seen & SEEN_ANON) && !(seen & SEEN_SHARED && seen & SEEN_WRITABLE)) {
+	bool writable = seen & SEEN_SHARED && seen & SEEN_WRITABLE;
+
+	/* One fault may have mapped all of a file's large folio, for writing too. */
+	if (!(seen & SEEN_ANON) && (!writable || !item->came)) {
 		*how = TRACE_CAME_BESIDE;
 		return item->beside;
 	}
-	*how = seen & SEEN_ZERO ? TRACE_CAME_READ : TRACE_CAME_WRITE;
+	*how = seen & SEEN_ZERO ? TRACE_CAME_READ :
+		seen & SEEN_EXCLUSIVE && seen & SEEN_ANON ? TRACE_CAME_ALONE : TRACE_CAME_WRITE;
 	return item->came;
 }
 
@@ -523,6 +528,15 @@ static void put_came(struct merge *m, const struct item *item)
 		event.came.nr_pages = next - i;
 		if (how_came(item, seen, &event.came.how))
 			put(m, &event, item->time_ns);
+	}
+	if (item->unseen != TRACE_UNKNOWN) {
+		struct trace_event event = {
+			.kind = TRACE_CAME, .process = item->event.process,
+			.thread = item->event.thread,
+			.came = { .nr_pages = item->unseen, .how = TRACE_CAME_FAULTS },
+		};
+
+		put(m, &event, item->time_ns);
 	}
 }
 

@@ -128,9 +128,16 @@ static void push_pages(struct tracer *t, struct tracee *tracee, uint64_t start, 
 		procfs_read_pages(tracee->tid, &maps, start, end,
 			t->source == TRACE_SOURCE_PAGEMAP, &item->pages);
 		maps_buffer_fini(&maps);
+		if (came)
+			procfs_mark_exclusive(tracee->tid, &item->pages);
 	}
 	item->came = came;
 	item->beside = beside;
+	if (t->source < TRACE_SOURCE_PERF_USER && start == 0 && end == UINT64_MAX) {
+		int64_t unseen = tracee->proc->unseen_faults - tracee->proc->unseen_before;
+
+		item->unseen = unseen > 0 ? (uint64_t)unseen : 0;
+	}
 	item->mm = tracee->proc->space->index;
 	item->event.process = tracee->proc->index;
 	item->event.thread = tracee->thread;
@@ -161,6 +168,7 @@ static bool kernel_brought_pages(struct tracer *t, struct tracee *tracee)
 static void forget_unseen(struct tracer *t, struct tracee *tracee)
 {
 	kernel_brought_pages(t, tracee);
+	tracee->proc->unseen_before = tracee->proc->unseen_faults;
 }
 
 void observe_pages(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t end)
@@ -314,6 +322,8 @@ void tell_process_start(struct tracer *t, struct tracee *tracee,
 	if (!item)
 		return;
 	item->event.process_start = *start;
+	/* Its id may have been another's before. */
+	forget_unseen(t, tracee);
 	merge_push(t->merge, item);
 }
 
@@ -546,8 +556,10 @@ static void tell_reach(struct tracer *t, struct tracee *tracee, int64_t result)
 	call->target = whose ? whose->index : TRACE_NONE;
 	push_call(t, tracee, call);
 	if (target && result > 0 && t->source < TRACE_SOURCE_PERF_USER &&
-	    !target->proc->space->ours)
+	    !target->proc->space->ours) {
+		kernel_brought_pages(t, target);
 		push_pages(t, target, 0, UINT64_MAX, true, false);
+	}
 }
 
 /* Which file, how large, and how it was opened. */

@@ -415,6 +415,40 @@ static int read_entries(int fd, uint64_t about, uint64_t start, uint64_t end,
 	return err;
 }
 
+/* How many pages from i on follow one another and are the process's own. */
+static size_t run_of_own(const struct seen_pages *pages, size_t i, uint64_t page_bytes)
+{
+	enum { MOST = 512 };
+	uint64_t first = pages->page[i] & ~(uint64_t)511;
+	size_t nr = 0;
+
+	while (nr < MOST && i + nr < pages->nr && pages->page[i + nr] & SEEN_ANON &&
+	       (pages->page[i + nr] & ~(uint64_t)511) == first + nr * page_bytes)
+		nr++;
+	return nr;
+}
+
+void procfs_mark_exclusive(pid_t tid, struct seen_pages *pages)
+{
+	const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	int fd = open_proc(tid, "pagemap");
+	uint64_t entry[512];
+
+	for (size_t i = 0, nr; fd >= 0 && i < pages->nr; i += nr ? nr : 1) {
+		ssize_t got;
+
+		nr = run_of_own(pages, i, page_bytes);
+		if (nr == 0)
+			continue;
+		got = pread(fd, entry, nr * 8, (off_t)((pages->page[i] & ~(uint64_t)511) / page_bytes * 8));
+		for (size_t k = 0; got > 0 && k < (size_t)got / 8; k++)
+			if (entry[k] >> 56 & 1)
+				pages->page[i + k] |= SEEN_EXCLUSIVE;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 static uint64_t about_map(const struct trace_map *map)
 {
 	return (map->flags & TRACE_MAP_WRITE ? SEEN_WRITABLE : 0u) |

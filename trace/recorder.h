@@ -76,6 +76,9 @@ struct seen_pages {
 int procfs_read_pages(pid_t tid, const struct maps_buffer *maps, uint64_t start, uint64_t end,
 	bool want_exclusive, struct seen_pages *out);
 
+/* Finds out SEEN_EXCLUSIVE of the process's own pages, in ascending order. */
+void procfs_mark_exclusive(pid_t tid, struct seen_pages *pages);
+
 /* ---- merge.c: one stream out of two ---- */
 
 enum item_kind {
@@ -95,6 +98,7 @@ struct item {
 	/* PAGES: the kernel brought some without an exception; what files have there
 	 * is to be told. */
 	bool came, beside;
+	uint64_t unseen; /* PAGES: faults without an exception; TRACE_UNKNOWN: not counted */
 	struct seen_pages pages; /* EXEC: filled by the kernel; PAGES */
 	struct maps_buffer maps; /* the storage of the event's maps */
 	char *text[2]; /* the storage of its strings */

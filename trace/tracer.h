@@ -38,6 +38,7 @@ struct proc {
 	/* Faults that Linux counted less exceptions seen, when that was looked at
 	 * last.  Once it grows, pages came without an exception. */
 	int64_t unseen_faults;
+	int64_t unseen_before; /* of them, until its exec or fork */
 };
 
 /* What Linux says of an address space at this moment. */
