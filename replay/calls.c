@@ -176,6 +176,20 @@ static int granted_mmap(const struct call *c, struct mapping_request *m)
 	return force_mmap(c, m);
 }
 
+/* It came from an open(2) of its own, so that it does not merge. */
+static int mmap_apart(const struct call *c, struct mapping_request *m)
+{
+	struct quire_file *own;
+	int err = quire_file_reopen(m->file, quire_file_mode(m->file), &own);
+
+	if (err)
+		return err;
+	m->file = own;
+	err = granted_mmap(c, m);
+	quire_file_put(own);
+	return err;
+}
+
 static int call_mmap(const struct call *c)
 {
 	const struct trace_call *in = c->in;
@@ -195,6 +209,8 @@ static int call_mmap(const struct call *c)
 	} else {
 		m.flags |= QUIRE_MAP_ANONYMOUS;
 	}
+	if (file && in->mode & TRACE_MODE_APART)
+		return mmap_apart(c, &m);
 	return in->result < 0 ? refused_mmap(c, &m) : granted_mmap(c, &m);
 }
 
@@ -524,8 +540,10 @@ static int call_dispatch(const struct call *c)
 		return call_mremap(c);
 	case TRACE_BRK:
 		return call_brk(c);
-	case TRACE_MADVISE:
 	case TRACE_PROCESS_MADVISE:
+		/* What may be advised to others is Linux's affair. */
+		return leave_refused(c) ? 0 : call_madvise(c);
+	case TRACE_MADVISE:
 		return call_madvise(c);
 	case TRACE_MINCORE:
 		return call_mincore(c);

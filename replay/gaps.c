@@ -36,7 +36,7 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[6];
+	const char *other[10];
 	size_t nr = 0;
 	int err = 0;
 
@@ -50,6 +50,15 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 	 * so its did not, and what it had not it could not map around a fault. */
 	if (figure != REPLAY_VMAS && space->nr_major)
 		other[nr++] = "files not in memory";
+	if (figure == REPLAY_TABLES && size <= account->nr_leaf_windows * QUIRE_PAGE_SIZE)
+		other[nr++] = "large folios of files";
+	if (figure != REPLAY_VMAS && account->nr_cuts)
+		other[nr++] = "a file cut unseen";
+	if (account->nr_forced)
+		other[nr++] = "pages written by force";
+	/* What another thread touches while a call is under way is placed before it. */
+	if ((figure == REPLAY_VMAS || figure == REPLAY_FAULTS) && account->has_threads)
+		other[nr++] = "threads at once";
 	if (figure == REPLAY_FAULTS && account->nr_unplaced)
 		other[nr++] = "faults of the kernel on pages that nothing tells";
 	if (replay->options->folios_chosen)

@@ -134,6 +134,8 @@ static int replay_event(struct replay *replay, const struct trace_event *event)
 		replay_host_changed(replay, event);
 		return 0;
 	case TRACE_THREAD_START:
+		replay_thread_started(replay, event);
+		return 0;
 	case TRACE_THREAD_EXIT:
 	case TRACE_NOTE:
 	case TRACE_NR_KINDS:

@@ -51,6 +51,11 @@ struct space_account {
 	uint64_t nr_kernel_refused; /* the kernel's own touches that were refused */
 	uint64_t nr_refused;        /* touches that the core alone refused */
 	uint64_t nr_idle;           /* touches that took no fault: the page was there */
+	uint64_t nr_leaf_windows;   /* windows of a PMD that a file fills: Linux may have
+	                               mapped each by one entry, with no table */
+	uint64_t nr_forced;         /* pages that the kernel wrote though the mapping forbids */
+	uint64_t nr_cuts;           /* a file was found to have been cut, unseen */
+	bool has_threads;           /* more than one at a time */
 	struct replay_note *notes;  /* calls that the core does not model */
 	size_t nr_notes;
 };
@@ -62,6 +67,8 @@ struct thread_slot {
 	uint32_t flags;
 	uint32_t mm;
 	enum quire_signal signal;
+	uint64_t granted_addr;   /* of its last touch that was granted */
+	uint64_t granted_faults; /* that took these faults */
 };
 
 /* Indexed by the recording's mm index. */
@@ -151,6 +158,7 @@ uint64_t replay_later_size(struct replay *replay, uint32_t file);
 int replay_touch(struct replay *replay, const struct trace_event *event);
 int replay_came(struct replay *replay, const struct trace_event *event);
 void replay_signal(struct replay *replay, const struct trace_event *event);
+void replay_thread_started(struct replay *replay, const struct trace_event *event);
 /* To be called for every event but a signal, before it is replayed. */
 void replay_thread_heard(struct replay *replay, const struct trace_event *event);
 

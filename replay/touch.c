@@ -22,6 +22,8 @@
 
 #include "state.h"
 
+#define LINUX_SIGBUS 7u
+
 static uint64_t faults_of(const struct space_slot *space)
 {
 	struct quire_mm_stats stats;
@@ -85,6 +87,10 @@ static void granted_by_linux(struct replay *replay, const struct trace_event *ev
 		replay->result->nr_sizes_inferred++;
 		return;
 	}
+	/* That it was a write was a guess, and wrong. */
+	if (space->mm && !(thread->flags & TRACE_TOUCH_EXACT) &&
+	    quire_touch(space->mm, thread->addr, QUIRE_TOUCH_READ, NULL) == 0)
+		return;
 	replay->result->nr_touches_refused++;
 	space->account.nr_refused++;
 	replay_mismatch(replay, event, "touching %#" PRIx64 " is refused (%s), Linux granted it",
@@ -103,6 +109,14 @@ void replay_thread_heard(struct replay *replay, const struct trace_event *event)
 		return;
 	thread->waits = false;
 	granted_by_linux(replay, event, thread);
+}
+
+void replay_thread_started(struct replay *replay, const struct trace_event *event)
+{
+	struct space_slot *space = replay_space_of(replay, event->process);
+
+	if (space)
+		space->account.has_threads = true;
 }
 
 static int refused(struct replay *replay, const struct trace_event *event,
@@ -136,6 +150,30 @@ static int refused(struct replay *replay, const struct trace_event *event,
 	return 0;
 }
 
+/* Linux refused what is beyond the end of a file: it was cut, unseen, before this page. */
+static bool shrink_file_at(struct replay *replay, struct space_slot *space, uint64_t addr)
+{
+	uint64_t offset;
+	struct file_slot *file = replay_file_at(replay, space->mm, addr, &offset);
+
+	offset &= QUIRE_PAGE_MASK;
+	if (!file || file->bytes <= offset || quire_file_truncate(file->file, offset) != 0)
+		return false;
+	file->bytes = offset;
+	if (file->filled_bytes > offset)
+		file->filled_bytes = offset;
+	return true;
+}
+
+/* The touch that was granted here had no fault on Linux, but a signal. */
+static void forget_granted(struct space_slot *space, struct thread_slot *thread, uint64_t addr)
+{
+	if (!thread || ((thread->granted_addr ^ addr) & QUIRE_PAGE_MASK) != 0)
+		return;
+	space->account.nr_beside += thread->granted_faults;
+	thread->granted_faults = 0;
+}
+
 void replay_signal(struct replay *replay, const struct trace_event *event)
 {
 	const struct trace_signal *signal = &event->signal;
@@ -150,6 +188,18 @@ void replay_signal(struct replay *replay, const struct trace_event *event)
 		thread->waits = false;
 		space->account.nr_signals++;
 		replay->result->nr_signals_alike++;
+		return;
+	}
+	/* The kernel's half: there is nothing there, and the recorder tells no touch. */
+	if (signal->addr >> 63) {
+		replay->result->nr_signals_alike++;
+		return;
+	}
+	if (signal->number == LINUX_SIGBUS && shrink_file_at(replay, space, signal->addr)) {
+		replay->result->nr_sizes_inferred++;
+		space->account.nr_cuts++;
+		space->account.nr_signals++;
+		forget_granted(space, thread, signal->addr);
 		return;
 	}
 	replay->result->nr_signals_missed++;
@@ -194,8 +244,12 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 		return err;
 	if (err)
 		return refused(replay, event, space, fault.signal);
-	if (faults_of(space) == before)
-		space->account.nr_idle++;
+	before = faults_of(space) - before;
+	space->account.nr_idle += before == 0;
+	if (replay_reserve_thread(replay, event->thread))
+		return -ENOMEM;
+	replay->threads[event->thread].granted_addr = touch->addr;
+	replay->threads[event->thread].granted_faults = before;
 	return 0;
 }
 
@@ -240,8 +294,10 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 	before = faults_of(space);
 	err = quire_touch(space->mm, addr, is_written(how) ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ,
 			  NULL);
-	if (err)
+	if (err) {
+		space->account.nr_forced += is_written(how);
 		return err;
+	}
 	/* Linux took no fault for what came beside one. */
 	if (how == TRACE_CAME_BESIDE)
 		space->account.nr_beside += faults_of(space) - before;
@@ -312,16 +368,17 @@ static void forgive_file_faults(struct space_account *account, uint64_t too_many
 }
 
 /* Faults that fired no exception and are not accounted for so far. */
-static int64_t unseen_left(const struct space_account *account, uint64_t told)
+static int64_t unseen_left(const struct space_account *account, int64_t told)
 {
-	return (int64_t)(told + account->nr_kernel_refused) -
+	return told + (int64_t)account->nr_kernel_refused -
 	       (int64_t)(account->nr_came + account->nr_call_faults);
 }
 
 /* What Linux has counted, against what the replay has made up for. */
-static int judge_unseen(struct space_slot *space, uint64_t told)
+static int judge_unseen(struct space_slot *space, const struct trace_came *came)
 {
 	struct space_account *account = &space->account;
+	int64_t nr = (int64_t)came->nr_pages, told = came->how == TRACE_CAME_FEWER ? -nr : nr;
 	int64_t left = unseen_left(account, told);
 	int err = 0;
 
@@ -334,6 +391,24 @@ static int judge_unseen(struct space_slot *space, uint64_t told)
 	return err;
 }
 
+static uint64_t leaf_windows(const struct trace_came *came)
+{
+	uint64_t first = (came->addr + QUIRE_PMD_SIZE - 1) / QUIRE_PMD_SIZE;
+	uint64_t last = (came->addr + came->nr_pages * QUIRE_PAGE_SIZE) / QUIRE_PMD_SIZE;
+
+	return last > first ? last - first : 0;
+}
+
+static bool is_of_file(struct replay *replay, struct space_slot *space,
+		       const struct trace_came *came)
+{
+	uint64_t offset;
+
+	return came->how == TRACE_CAME_BESIDE ||
+	       (came->how == TRACE_CAME_WRITE && leaf_windows(came) &&
+		replay_file_at(replay, space->mm, came->addr, &offset));
+}
+
 int replay_came(struct replay *replay, const struct trace_event *event)
 {
 	struct space_slot *space = replay_space_of(replay, event->process);
@@ -343,8 +418,10 @@ int replay_came(struct replay *replay, const struct trace_event *event)
 
 	if (!caller)
 		caller = space;
-	if (came->how == TRACE_CAME_FAULTS)
-		return space && space->mm ? judge_unseen(space, came->nr_pages) : 0;
+	if (came->how == TRACE_CAME_FAULTS || came->how == TRACE_CAME_FEWER)
+		return space && space->mm ? judge_unseen(space, came) : 0;
+	if (space && space->mm && is_of_file(replay, space, came))
+		space->account.nr_leaf_windows += leaf_windows(came);
 	for (uint64_t i = 0; space && space->mm && i < came->nr_pages; i++) {
 		int err = bring(space, caller, came->addr + i * QUIRE_PAGE_SIZE, came->how);
 

@@ -209,7 +209,13 @@ enum trace_call_nr {
 	TRACE_OTHER = TRACE_NR_CALLS
 };
 
-enum { TRACE_MODE_READ = 1, TRACE_MODE_WRITE = 2 };
+enum {
+	TRACE_MODE_READ = 1,
+	TRACE_MODE_WRITE = 2,
+	/* mmap: it did not become one with the mapping of the same file beside it, as it
+	 * comes from another open(2) */
+	TRACE_MODE_APART = 4,
+};
 
 enum trace_role { TRACE_REPEATED, TRACE_IMPORTED, TRACE_NOTED, TRACE_RIGHTS, TRACE_REACHES,
 	TRACE_SIZES };
@@ -349,6 +355,7 @@ enum trace_came_how {
 	/* No pages: nr_pages is how many faults Linux has counted for the process, since
 	 * its exec or fork, that fired no exception.  It follows what the look found. */
 	TRACE_CAME_FAULTS,
+	TRACE_CAME_FEWER, /* as FAULTS, but the exceptions are so many more than the faults */
 	TRACE_NR_CAMES
 };
 

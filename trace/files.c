@@ -169,6 +169,11 @@ uint32_t files_of_fd(struct files *f, pid_t tid, int fd, bool known_only, uint64
 	return index;
 }
 
+bool files_is_memfd(const struct files *f, uint32_t index)
+{
+	return f->file[index].kind == TRACE_FILE_MEMFD;
+}
+
 uint32_t files_of_shm(struct files *f, int shmid, uint64_t *bytes)
 {
 	struct known_file key = { .dev = makedev(0, 1), .ino = (uint64_t)shmid };

@@ -199,6 +199,7 @@ const char *trace_came_name(enum trace_came_how how)
 		[TRACE_CAME_READ] = "read", [TRACE_CAME_WRITE] = "write",
 		[TRACE_CAME_BESIDE] = "beside", [TRACE_CAME_ALONE] = "alone",
 		[TRACE_CAME_FAULTS] = "faults",
+		[TRACE_CAME_FEWER] = "fewer",
 	};
 
 	return name_of(names, TRACE_NR_CAMES, how);

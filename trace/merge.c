@@ -18,7 +18,8 @@
  *    if it failed, and dropped if not, because the new program's pages were
  *    then read from pagemap.
  *  - After its end a thread still touches its memory (the kernel clears its
- *    id for joiners).  Linux's numbers were read before: dropped.
+ *    id for joiners).  Its process's main thread is said to have done it, while
+ *    that lives; after it Linux's numbers were read before: dropped.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@
 /* A thread id, open addressing by id. */
 struct id_slot {
 	pid_t tid; /* 0: free */
-	enum { ID_UNKNOWN, ID_ALIVE, ID_IN_EXEC, ID_DEAD } state;
+	enum { ID_UNKNOWN, ID_ALIVE, ID_IN_EXEC, ID_LEAVING, ID_DEAD } state;
 	uint32_t process, thread;
 	uint64_t last_page; /* of the thread's last sample since its last call */
 	uint32_t last_flags;
@@ -95,7 +96,6 @@ struct item *item_create(enum item_kind kind)
 	if (item) {
 		item->kind = kind;
 		item->mm = TRACE_NONE;
-		item->unseen = TRACE_UNKNOWN;
 	}
 	return item;
 }
@@ -345,6 +345,15 @@ static void adopt_io_worker(struct merge *m, pid_t tid, pid_t pid)
 	};
 }
 
+/* A thread that was said to have ended touched something. */
+static void put_for_main(struct merge *m, const struct id_slot *slot, const struct sample *s)
+{
+	struct id_slot *main = find_id(m, m->process_pid[slot->process]);
+
+	if (main && main->state == ID_ALIVE && main->process == slot->process)
+		put_sample(m, main, s, s->time_ns);
+}
+
 static void handle_sample(struct merge *m, struct sample *s)
 {
 	struct id_slot *slot;
@@ -364,6 +373,8 @@ static void handle_sample(struct merge *m, struct sample *s)
 		put_lost(m, 1, s->time_ns);
 	else if (slot->state == ID_ALIVE)
 		put_sample(m, slot, s, s->time_ns);
+	else if (slot->state == ID_LEAVING)
+		put_for_main(m, slot, s);
 	else if (slot->state != ID_DEAD)
 		hold_back(m, slot, s);
 }
@@ -476,7 +487,7 @@ static void handle_event(struct merge *m, struct item *item)
 		/* An exec may have given the id to another thread. */
 		if (slot && slot->thread == e->thread) {
 			drop_waiting(m, slot);
-			slot->state = ID_DEAD;
+			slot->state = e->kind == TRACE_THREAD_EXIT ? ID_LEAVING : ID_DEAD;
 		}
 		put(m, e, item->time_ns);
 		break;
@@ -529,11 +540,15 @@ static void put_came(struct merge *m, const struct item *item)
 		if (how_came(item, seen, &event.came.how))
 			put(m, &event, item->time_ns);
 	}
-	if (item->unseen != TRACE_UNKNOWN) {
+	if (item->counted) {
 		struct trace_event event = {
 			.kind = TRACE_CAME, .process = item->event.process,
 			.thread = item->event.thread,
-			.came = { .nr_pages = item->unseen, .how = TRACE_CAME_FAULTS },
+			.came = {
+				.nr_pages = (uint64_t)(item->unseen < 0 ? -item->unseen :
+					item->unseen),
+				.how = item->unseen < 0 ? TRACE_CAME_FEWER : TRACE_CAME_FAULTS,
+			},
 		};
 
 		put(m, &event, item->time_ns);

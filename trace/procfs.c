@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/personality.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -243,17 +242,32 @@ bool procfs_may_lock_any(pid_t tid)
 	return may;
 }
 
-bool procfs_places_bottom_up(pid_t tid)
+uint32_t procfs_read_personality(pid_t tid)
 {
 	size_t len;
 	char *text = read_proc(tid, "personality", &len);
-	bool up = text && strtoul(text, NULL, 16) & ADDR_COMPAT_LAYOUT;
+	uint32_t personality = text ? (uint32_t)strtoul(text, NULL, 16) : 0;
 
 	free(text);
-	return up;
+	return personality;
 }
 
-uint32_t procfs_read_mode(pid_t tid, int fd)
+/* A memfd that is sealed against writing is mapped as if it were not open for it. */
+static bool is_sealed(pid_t tid, int fd)
+{
+	char path[PATH_BYTES];
+	int seals = -1, own;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)tid, fd);
+	own = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (own >= 0) {
+		seals = fcntl(own, F_GET_SEALS);
+		close(own);
+	}
+	return seals > 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+}
+
+uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed)
 {
 	char name[32];
 	size_t len;
@@ -275,6 +289,8 @@ uint32_t procfs_read_mode(pid_t tid, int fd)
 			mode = TRACE_MODE_READ | TRACE_MODE_WRITE;
 			break;
 		}
+	if (may_be_sealed && is_sealed(tid, fd))
+		mode &= ~(uint32_t)TRACE_MODE_WRITE;
 	free(text);
 	return mode;
 }

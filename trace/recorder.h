@@ -45,9 +45,9 @@ int procfs_read_numbers(pid_t tid, struct proc_numbers *out);
 void procfs_read_rlimits(pid_t tid, struct trace_rights *out);
 /* Has the thread CAP_IPC_LOCK?  Are its mappings placed upwards (personality)? */
 bool procfs_may_lock_any(pid_t tid);
-bool procfs_places_bottom_up(pid_t tid);
+uint32_t procfs_read_personality(pid_t tid);
 /* The access of an open descriptor: TRACE_MODE_*; 0: not known. */
-uint32_t procfs_read_mode(pid_t tid, int fd);
+uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed);
 /* argv joined by spaces; malloced; NULL when out of memory. */
 char *procfs_read_arguments(pid_t tid);
 /* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */
@@ -98,7 +98,8 @@ struct item {
 	/* PAGES: the kernel brought some without an exception; what files have there
 	 * is to be told. */
 	bool came, beside;
-	uint64_t unseen; /* PAGES: faults without an exception; TRACE_UNKNOWN: not counted */
+	bool counted; /* PAGES: unseen is known */
+	int64_t unseen; /* faults that Linux counted, less exceptions */
 	struct seen_pages pages; /* EXEC: filled by the kernel; PAGES */
 	struct maps_buffer maps; /* the storage of the event's maps */
 	char *text[2]; /* the storage of its strings */
@@ -201,6 +202,7 @@ void files_destroy(struct files *);
 /* The index of the file behind an open descriptor, introducing it if it is
  * new; *bytes its size now.  known_only: TRACE_NONE for a new one. */
 uint32_t files_of_fd(struct files *, pid_t tid, int fd, bool known_only, uint64_t *bytes);
+bool files_is_memfd(const struct files *, uint32_t index);
 uint32_t files_of_shm(struct files *, int shmid, uint64_t *bytes);
 /* Fills in the file of each map. */
 void files_of_maps(struct files *, pid_t tid, struct maps_buffer *maps);

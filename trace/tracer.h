@@ -12,6 +12,20 @@
 
 #include "recorder.h"
 
+/* A mapping of a file, as it was made. */
+struct file_piece {
+	uint32_t file, prot;
+	bool shared;
+	uint64_t start, end, offset;
+};
+
+/* The latest of an address space. */
+#define NR_FILE_PIECES 32
+struct file_pieces {
+	struct file_piece piece[NR_FILE_PIECES];
+	uint32_t next;
+};
+
 struct space {
 	uint32_t index;
 	uint32_t nr_users; /* processes */
@@ -25,6 +39,8 @@ struct space {
 	struct tracee *held_first, *held_last;
 	uint64_t peak_page_table_bytes, peak_vmas;
 	bool maps_large_files; /* what it unmaps may have come beside touches */
+	bool read_implies_exec; /* personality(2) */
+	struct file_pieces pieces;
 	uint32_t mm_rights; /* TRACE_RIGHT_* that prctl set and fork and exec keep */
 };
 
@@ -76,6 +92,12 @@ struct tracer {
 	int command_status;
 	bool failed; /* out of memory: the tree is killed */
 };
+
+/* ---- beside.c ---- */
+
+/* The mapping of a file that the call has made did not become one with that beside it,
+ * as another opening of the file is behind it. */
+bool beside_stands_apart(struct tracee *, const struct trace_call *, uint64_t page_bytes);
 
 /* ---- observe.c ---- */
 
