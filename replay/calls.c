@@ -152,13 +152,21 @@ static bool place_is_random(const struct call *c)
 	return c->in->flags & QUIRE_MAP_32BIT && host_or(&c->replay->host, HOST_randomize, 2) != 0;
 }
 
+static bool is_of_pool(const struct call *c)
+{
+	struct file_slot *file = replay_file_slot(c->replay, c->in->file);
+
+	return file && file->kind == TRACE_FILE_HUGETLB;
+}
+
 static int granted_mmap(const struct call *c, struct mapping_request *m)
 {
 	uint32_t flags = m->flags;
 	int err;
 
-	if (flags & QUIRE_MAP_HUGETLB) {
-		err = note_call(c, "mmap(MAP_HUGETLB)");
+	if (flags & QUIRE_MAP_HUGETLB || is_of_pool(c)) {
+		err = note_call(c, flags & QUIRE_MAP_HUGETLB ? "mmap(MAP_HUGETLB)" :
+						"mmap of hugetlbfs");
 		return err ? err : force_mmap(c, m);
 	}
 	/* Nothing is brought in before it is where Linux had it. */

@@ -36,7 +36,7 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[10];
+	const char *other[11];
 	size_t nr = 0;
 	int err = 0;
 
@@ -52,6 +52,9 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		other[nr++] = "files not in memory";
 	if (figure == REPLAY_TABLES && size <= account->nr_leaf_windows * QUIRE_PAGE_SIZE)
 		other[nr++] = "large folios of files";
+	if (figure == REPLAY_FAULTS && space->quire_says.faults < space->linux_said.faults &&
+	    size <= space->nr_idle)
+		other[nr++] = "touches that took no fault here";
 	if (figure != REPLAY_VMAS && account->nr_cuts)
 		other[nr++] = "a file cut unseen";
 	if (account->nr_forced)

@@ -56,7 +56,8 @@ static int zeros_write(void *context, uint64_t offset, const void *buf, uint64_t
 
 static bool file_is_memory(enum trace_file_kind kind)
 {
-	return kind == TRACE_FILE_TMPFS || kind == TRACE_FILE_MEMFD || kind == TRACE_FILE_SHM;
+	return kind == TRACE_FILE_TMPFS || kind == TRACE_FILE_MEMFD || kind == TRACE_FILE_SHM ||
+	       kind == TRACE_FILE_HUGETLB;
 }
 
 /* Linux maps nothing around a fault in a segment of System V shared memory. */

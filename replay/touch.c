@@ -264,14 +264,14 @@ static bool is_there(const struct quire_page_info *info, enum trace_came_how how
 	if (!info->present || (is_written(how) && info->zero_page))
 		return false;
 	/* It was shared since a fork, and has been copied for one of the two. */
-	return how != TRACE_CAME_ALONE || !info->anon || info->mapcount <= 1;
+	return how != TRACE_CAME_ALONE || !info->anon || info->order > 0 || info->mapcount <= 1;
 }
 
 /* A fault of the kernel's was made up for.  caller: who is charged on Linux. */
 static void count_came(struct space_slot *space, struct space_slot *caller, uint64_t nr, bool anon)
 {
-	caller->account.nr_came++;
-	caller->account.nr_file_faults += !anon;
+	caller->account.nr_came += nr;
+	caller->account.nr_file_faults += anon ? 0 : nr;
 	if (caller == space)
 		return;
 	/* Here the fault was counted where the memory is. */
@@ -323,10 +323,14 @@ static bool find_shared(const struct quire_map_info *map, void *arg)
 	if (map->shared || map->special || !(map->prot & QUIRE_PROT_WRITE))
 		return true;
 	for (uint64_t at = map->start; at < map->end && found->nr < found->most;
-	     at += QUIRE_PAGE_SIZE)
-		if (quire_page_info(found->space->mm, at, &info) == 0 && info.present &&
-		    info.anon && !info.writable && !info.zero_page)
-			found->addr[found->nr++] = at;
+	     at += QUIRE_PAGE_SIZE) {
+		if (quire_page_info(found->space->mm, at, &info) != 0 || !info.present ||
+		    !info.anon || info.writable || info.zero_page)
+			continue;
+		found->addr[found->nr++] = at;
+		if (info.leaf)
+			at |= QUIRE_PMD_SIZE - QUIRE_PAGE_SIZE;
+	}
 	return found->nr < found->most;
 }
 

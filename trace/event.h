@@ -92,6 +92,7 @@ enum trace_file_kind {
 	TRACE_FILE_DEVICE,
 	TRACE_FILE_OTHER, /* proc, anon_inode and the like */
 	TRACE_FILE_ZERO, /* /dev/zero: private mappings of it are anonymous memory */
+	TRACE_FILE_HUGETLB, /* of the pool of huge pages: hugetlbfs, memfd_create(MFD_HUGETLB) */
 	TRACE_NR_FILE_KINDS
 };
 

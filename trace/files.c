@@ -135,6 +135,8 @@ static bool look(const char *path, struct known_file *key, enum trace_file_kind 
 		*kind = TRACE_FILE_DEVICE;
 	else if (!S_ISREG(s.stx_mode))
 		*kind = TRACE_FILE_OTHER;
+	else if (statfs(path, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC)
+		*kind = TRACE_FILE_HUGETLB;
 	else if (statfs(path, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
 		*kind = TRACE_FILE_TMPFS;
 	else
@@ -159,7 +161,7 @@ uint32_t files_of_fd(struct files *f, pid_t tid, int fd, bool known_only, uint64
 	if (known_only && find(f, &key) == TRACE_NONE)
 		return TRACE_NONE;
 	target = procfs_read_link(tid, name);
-	if (target && strncmp(target, "/memfd:", 7) == 0)
+	if (target && strncmp(target, "/memfd:", 7) == 0 && kind != TRACE_FILE_HUGETLB)
 		kind = TRACE_FILE_MEMFD;
 	index = introduce(f, &key, kind, target ? target : "");
 	if (index != TRACE_NONE)

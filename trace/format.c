@@ -212,6 +212,7 @@ const char *trace_file_kind_name(enum trace_file_kind kind)
 		[TRACE_FILE_MEMFD] = "memfd", [TRACE_FILE_SHM] = "shm",
 		[TRACE_FILE_DEVICE] = "device", [TRACE_FILE_OTHER] = "other",
 		[TRACE_FILE_ZERO] = "zero",
+		[TRACE_FILE_HUGETLB] = "hugetlb",
 	};
 
 	return name_of(names, TRACE_NR_FILE_KINDS, kind);

@@ -6,7 +6,7 @@
  * A small model of each address space is kept: its mappings and the pages
  * that were touched.  From it a fault is judged:
  *
- *  0. where writing is not permitted: a read, or a fetch;
+ *  0. a fetch is known;
  *  1. on a page that was touched before: a write, because only a write can
  *     fault on a page that is mapped (copy on write, dirty tracking);
  *  2. on writable private memory: a read if the same thread soon faults there
@@ -328,6 +328,7 @@ static void do_call(const struct model *m, struct space *s, const struct trace_c
 		unmap(m, s, call->addr, call->len);
 		break;
 	case TRACE_MPROTECT:
+	case TRACE_PKEY_MPROTECT:
 		protect(s, call->addr, call->addr + call->len, call->prot);
 		break;
 	case TRACE_MREMAP:
@@ -450,11 +451,11 @@ uint32_t model_touch(struct model *m, uint32_t mm, uint64_t addr, uint32_t known
 		return flags;
 	area = area_of(s, addr);
 	private = !area || !(area->flags & TRACE_MAP_SHARED);
-	if (area && !(area->flags & TRACE_MAP_WRITE))
-		; /* a write would be refused */
+	if (flags & TRACE_TOUCH_EXEC)
+		;
 	else if (pages_find(s, page))
 		flags |= TRACE_TOUCH_WRITE | TRACE_TOUCH_PRESENT;
-	else if (flags & TRACE_TOUCH_EXEC || (private && known_flags & SAMPLE_AGAIN))
+	else if (private && known_flags & SAMPLE_AGAIN)
 		;
 	else if (!area || area->flags & TRACE_MAP_WRITE)
 		flags |= TRACE_TOUCH_WRITE; /* no area: the stack grows */

@@ -40,6 +40,7 @@ struct id_slot {
 	uint32_t process, thread;
 	uint64_t last_page; /* of the thread's last sample since its last call */
 	uint32_t last_flags;
+	uint64_t last_ns;
 	struct sample *waiting; /* UNKNOWN, IN_EXEC */
 	uint32_t nr_waiting;
 };
@@ -290,10 +291,11 @@ static bool is_repetition(const struct merge *m, struct id_slot *slot, const str
 {
 	uint64_t page = s->addr / m->page_bytes;
 	bool same = s->flags & TRACE_TOUCH_KERNEL && slot->last_page == page &&
-		slot->last_flags == s->flags;
+		slot->last_flags == s->flags && s->time_ns - slot->last_ns <= REPETITION_NS;
 
 	slot->last_page = page;
 	slot->last_flags = s->flags;
+	slot->last_ns = s->time_ns;
 	return same;
 }
 

@@ -343,6 +343,41 @@ static int add_page(struct seen_pages *out, uint64_t page)
 	return 0;
 }
 
+/* Adds the pages present in a part of one mapping, entry by entry. */
+static int read_entries(int fd, uint64_t about, uint64_t start, uint64_t end,
+	struct seen_pages *out)
+{
+	enum { CHUNK = 4096 };
+	const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t entry[CHUNK];
+	int err = 0;
+
+	while (start < end && !err) {
+		size_t want = (end - start) / page_bytes;
+		ssize_t got;
+
+		if (want > CHUNK)
+			want = CHUNK;
+		got = pread(fd, entry, want * 8, (off_t)(start / page_bytes * 8));
+		if (got < 8)
+			break;
+		for (size_t i = 0; i < (size_t)got / 8 && !err; i++) {
+			/* 63 present, 62 swapped, 61 a page of a file or shared, 58 a
+			 * guard (of MADV_GUARD_INSTALL), 56 mapped by this process alone */
+			bool mapped = entry[i] >> 62 != 0 && !(entry[i] >> 58 & 1);
+			bool anon = !(entry[i] >> 61 & 1);
+			bool exclusive = entry[i] >> 56 & 1;
+
+			if (mapped)
+				err = add_page(out, (start + i * page_bytes) | about |
+					(anon ? SEEN_ANON : 0u) |
+					(exclusive ? SEEN_EXCLUSIVE : 0u));
+		}
+		start += (uint64_t)got / 8 * page_bytes;
+	}
+	return err;
+}
+
 /*
  * PAGEMAP_SCAN (Linux 6.7) skips what is not there: a sanitizer's shadow of
  * many terabytes costs nothing.  Declared here, because the headers of the
@@ -377,56 +412,27 @@ static int scan_pages(int fd, uint64_t about, uint64_t start, uint64_t end,
 			.size = sizeof(scan), .start = start, .end = end,
 			.vec = (uint64_t)(uintptr_t)region, .vec_len = REGIONS,
 			.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
-			.return_mask = SCAN_FILE | SCAN_PRESENT | SCAN_ZERO,
+			.return_mask = SCAN_FILE | SCAN_PRESENT | SCAN_SWAPPED | SCAN_ZERO,
 		};
 		int nr = ioctl(fd, SCAN_IOCTL, &scan);
 
 		if (nr < 0)
 			return 1;
-		for (int i = 0; i < nr; i++)
+		for (int i = 0; i < nr && !err; i++) {
+			/* Swapped out, or a guard. */
+			if (region[i].categories & SCAN_SWAPPED) {
+				err = read_entries(fd, about, region[i].start, region[i].end, out);
+				continue;
+			}
 			for (uint64_t at = region[i].start; at < region[i].end && !err;
 			     at += page_bytes)
 				err = add_page(out, at | about |
 					(region[i].categories & SCAN_ZERO ? SEEN_ZERO : 0u) |
 					(region[i].categories & SCAN_FILE ? 0u : SEEN_ANON));
+		}
 		if (scan.walk_end <= start)
 			break;
 		start = scan.walk_end;
-	}
-	return err;
-}
-
-/* Adds the pages present in a part of one mapping, entry by entry. */
-static int read_entries(int fd, uint64_t about, uint64_t start, uint64_t end,
-	struct seen_pages *out)
-{
-	enum { CHUNK = 4096 };
-	const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t entry[CHUNK];
-	int err = 0;
-
-	while (start < end && !err) {
-		size_t want = (end - start) / page_bytes;
-		ssize_t got;
-
-		if (want > CHUNK)
-			want = CHUNK;
-		got = pread(fd, entry, want * 8, (off_t)(start / page_bytes * 8));
-		if (got < 8)
-			break;
-		for (size_t i = 0; i < (size_t)got / 8 && !err; i++) {
-			/* 63 present, 62 swapped, 61 a page of a file or shared,
-			 * 56 mapped by this process alone */
-			bool mapped = entry[i] >> 62 != 0;
-			bool anon = !(entry[i] >> 61 & 1);
-			bool exclusive = entry[i] >> 56 & 1;
-
-			if (mapped)
-				err = add_page(out, (start + i * page_bytes) | about |
-					(anon ? SEEN_ANON : 0u) |
-					(exclusive ? SEEN_EXCLUSIVE : 0u));
-		}
-		start += (uint64_t)got / 8 * page_bytes;
 	}
 	return err;
 }

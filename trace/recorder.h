@@ -112,6 +112,8 @@ struct sample {
 	pid_t tid, pid;
 	uint32_t flags; /* TRACE_TOUCH_*; SAMPLE_LOST: addr is a number of them */
 };
+/* The kernel's attempts at one access follow one another at once. */
+#define REPETITION_NS 300000u
 #define SAMPLE_LOST (1u << 31)
 #define SAMPLE_AGAIN (1u << 30) /* its thread soon faults on the page again */
 
