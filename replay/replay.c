@@ -31,6 +31,9 @@ void replay_options_default(struct replay_options *options)
 	options->config.memory_bytes = UINT64_C(8) << 30;
 	options->config.nr_cpus = 2;
 	options->config.overcommit = QUIRE_OVERCOMMIT_ALWAYS;
+	/* What Linux does, with which the replay is compared. */
+	options->config.decisions.chosen[QUIRE_DECISION_reuse_scope] =
+		QUIRE_reuse_scope_page;
 }
 
 void replay_mismatch(struct replay *replay, const struct trace_event *event,
