@@ -268,10 +268,11 @@ static bool is_there(const struct quire_page_info *info, enum trace_came_how how
 }
 
 /* A fault of the kernel's was made up for.  caller: who is charged on Linux. */
-static void count_came(struct space_slot *space, struct space_slot *caller, uint64_t nr, bool anon)
+static void count_came(struct space_slot *space, struct space_slot *caller, uint64_t nr,
+		       bool certain)
 {
 	caller->account.nr_came += nr;
-	caller->account.nr_file_faults += anon ? 0 : nr;
+	caller->account.nr_forgivable += certain ? 0 : nr;
 	if (caller == space)
 		return;
 	/* Here the fault was counted where the memory is. */
@@ -352,20 +353,22 @@ static int write_shared(struct space_slot *space, uint64_t most)
 		uint64_t before = faults_of(space);
 
 		err = quire_touch(space->mm, found.addr[i], QUIRE_TOUCH_WRITE, NULL);
+		/* Other threads' exceptions may have been on their way when it was counted. */
 		if (!err)
-			count_came(space, space, faults_of(space) - before, true);
+			count_came(space, space, faults_of(space) - before,
+				   !space->account.has_threads);
 	}
 	free(found.addr);
 	return err == -ENOMEM ? err : 0;
 }
 
-/* Pages of files that one fault brought together, here by several. */
-static void forgive_file_faults(struct space_account *account, uint64_t too_many)
+/* Pages of files that one fault brought together, here by several; wrong guesses. */
+static void forgive(struct space_account *account, uint64_t too_many)
 {
-	uint64_t nr = too_many < account->nr_file_faults ? too_many : account->nr_file_faults;
+	uint64_t nr = too_many < account->nr_forgivable ? too_many : account->nr_forgivable;
 	uint64_t of_came = nr < account->nr_came ? nr : account->nr_came;
 
-	account->nr_file_faults -= nr;
+	account->nr_forgivable -= nr;
 	account->nr_came -= of_came;
 	account->nr_call_faults -= nr - of_came;
 	account->nr_beside += nr;
@@ -387,7 +390,7 @@ static int judge_unseen(struct space_slot *space, const struct trace_came *came)
 	int err = 0;
 
 	if (left < 0)
-		forgive_file_faults(account, (uint64_t)-left);
+		forgive(account, (uint64_t)-left);
 	else if (left > 0)
 		err = write_shared(space, (uint64_t)left);
 	left = unseen_left(account, told);
