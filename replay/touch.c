@@ -286,12 +286,15 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 {
 	struct quire_page_info info;
 	uint64_t before;
+	bool copied;
 	int err;
 
 	if (quire_page_info(space->mm, addr, &info) != 0)
 		return -EFAULT;
 	if (is_there(&info, how))
 		return 0;
+	/* Or who shared it had ended, and that is told later. */
+	copied = info.present && info.anon;
 	before = faults_of(space);
 	err = quire_touch(space->mm, addr, is_written(how) ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ,
 			  NULL);
@@ -303,7 +306,7 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 	if (how == TRACE_CAME_BESIDE)
 		space->account.nr_beside += faults_of(space) - before;
 	else if (quire_page_info(space->mm, addr, &info) == 0)
-		count_came(space, caller, faults_of(space) - before, info.anon);
+		count_came(space, caller, faults_of(space) - before, info.anon && !copied);
 	return 0;
 }
 
