@@ -312,57 +312,75 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 
 /* ---- faults of the kernel's on pages that were there --------------------------------- */
 
-/* The pages of the process's own that a fork made read-only; as many as are asked for. */
-struct shared_pages {
-	struct space_slot *space;
-	uint64_t nr, most;
-	uint64_t *addr;
+/* Writable memory of the process's own. */
+struct ranges {
+	struct {
+		uint64_t start, end;
+	} *range;
+	size_t nr, capacity;
+	bool failed;
 };
 
-static bool find_shared(const struct quire_map_info *map, void *arg)
+static bool add_range(const struct quire_map_info *map, void *arg)
 {
-	struct shared_pages *found = arg;
-	struct quire_page_info info;
+	struct ranges *own = arg;
 
 	if (map->shared || map->special || !(map->prot & QUIRE_PROT_WRITE))
 		return true;
-	for (uint64_t at = map->start; at < map->end && found->nr < found->most;
-	     at += QUIRE_PAGE_SIZE) {
-		if (quire_page_info(found->space->mm, at, &info) != 0 || !info.present ||
-		    !info.anon || info.writable || info.zero_page)
-			continue;
-		found->addr[found->nr++] = at;
-		if (info.leaf)
-			at |= QUIRE_PMD_SIZE - QUIRE_PAGE_SIZE;
+	if (own->nr == own->capacity) {
+		size_t want = own->capacity ? 2 * own->capacity : 64;
+		void *grown = realloc(own->range, want * sizeof(own->range[0]));
+
+		own->failed = !grown;
+		if (!grown)
+			return false;
+		own->range = grown;
+		own->capacity = want;
 	}
-	return found->nr < found->most;
+	own->range[own->nr].start = map->start;
+	own->range[own->nr++].end = map->end;
+	return true;
+}
+
+/* A page that a fork made read-only is written.  *left: faults to find a page for. */
+static int write_if_shared(struct space_slot *space, uint64_t addr, uint64_t *left)
+{
+	uint64_t before = faults_of(space);
+	struct quire_page_info info;
+	int err;
+
+	if (quire_page_info(space->mm, addr, &info) != 0 || !info.present || !info.anon ||
+	    info.writable || info.zero_page)
+		return 0;
+	err = quire_touch(space->mm, addr, QUIRE_TOUCH_WRITE, NULL);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	before = faults_of(space) - before;
+	*left -= before < *left ? before : *left;
+	/* Other threads' exceptions may have been on their way when it was counted. */
+	count_came(space, space, before, !space->account.has_threads);
+	return 0;
 }
 
 /*
- * Linux counted `most` faults more without an exception: the kernel wrote to pages
- * that were there, and shared since a fork (O_DIRECT into them).  Which ones, nothing
- * tells but that there are no others for it.
+ * Linux counted `left` faults more without an exception: the kernel wrote to pages that
+ * were there, and shared since a fork (O_DIRECT into them).  Which ones, nothing tells
+ * but that there are no others for it.
  */
-static int write_shared(struct space_slot *space, uint64_t most)
+static int write_shared(struct space_slot *space, uint64_t left)
 {
-	struct shared_pages found = { .space = space, .most = most };
+	struct ranges own = { 0 };
 	int err = 0;
 
-	found.addr = malloc(most * sizeof(found.addr[0]));
-	if (!found.addr)
-		return -ENOMEM;
-	quire_mm_maps(space->mm, find_shared, &found);
-	for (uint64_t i = 0; i < found.nr && !err; i++) {
-		uint64_t before = faults_of(space);
-
-		err = quire_touch(space->mm, found.addr[i], QUIRE_TOUCH_WRITE, NULL);
-		/* Other threads' exceptions may have been on their way when it was counted. */
-		if (!err)
-			count_came(space, space, faults_of(space) - before,
-				   !space->account.has_threads);
-	}
-	free(found.addr);
-	return err == -ENOMEM ? err : 0;
+	quire_mm_maps(space->mm, add_range, &own);
+	if (own.failed)
+		err = -ENOMEM;
+	for (size_t i = 0; i < own.nr && left && !err; i++)
+		for (uint64_t at = own.range[i].start; at < own.range[i].end && left && !err;
+		     at += QUIRE_PAGE_SIZE)
+			err = write_if_shared(space, at, &left);
+	free(own.range);
+	return err;
 }
 
 /* Pages of files that one fault brought together, here by several; wrong guesses. */
