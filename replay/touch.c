@@ -369,6 +369,8 @@ static int write_if_shared(struct space_slot *space, uint64_t addr, uint64_t *le
  */
 static int write_shared(struct space_slot *space, uint64_t left)
 {
+	/* A reservation of terabytes is not searched to its end. */
+	uint64_t most_looks = UINT64_C(1) << 20;
 	struct ranges own = { 0 };
 	int err = 0;
 
@@ -376,8 +378,8 @@ static int write_shared(struct space_slot *space, uint64_t left)
 	if (own.failed)
 		err = -ENOMEM;
 	for (size_t i = 0; i < own.nr && left && !err; i++)
-		for (uint64_t at = own.range[i].start; at < own.range[i].end && left && !err;
-		     at += QUIRE_PAGE_SIZE)
+		for (uint64_t at = own.range[i].start; at < own.range[i].end && left && !err && most_looks;
+		     at += QUIRE_PAGE_SIZE, most_looks--)
 			err = write_if_shared(space, at, &left);
 	free(own.range);
 	return err;
@@ -412,8 +414,8 @@ static int judge_unseen(struct space_slot *space, const struct trace_came *came)
 
 	if (left < 0)
 		forgive(account, (uint64_t)-left);
-	else if (left > 0)
-		err = write_shared(space, (uint64_t)left);
+	else if (left > (int64_t)account->nr_unplaced)
+		err = write_shared(space, (uint64_t)left - account->nr_unplaced);
 	left = unseen_left(account, told);
 	account->nr_unplaced = left > 0 ? (uint64_t)left : 0;
 	return err;
