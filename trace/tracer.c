@@ -281,6 +281,7 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 	}
 	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
 		return;
+	drain_forked(t->drain, tracee->proc->pid);
 	child->proc->rights = tracee->proc->rights;
 	if (!start.shares_mm) {
 		child->proc->space->mm_rights =
