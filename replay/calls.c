@@ -547,14 +547,6 @@ static int call_dispatch(const struct call *c)
 	}
 }
 
-static uint64_t faults_of(struct quire_mm *mm)
-{
-	struct quire_mm_stats stats;
-
-	quire_mm_stats(mm, &stats);
-	return stats.faults + stats.major_faults;
-}
-
 int replay_call(struct replay *replay, const struct trace_event *event)
 {
 	uint32_t process = event->call.nr == TRACE_PROCESS_MADVISE ? event->call.target :
@@ -569,9 +561,9 @@ int replay_call(struct replay *replay, const struct trace_event *event)
 		return 0;
 	c.space = space;
 	c.mm = space->mm;
-	faults = faults_of(c.mm);
+	faults = replay_faults_of(space);
 	err = call_dispatch(&c);
-	space->account.nr_call_faults += faults_of(c.mm) - faults;
+	space->account.nr_call_faults += replay_faults_of(space) - faults;
 	/* Limits were lifted where Linux granted the call: what is short is memory. */
 	if (err == -ENOMEM || err == 0)
 		return err;

@@ -21,14 +21,6 @@
 
 #include "state.h"
 
-static uint64_t faults_of(const struct space_slot *space)
-{
-	struct quire_mm_stats stats;
-
-	quire_mm_stats(space->mm, &stats);
-	return stats.faults + stats.major_faults;
-}
-
 static enum quire_touch kind_of(uint32_t flags)
 {
 	return flags & TRACE_TOUCH_WRITE ? QUIRE_TOUCH_WRITE :
@@ -187,13 +179,13 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 	} else {
 		space->account.nr_touches++;
 	}
-	before = faults_of(space);
+	before = replay_faults_of(space);
 	err = quire_touch(space->mm, touch->addr, kind_of(touch->flags), &fault);
 	if (err == -ENOMEM)
 		return err;
 	if (err)
 		return refused(replay, event, space, fault.signal);
-	if (faults_of(space) == before)
+	if (replay_faults_of(space) == before)
 		space->account.nr_idle++;
 	return 0;
 }
@@ -209,14 +201,14 @@ static int bring(struct space_slot *space, uint64_t addr, enum trace_came_how ho
 		return -EFAULT;
 	if (info.present && (how != TRACE_CAME_WRITE || !info.zero_page))
 		return 0;
-	before = faults_of(space);
+	before = replay_faults_of(space);
 	err = quire_touch(space->mm, addr, how == TRACE_CAME_WRITE ? QUIRE_TOUCH_WRITE :
 								    QUIRE_TOUCH_READ, NULL);
 	if (err)
 		return err;
 	/* Linux took no fault for what came beside one. */
 	if (how == TRACE_CAME_BESIDE)
-		space->account.nr_beside += faults_of(space) - before;
+		space->account.nr_beside += replay_faults_of(space) - before;
 	else
 		space->account.nr_came++;
 	return 0;

@@ -461,7 +461,7 @@ static bool is_io_worker(const struct sample *s)
 	if (s->pid == s->tid)
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)s->pid, (int)s->tid);
-	return procfs_read_line(path, name, sizeof(name)) && strncmp(name, "iou-", 4) == 0;
+	return host_read_line(path, name, sizeof(name)) && strncmp(name, "iou-", 4) == 0;
 }
 
 /* A thread id is seen for the first time. */

@@ -73,20 +73,6 @@ static char *read_proc(pid_t tid, const char *name, size_t *len_bytes)
 	return text;
 }
 
-bool procfs_read_line(const char *path, char *line, size_t size)
-{
-	FILE *file = fopen(path, "re");
-	bool got;
-
-	if (!file)
-		return false;
-	got = fgets(line, (int)size, file) != NULL;
-	fclose(file);
-	if (got)
-		line[strcspn(line, "\n")] = 0;
-	return got;
-}
-
 void maps_buffer_fini(struct maps_buffer *m)
 {
 	free(m->text);

@@ -54,8 +54,6 @@ uint32_t procfs_read_mode(pid_t tid, int fd);
 char *procfs_read_arguments(pid_t tid);
 /* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */
 char *procfs_read_link(pid_t tid, const char *name);
-/* The first line of a file, without its newline. */
-bool procfs_read_line(const char *path, char *line, size_t size);
 
 /* Pages that are mapped, as pagemap shows them. */
 enum {
