@@ -16,6 +16,7 @@ static const char help_text[] =
 	"                       perf-user or pagemap; default: the best that is permitted\n"
 	"  -c, --calls MEANS    how calls are seen, at best: tracepoint (the program runs on)\n"
 	"                       or ptrace (it is stopped); default: the best permitted\n"
+	"      --no-cgroup      no control group for CMD: for programs that leave theirs\n"
 	"  -q, --quiet          no line about the recording at the end\n"
 	"  -h, --help           this text\n"
 	"  -V, --version        which quire this is\n\n"
@@ -84,6 +85,7 @@ int cmd_record(int argc, char **argv)
 	static const struct option longs[] = { { "output", required_argument, NULL, 'o' },
 					       { "source", required_argument, NULL, 's' },
 					       { "calls", required_argument, NULL, 'c' },
+					       { "no-cgroup", no_argument, NULL, 'G' },
 					       { "quiet", no_argument, NULL, 'q' },
 					       { "help", no_argument, NULL, 'h' },
 					       { "version", no_argument, NULL, 'V' },
@@ -106,6 +108,9 @@ int cmd_record(int argc, char **argv)
 		case 'c':
 			if (calls_option(optarg, &options.best_calls) != 0)
 				return EXIT_USAGE;
+			break;
+		case 'G':
+			options.no_cgroup = true;
 			break;
 		case 'q':
 			quiet = true;

@@ -83,7 +83,7 @@ static void observe_group(struct tracer *t, const struct tracee *tracee)
 		return;
 	t->left_cgroup = true;
 	note(t, tracee, "a process moved to another control group: from there on its touches "
-			"are missing, and its calls if they were seen by tracepoints");
+			"are missing, and its calls if tracepoints see them (--no-cgroup helps)");
 }
 
 void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
