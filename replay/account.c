@@ -85,6 +85,7 @@ int replay_account(const struct space_account *from, uint64_t linux_faults, bool
 		{ "kernel", (int64_t)from->nr_came },
 		{ "signals", -(int64_t)from->nr_signals },
 		{ "kernel-refused", -(int64_t)from->nr_kernel_refused },
+		{ "kernel-unplaced", (int64_t)from->nr_unplaced },
 	};
 	char names[160];
 

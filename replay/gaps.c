@@ -39,7 +39,7 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[6];
+	const char *other[12];
 	size_t nr = 0;
 	int err = 0;
 
@@ -58,6 +58,20 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 	if (figure == REPLAY_TABLES && replay->header->calls == TRACE_CALLS_TRACEPOINT &&
 	    space->quire_says.peak_page_table_bytes > space->linux_said.peak_page_table_bytes)
 		other[nr++] = "a peak not seen";
+	if (figure == REPLAY_TABLES && size <= account->nr_leaf_windows * QUIRE_PAGE_SIZE)
+		other[nr++] = "large folios of files";
+	if (figure == REPLAY_FAULTS && space->quire_says.faults < space->linux_said.faults &&
+	    size <= space->nr_idle)
+		other[nr++] = "touches that took no fault here";
+	if (figure != REPLAY_VMAS && account->nr_cuts)
+		other[nr++] = "a file cut unseen";
+	if (account->nr_forced)
+		other[nr++] = "pages written by force";
+	/* What another thread touches while a call is under way is placed before it. */
+	if ((figure == REPLAY_VMAS || figure == REPLAY_FAULTS) && account->has_threads)
+		other[nr++] = "threads at once";
+	if (figure == REPLAY_FAULTS && account->nr_unplaced)
+		other[nr++] = "faults of the kernel on pages that nothing tells";
 	if (replay->options->folios_chosen)
 		other[nr++] = "chosen folios";
 	if (figure == REPLAY_RSS && size <= replay_rss_slack_bytes(replay->result->nr_cpus))

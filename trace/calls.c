@@ -286,6 +286,10 @@ static void decode_rest(const uint64_t arg[6], struct stopped_call *out)
 	case TRACE_MUNMAP:
 		out->frees = true;
 		break;
+	case TRACE_MADVISE:
+		/* From Linux 6.14 on tables that this empties go at once. */
+		out->frees = call->advice == MADV_DONTNEED;
+		break;
 	case TRACE_BRK:
 	case TRACE_SHMDT:
 		out->frees = arg[0] != 0;

@@ -102,6 +102,7 @@ enum trace_file_kind {
 	TRACE_FILE_DEVICE,
 	TRACE_FILE_OTHER, /* proc, anon_inode and the like */
 	TRACE_FILE_ZERO, /* /dev/zero: private mappings of it are anonymous memory */
+	TRACE_FILE_HUGETLB, /* of the pool of huge pages: hugetlbfs, memfd_create(MFD_HUGETLB) */
 	TRACE_NR_FILE_KINDS
 };
 
@@ -219,7 +220,13 @@ enum trace_call_nr {
 	TRACE_OTHER = TRACE_NR_CALLS
 };
 
-enum { TRACE_MODE_READ = 1, TRACE_MODE_WRITE = 2 };
+enum {
+	TRACE_MODE_READ = 1,
+	TRACE_MODE_WRITE = 2,
+	/* mmap: it did not become one with the mapping of the same file beside it, as it
+	 * comes from another open(2) */
+	TRACE_MODE_APART = 4,
+};
 
 enum trace_role { TRACE_REPEATED, TRACE_IMPORTED, TRACE_NOTED, TRACE_RIGHTS, TRACE_REACHES,
 	TRACE_SIZES };
@@ -356,6 +363,11 @@ enum trace_came_how {
 	TRACE_CAME_READ,   /* brought by the kernel, to be read */
 	TRACE_CAME_WRITE,  /* ... or written: the process's own pages */
 	TRACE_CAME_BESIDE, /* pages of a file that came beside a touch, or had one */
+	TRACE_CAME_ALONE,  /* as WRITE, and no other process maps them */
+	/* No pages: nr_pages is how many faults Linux has counted for the process, since
+	 * its exec or fork, that fired no exception.  It follows what the look found. */
+	TRACE_CAME_FAULTS,
+	TRACE_CAME_FEWER, /* as FAULTS, but the exceptions are so many more than the faults */
 	TRACE_NR_CAMES
 };
 

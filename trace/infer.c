@@ -6,6 +6,7 @@
  * A small model of each address space is kept: its mappings and the pages
  * that were touched.  From it a fault is judged:
  *
+ *  0. a fetch is known;
  *  1. on a page that was touched before: a write, because only a write can
  *     fault on a page that is mapped (copy on write, dirty tracking);
  *  2. on writable private memory: a read if the same thread soon faults there
@@ -30,7 +31,7 @@ struct area {
 };
 
 struct space {
-	bool alive;
+	bool alive, forked;
 	struct area *area; /* ascending, disjoint */
 	size_t nr_areas, areas_capacity;
 	uint64_t *page; /* touched page numbers + 1; open addressing; 0: free */
@@ -327,6 +328,7 @@ static void do_call(const struct model *m, struct space *s, const struct trace_c
 		unmap(m, s, call->addr, call->len);
 		break;
 	case TRACE_MPROTECT:
+	case TRACE_PKEY_MPROTECT:
 		protect(s, call->addr, call->addr + call->len, call->prot);
 		break;
 	case TRACE_MREMAP:
@@ -378,6 +380,7 @@ static void do_fork(struct model *m, struct space *child, const struct space *pa
 			pages_insert(child, page, INHERITED);
 	}
 	child->brk = parent->brk;
+	child->forked = true;
 	child->alive = true;
 }
 
@@ -448,9 +451,11 @@ uint32_t model_touch(struct model *m, uint32_t mm, uint64_t addr, uint32_t known
 		return flags;
 	area = area_of(s, addr);
 	private = !area || !(area->flags & TRACE_MAP_SHARED);
-	if (pages_find(s, page))
+	if (flags & TRACE_TOUCH_EXEC)
+		;
+	else if (pages_find(s, page))
 		flags |= TRACE_TOUCH_WRITE | TRACE_TOUCH_PRESENT;
-	else if (flags & TRACE_TOUCH_EXEC || (private && known_flags & SAMPLE_AGAIN))
+	else if (private && known_flags & SAMPLE_AGAIN)
 		;
 	else if (!area || area->flags & TRACE_MAP_WRITE)
 		flags |= TRACE_TOUCH_WRITE; /* no area: the stack grows */
@@ -482,7 +487,13 @@ uint32_t model_seen(struct model *m, uint32_t mm, uint64_t seen, bool files_too)
 		/* A shared page may have come in beside another. */
 		if (!(seen & SEEN_ANON) && !files_too)
 			return 0;
-		flags |= TRACE_TOUCH_WRITE;
+		/* It may only be read now: the parent wrote it, or it was filled before. */
+		if (!(seen & SEEN_WRITABLE) && s->forked) {
+			pages_insert(s, page, INHERITED);
+			return 0;
+		}
+		if (seen & SEEN_WRITABLE)
+			flags |= TRACE_TOUCH_WRITE;
 	} else if (!files_too) {
 		return 0;
 	} else {

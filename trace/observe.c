@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -144,9 +145,13 @@ static void push_pages(struct tracer *t, struct tracee *tracee, uint64_t start, 
 		procfs_read_pages(tracee->tid, &maps, start, end,
 			t->source == TRACE_SOURCE_PAGEMAP, &item->pages);
 		maps_buffer_fini(&maps);
+		if (came)
+			procfs_mark_exclusive(tracee->tid, &item->pages);
 	}
 	item->came = came;
 	item->beside = beside;
+	item->counted = t->source < TRACE_SOURCE_PERF_USER && start == 0 && end == UINT64_MAX;
+	item->unseen = tracee->proc->unseen_faults - tracee->proc->unseen_before;
 	item->mm = tracee->proc->space->index;
 	item->event.process = tracee->proc->index;
 	item->event.thread = tracee->thread;
@@ -177,6 +182,7 @@ static bool kernel_brought_pages(struct tracer *t, struct tracee *tracee)
 static void forget_unseen(struct tracer *t, struct tracee *tracee)
 {
 	kernel_brought_pages(t, tracee);
+	tracee->proc->unseen_before = tracee->proc->unseen_faults;
 }
 
 void observe_pages(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t end)
@@ -209,7 +215,7 @@ static void observe_beside(struct tracer *t, struct tracee *tracee, uint64_t sta
 {
 	if (t->source < TRACE_SOURCE_PAGEMAP && len >= LARGE_BYTES &&
 	    tracee->proc->space->maps_large_files)
-		push_pages(t, tracee, start, start + len, false, true);
+		push_pages(t, tracee, start, len == UINT64_MAX ? len : start + len, false, true);
 }
 
 /* Calls that give no pages back, but change what pagemap says of them. */
@@ -232,10 +238,16 @@ void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
 	case TRACE_MADVISE:
 	case TRACE_MPROTECT:
 	case TRACE_PKEY_MPROTECT:
-		if (call->nr != TRACE_MADVISE && !hides_pages(call))
+		if ((call->nr != TRACE_MADVISE || call->advice == MADV_REMOVE) &&
+		    !hides_pages(call))
 			observe_beside(t, tracee, call->addr, call->len);
 		if (t->source >= TRACE_SOURCE_PERF_USER || !hides_pages(call))
 			observe_pages(t, tracee, call->addr, call->addr + call->len);
+		break;
+	case TRACE_FTRUNCATE:
+	case TRACE_FALLOCATE:
+		/* Of whatever maps it. */
+		observe_beside(t, tracee, 0, UINT64_MAX);
 		break;
 	case TRACE_BRK:
 		if (call->addr)
@@ -247,6 +259,13 @@ void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
 }
 
 /* ---- limits and rights ---- */
+
+/* READ_IMPLIES_EXEC: what is asked for is not what a mapping gets. */
+static void note_personality(struct tracee *tracee)
+{
+	tracee->proc->space->read_implies_exec =
+		procfs_read_personality(tracee->tid) & READ_IMPLIES_EXEC;
+}
 
 uint32_t observe_own_mm_rights(void)
 {
@@ -390,10 +409,16 @@ void tell_process_exit(struct tracer *t, struct tracee *tracee, int status, stru
 
 /* ---- exec ---- */
 
-static uint64_t guess_mmap_base(const struct maps_buffer *maps)
+/* bottom_up: the lowest of what lies above a third of the address space, where the
+ * kernel begins. */
+static uint64_t guess_mmap_base(const struct maps_buffer *maps, bool bottom_up)
 {
+	const uint64_t third = (UINT64_C(1) << 47) / 3;
 	uint64_t base = 0;
 
+	for (size_t i = 0; bottom_up && i < maps->nr; i++)
+		if (maps->map[i].start >= third)
+			return maps->map[i].start;
 	for (size_t i = 0; i < maps->nr; i++) {
 		const struct trace_map *map = &maps->map[i];
 
@@ -462,10 +487,12 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 		.path = item->text[0] ? item->text[0] : "",
 		.arguments = item->text[1] ? item->text[1] : "",
 	};
-	exec->layout.mmap_base = guess_mmap_base(&item->maps);
 	exec->rights = rights_now(tracee);
-	if (procfs_places_bottom_up(tracee->tid))
+	if (procfs_read_personality(tracee->tid) & ADDR_COMPAT_LAYOUT)
 		exec->rights.flags |= TRACE_RIGHT_BOTTOM_UP;
+	note_personality(tracee);
+	exec->layout.mmap_base = guess_mmap_base(&item->maps,
+		exec->rights.flags & TRACE_RIGHT_BOTTOM_UP);
 	tracee->proc->rights = exec->rights;
 	forget_unseen(t, tracee);
 	foreign = item->foreign = is_foreign(tracee);
@@ -568,8 +595,10 @@ static void tell_reach(struct tracer *t, struct tracee *tracee, int64_t result)
 	call->target = whose ? whose->index : TRACE_NONE;
 	push_call(t, tracee, call);
 	if (target && result > 0 && t->source < TRACE_SOURCE_PERF_USER &&
-	    !target->proc->space->ours)
+	    !target->proc->space->ours) {
+		kernel_brought_pages(t, target);
 		push_pages(t, target, 0, UINT64_MAX, true, false);
+	}
 }
 
 /* Which file, how large, and how it was opened. */
@@ -580,7 +609,11 @@ static void find_file(struct tracer *t, struct tracee *tracee, bool known_only)
 
 	call->file = files_of_fd(t->files, tracee->tid, fd, known_only, &call->file_bytes);
 	if (call->file != TRACE_NONE)
-		call->mode = procfs_read_mode(tracee->tid, fd);
+		call->mode = procfs_read_mode(tracee->tid, fd,
+			call->nr == TRACE_MMAP && files_is_memfd(t->files, call->file), NULL);
+	if (call->nr == TRACE_MMAP && call->file != TRACE_NONE && call->addr != 0 &&
+	    beside_stands_apart(tracee, call, (uint64_t)sysconf(_SC_PAGESIZE)))
+		call->mode |= TRACE_MODE_APART;
 	if (call->nr == TRACE_MMAP && call->len >= LARGE_BYTES)
 		tracee->proc->space->maps_large_files = true;
 }
@@ -604,6 +637,11 @@ void tell_call(struct tracer *t, struct tracee *tracee, int64_t result)
 	struct trace_call *call = &tracee->call.call;
 	enum trace_role role = trace_call_info(call->nr)->role;
 	bool resizes = call->nr == TRACE_FTRUNCATE || call->nr == TRACE_FALLOCATE;
+
+	if (call->nr == TRACE_PERSONALITY && result >= 0)
+		note_personality(tracee);
+	if (tracee->proc->space->read_implies_exec && call->prot & PROT_READ)
+		call->prot |= PROT_EXEC;
 
 	if (role == TRACE_RIGHTS) {
 		if (result >= 0)

@@ -23,7 +23,7 @@ struct fault_count {
 	pid_t pid; /* 0: free */
 	pid_t last_tid; /* of its last exception, with the next two */
 	uint32_t last_flags;
-	uint64_t last_page;
+	uint64_t last_page, last_ns;
 	uint64_t nr;
 };
 
@@ -142,10 +142,12 @@ static void count_fault(struct drain *d, const struct sample *s)
 		d->counts_used++;
 	}
 	if (!(s->flags & TRACE_TOUCH_KERNEL) || count->last_tid != s->tid ||
-	    count->last_page != page || count->last_flags != s->flags)
+	    count->last_page != page || count->last_flags != s->flags ||
+	    s->time_ns - count->last_ns > REPETITION_NS)
 		count->nr++;
 	count->last_tid = s->tid;
 	count->last_page = page;
+	count->last_ns = s->time_ns;
 	count->last_flags = s->flags;
 }
 

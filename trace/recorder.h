@@ -23,6 +23,27 @@
 #include "record.h"
 #include "writer.h"
 
+/* ---- beside.c: mappings of one file side by side ---- */
+
+/* A mapping of a file, as it was made. */
+struct file_piece {
+	uint32_t file, prot;
+	bool shared;
+	uint64_t start, end, offset;
+};
+
+/* The latest of an address space. */
+#define NR_FILE_PIECES 32
+struct file_pieces {
+	struct file_piece piece[NR_FILE_PIECES];
+	uint32_t next;
+};
+
+/* Remembers the piece that a mmap made.  *before, *after: one that was made lately
+ * goes on there, in memory and in the file. */
+void beside_note(struct file_pieces *, const struct trace_call *, uint64_t page_bytes,
+	bool *before, bool *after);
+
 /* ---- procfs.c: what /proc tells ---- */
 
 /* Maps and the text that their names point into. */
@@ -47,9 +68,9 @@ int procfs_read_numbers(pid_t tid, struct proc_numbers *out);
 void procfs_read_rlimits(pid_t tid, struct trace_rights *out);
 /* Has the thread CAP_IPC_LOCK?  Are its mappings placed upwards (personality)? */
 bool procfs_may_lock_any(pid_t tid);
-bool procfs_places_bottom_up(pid_t tid);
+uint32_t procfs_read_personality(pid_t tid);
 /* The access of an open descriptor: TRACE_MODE_*; 0: not known. */
-uint32_t procfs_read_mode(pid_t tid, int fd);
+uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed, uint64_t *ino);
 /* argv joined by spaces; malloced; NULL when out of memory. */
 char *procfs_read_arguments(pid_t tid);
 /* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */
@@ -76,6 +97,9 @@ struct seen_pages {
 int procfs_read_pages(pid_t tid, const struct maps_buffer *maps, uint64_t start, uint64_t end,
 	bool want_exclusive, struct seen_pages *out);
 
+/* Finds out SEEN_EXCLUSIVE of the process's own pages, in ascending order. */
+void procfs_mark_exclusive(pid_t tid, struct seen_pages *pages);
+
 /* ---- merge.c: one stream out of two ---- */
 
 enum item_kind {
@@ -98,6 +122,8 @@ struct item {
 	/* PAGES: the kernel brought some without an exception; what files have there
 	 * is to be told. */
 	bool came, beside;
+	bool counted; /* PAGES: unseen is known */
+	int64_t unseen; /* faults that Linux counted, less exceptions */
 	struct seen_pages pages; /* EXEC: filled by the kernel; PAGES */
 	struct maps_buffer maps; /* the storage of the event's maps */
 	char *text[2]; /* the storage of its strings */
@@ -110,6 +136,8 @@ struct sample {
 	pid_t tid, pid;
 	uint32_t flags; /* TRACE_TOUCH_*; SAMPLE_LOST: addr is a number of them */
 };
+/* The kernel's attempts at one access follow one another at once. */
+#define REPETITION_NS 300000u
 #define SAMPLE_LOST (1u << 31)
 #define SAMPLE_AGAIN (1u << 30) /* its thread soon faults on the page again */
 
@@ -242,6 +270,7 @@ void files_destroy(struct files *);
 /* The index of the file behind an open descriptor, introducing it if it is
  * new; *bytes its size now.  known_only: TRACE_NONE for a new one. */
 uint32_t files_of_fd(struct files *, pid_t tid, int fd, bool known_only, uint64_t *bytes);
+bool files_is_memfd(struct files *, uint32_t index);
 uint32_t files_of_shm(struct files *, int shmid, uint64_t *bytes);
 /* The file of a mapping that the kernel told of a moment ago, or TRACE_NONE;
  * *bytes its size then. */

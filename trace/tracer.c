@@ -304,6 +304,8 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 		child->proc->space->mm_rights =
 			inherited_rights(tracee->proc->space->mm_rights);
 		child->proc->space->maps_large_files = tracee->proc->space->maps_large_files;
+		child->proc->space->read_implies_exec = tracee->proc->space->read_implies_exec;
+		child->proc->space->pieces = tracee->proc->space->pieces;
 	}
 	start.mm = child->proc->space->index;
 	tell_process_start(t, child, &start, tracee->tid);
@@ -464,7 +466,8 @@ static void on_access_signal(struct tracer *t, struct tracee *tracee, int sig)
 		.number = (uint32_t)sig, .code = info.si_code,
 		.addr = (uint64_t)(uintptr_t)info.si_addr,
 	};
-	tracee->proc->nr_signals++;
+	/* An exception for an address in the kernel's half is not counted either. */
+	tracee->proc->nr_signals += signal.addr >> 63 == 0;
 	tell_signal(t, tracee, &signal);
 }
 

@@ -25,6 +25,8 @@ struct space {
 	struct tracee *held_first, *held_last;
 	uint64_t peak_page_table_bytes, peak_vmas;
 	bool maps_large_files; /* what it unmaps may have come beside touches */
+	bool read_implies_exec; /* personality(2) */
+	struct file_pieces pieces;
 	uint32_t mm_rights; /* TRACE_RIGHT_* that prctl set and fork and exec keep */
 };
 
@@ -38,6 +40,7 @@ struct proc {
 	/* Faults that Linux counted less exceptions seen, when that was looked at
 	 * last.  Once it grows, pages came without an exception. */
 	int64_t unseen_faults;
+	int64_t unseen_before; /* of them, until its exec or fork */
 };
 
 /* What Linux says of an address space at this moment. */
@@ -88,6 +91,11 @@ struct tracer {
 /* At the entry of its ptrace(2), and after its exec. */
 void restraint_of_ptrace(struct tracer *, const struct tracee *);
 void restraint_of_exec(struct tracer *, const struct tracee *);
+/* ---- beside.c: see also recorder.h ---- */
+
+/* The mapping of a file that the call has made did not become one with that beside it,
+ * as another opening of the file is behind it. */
+bool beside_stands_apart(struct tracee *, const struct trace_call *, uint64_t page_bytes);
 
 /* ---- observe.c ---- */
 
