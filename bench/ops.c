@@ -28,10 +28,15 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/command.h"
 #include "bench/common.h"
 #include "bench/ops.h"
+#include "host/host.h"
 
 #define NR_PAGES 256u   /* of the rows that say so */
+/* Of bare metal a fault is well below a microsecond; with two-dimensional paging
+ * one or two. */
+#define DEAR_FAULT_US 5.0
 #define MAX_ROUNDS 1000u
 
 /* ---- the core's side ------------------------------------------------------------ */
@@ -450,45 +455,45 @@ static void host_map_many_touched(struct bench *b)
 
 static const struct ops_row rows[] = {
 	{ "write-fault", "anonymous page written first", PER_PAGE, core_map_pages,
-	  core_write_pages, core_unmap_pages, host_map_pages, host_write_pages, ops_host_unmap },
+	  core_write_pages, core_unmap_pages, host_map_pages, host_write_pages, ops_host_unmap, NEEDS_NOTHING },
 	{ "zero-read", "anonymous page read first", PER_PAGE, core_map_pages, core_read_pages,
-	  core_unmap_pages, host_map_pages, host_read_pages, ops_host_unmap },
+	  core_unmap_pages, host_map_pages, host_read_pages, ops_host_unmap, NEEDS_NOTHING },
 	{ "zero-write", "zero page written", PER_PAGE, core_map_read, core_write_pages,
-	  core_unmap_pages, host_map_read, host_write_pages, ops_host_unmap },
+	  core_unmap_pages, host_map_read, host_write_pages, ops_host_unmap, NEEDS_ZERO_PAGE },
 	{ "cow-copy", "page copied on write", PER_PAGE, core_map_shared_by_child,
 	  core_write_pages, core_drop_child_and_pages, host_map_shared_by_child,
-	  host_write_pages, host_drop_child_and_pages },
+	  host_write_pages, host_drop_child_and_pages, NEEDS_NOTHING },
 	{ "cow-reuse", "page reused after the child's exit", PER_PAGE, core_map_left_by_child,
 	  core_write_pages, core_unmap_pages, host_map_left_by_child, host_write_pages,
-	  ops_host_unmap },
+	  ops_host_unmap, NEEDS_NOTHING },
 	{ "munmap", "touched memory unmapped, per page of 256", PER_PAGE, core_map_written,
-	  core_unmap_pages, ops_nothing, host_map_written, ops_host_unmap, host_nothing },
+	  core_unmap_pages, ops_nothing, host_map_written, ops_host_unmap, host_nothing, NEEDS_NOTHING },
 	{ "dontneed", "touched memory dropped, per page of 256", PER_PAGE, core_map_written,
-	  core_dontneed, core_unmap_pages, host_map_written, host_dontneed, ops_host_unmap },
+	  core_dontneed, core_unmap_pages, host_map_written, host_dontneed, ops_host_unmap, NEEDS_NOTHING },
 	{ "protect", "256 touched pages made read-only", PER_CALL, core_map_written,
 	  core_protect_pages, core_unmap_pages, host_map_written, host_protect_pages,
-	  ops_host_unmap },
+	  ops_host_unmap, NEEDS_NOTHING },
 	{ "unprotect", "256 touched pages made writable again", PER_CALL, core_map_protected,
 	  core_unprotect_pages, core_unmap_pages, host_map_protected, host_unprotect_pages,
-	  ops_host_unmap },
+	  ops_host_unmap, NEEDS_NOTHING },
 	{ "mmap-one", "one page mapped", PER_PAGE, ops_nothing, core_map_singles,
-	  core_unmap_singles, host_reserve, host_map_singles, ops_host_unmap },
+	  core_unmap_singles, host_reserve, host_map_singles, ops_host_unmap, NEEDS_NOTHING },
 	{ "munmap-one", "one untouched page unmapped", PER_PAGE, core_map_singles,
 	  core_unmap_singles, ops_nothing, host_reserve_singles, host_unmap_singles,
-	  host_nothing },
+	  host_nothing, NEEDS_NOTHING },
 	{ "split", "mprotect that splits a VMA in three", PER_PAGE, core_map_triples,
-	  core_split, core_unmap_triples, host_map_triples, host_split, ops_host_unmap },
+	  core_split, core_unmap_triples, host_map_triples, host_split, ops_host_unmap, NEEDS_NOTHING },
 	{ "merge", "mprotect that makes three VMAs one", PER_PAGE, core_map_split, core_merge,
-	  core_unmap_triples, host_map_split, host_merge, ops_host_unmap },
+	  core_unmap_triples, host_map_split, host_merge, ops_host_unmap, NEEDS_NOTHING },
 	{ "fork-page", "fork and exit, per touched page of one large VMA", PER_LARGE_PAGE,
 	  core_map_large, ops_core_fork_exit, core_unmap_large, host_map_large,
-	  ops_host_fork_exit, ops_host_unmap },
+	  ops_host_fork_exit, ops_host_unmap, NEEDS_NOTHING },
 	{ "fork-vma", "fork and exit, per untouched VMA", PER_VMA, core_map_many,
 	  ops_core_fork_exit, core_unmap_many, host_map_many, ops_host_fork_exit,
-	  ops_host_unmap },
+	  ops_host_unmap, NEEDS_NOTHING },
 	{ "fork-vma-touched", "fork and exit, per VMA, every second one touched", PER_VMA,
 	  core_map_many_touched, ops_core_fork_exit, core_unmap_many, host_map_many_touched,
-	  ops_host_fork_exit, ops_host_unmap },
+	  ops_host_fork_exit, ops_host_unmap, NEEDS_NOTHING },
 };
 
 #define NR_SMALL_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -645,7 +650,8 @@ static void measure_row(struct bench *b, size_t nth, unsigned all_rounds)
 	fflush(stdout);
 }
 
-static int begin(struct bench *b, const struct quire_decisions *decisions)
+static int begin(struct bench *b, const struct host *host,
+		 const struct quire_decisions *decisions)
 {
 	struct quire_config config;
 	struct quire_layout layout;
@@ -656,11 +662,46 @@ static int begin(struct bench *b, const struct quire_decisions *decisions)
 	config.memory_bytes = (b->fork_pages + b->fork_pages / 64 + 16384) * PAGE;
 	config.map_count_max = 1u << 20;
 	config.decisions = *decisions;
+	config.zero_page = host_or(host, HOST_zero_page, 1) != 0;
 	err = quire_create(&config, &b->q);
 	if (err)
 		return err;
 	quire_layout_default(&layout);
 	return quire_mm_create(b->q, &layout, &b->mm);
+}
+
+/* Is the row the same thing on this host as in the core? */
+static bool row_is_fair(const struct ops_row *row, const struct host *host)
+{
+	switch (row->needs) {
+	case NEEDS_ZERO_PAGE:
+		return host_or(host, HOST_zero_page, 1) != 0;
+	case NEEDS_HUGE_PAGES:
+		return host_or(host, HOST_thp, HOST_THP_NEVER) != HOST_THP_NEVER;
+	default:
+		return true;
+	}
+}
+
+/* What must be known of the host to believe its column. */
+static void print_host(const struct host *host)
+{
+	double fault_us = (double)host_or(host, HOST_fault_ns, 0) / 1000.0;
+	bool left_out = false;
+
+	printf("\nhost: Linux %s; a first write to a page takes %.1f us\n", host->kernel, fault_us);
+	if (fault_us > DEAR_FAULT_US)
+		printf("Its faults are dear, as in a guest under shadow page tables: ratios of rows with\n"
+		       "faults flatter the core.\n");
+	for (size_t i = 0; i < nr_rows(); i++) {
+		if (row_is_fair(row_at(i), host))
+			continue;
+		printf("%s%s", left_out ? ", " : "left out, as this host does another thing there: ",
+		       row_at(i)->name);
+		left_out = true;
+	}
+	if (left_out)
+		printf("\n");
 }
 
 static const struct ops_row *row_of(const char *name)
@@ -671,12 +712,12 @@ static const struct ops_row *row_of(const char *name)
 	return NULL;
 }
 
-static int run(struct bench *b, const char *only, unsigned rounds)
+static int run(struct bench *b, const struct host *host, const char *only, unsigned rounds)
 {
 	const struct ops_row *row = only != NULL ? row_of(only) : NULL;
 
 	if (only != NULL && row == NULL) {
-		fprintf(stderr, "bench ops: there is no row '%s'\n", only);
+		fprintf(stderr, "quire bench ops: there is no row '%s'\n", only);
 		return 2;
 	}
 	if (row != NULL) {
@@ -686,10 +727,12 @@ static int run(struct bench *b, const char *only, unsigned rounds)
 	} else {
 		printf("%-18s %10s %10s %7s\n", "row", "core ns", "host ns", "ratio");
 		for (size_t i = 0; i < nr_rows() && !b->failed; i++)
-			measure_row(b, i, rounds);
+			if (row_is_fair(row_at(i), host))
+				measure_row(b, i, rounds);
+		print_host(host);
 	}
 	if (b->failed)
-		fprintf(stderr, "bench ops: a call failed (memory?)\n");
+		fprintf(stderr, "quire bench ops: a call failed (memory?)\n");
 	return b->failed;
 }
 
@@ -701,14 +744,20 @@ struct arguments {
 };
 
 static const char help_text[] =
-	"bench ops [--rounds N] [--pages N] [--vmas N] [--decide ROW=ALTERNATIVE] [--row NAME]\n\n"
+	"quire bench ops [--rounds N] [--pages N] [--vmas N] [--decide ROW=ALTERNATIVE] [--row NAME]\n\n"
 	"What operations on memory cost in the core alone and, in the same run, in the\n"
 	"host's kernel: nanoseconds per unit (medians) and the median ratio.\n\n"
 	"  --rounds N    pairs of measurements for each row (default 101, at most 1000)\n"
 	"  --pages N     touched pages of the large fork (default 262144: 1 GiB)\n"
 	"  --vmas N      VMAs of the forks of many (default 6400)\n"
-	"  --decide R=A  the core's alternative A for the decision R\n"
-	"  --row NAME    the core's side of one row only, for callgrind\n";
+	"  -d, --decide R=A\n"
+	"                the core's alternative A for the decision R\n"
+	"  --row NAME    the core's side of one row only, for callgrind\n"
+	"  -h, --help     this text\n"
+	"  -V, --version  which quire this is\n\n"
+	"Examples:\n"
+	"  quire bench ops --rounds 3 --pages 512 --vmas 50\n"
+	"  quire bench ops --row fork-vma --rounds 1 --vmas 50\n";
 
 /* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct arguments *args)
@@ -720,12 +769,13 @@ static int parse(int argc, char **argv, struct arguments *args)
 		{ "decide", required_argument, NULL, 'd' },
 		{ "row", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":d:hV", options, NULL)) != -1) {
 		switch (option) {
 		case 'r':
 			args->rounds = strtoul(optarg, NULL, 10);
@@ -737,22 +787,26 @@ static int parse(int argc, char **argv, struct arguments *args)
 			args->fork_vmas = strtoul(optarg, NULL, 10);
 			break;
 		case 'd':
-			if (bench_decide("bench ops", optarg, &args->decisions) != 0)
+			if (bench_decide("quire bench ops", optarg, &args->decisions) != 0)
 				return 2;
 			break;
 		case 'o':
 			args->only = optarg;
 			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		case 'V':
+			return command_version();
 		default:
-			fputs(help_text, option == 'h' ? stdout : stderr);
-			return option == 'h' ? 0 : 2;
+			return command_bad_option("bench ops", argv, option);
 		}
 	}
 	if (args->rounds > 0 && args->rounds <= MAX_ROUNDS && args->fork_pages > 0 &&
 	    args->fork_vmas > 0)
 		return -1;
-	fputs(help_text, stderr);
-	return 2;
+	return command_usage_error("bench ops", "--rounds is 1 to %u, --pages and --vmas at least 1",
+				   MAX_ROUNDS);
 }
 
 int bench_ops(int argc, char **argv)
@@ -760,6 +814,7 @@ int bench_ops(int argc, char **argv)
 	struct arguments args = { .rounds = 101, .fork_pages = UINT64_C(1) << 18,
 				  .fork_vmas = 6400 };
 	struct bench b = { 0 };
+	struct host host;
 	int status;
 
 	quire_decisions_default(&args.decisions);
@@ -768,12 +823,13 @@ int bench_ops(int argc, char **argv)
 		return status;
 	b.fork_pages = args.fork_pages;
 	b.fork_vmas = args.fork_vmas;
+	host_probe(&host);
 	if ((args.only == NULL && host_begin(&b) != 0) || quire_attach() != 0 ||
-	    begin(&b, &args.decisions) != 0) {
-		fprintf(stderr, "bench ops: no memory\n");
+	    begin(&b, &host, &args.decisions) != 0) {
+		fprintf(stderr, "quire bench ops: no memory\n");
 		return 1;
 	}
-	status = run(&b, args.only, (unsigned)args.rounds);
+	status = run(&b, &host, args.only, (unsigned)args.rounds);
 	quire_mm_put(b.mm);
 	quire_destroy(b.q, NULL);
 	quire_detach();

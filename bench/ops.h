@@ -32,11 +32,14 @@ typedef void ops_step_fn(struct bench *b);
 
 enum ops_per { PER_CALL, PER_PAGE, PER_LARGE_PAGE, PER_VMA, PER_FOLIO, PER_FOLIO_PAGE };
 
+enum ops_needs { NEEDS_NOTHING, NEEDS_ZERO_PAGE, NEEDS_HUGE_PAGES };
+
 struct ops_row {
 	const char *name, *what;
 	enum ops_per per;
 	ops_step_fn *core_prepare, *core, *core_clean;
 	ops_step_fn *host_prepare, *host, *host_clean;
+	enum ops_needs needs; /* of the host, to be the same thing on both sides */
 };
 
 extern const struct ops_row ops_large_rows[];

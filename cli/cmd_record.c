@@ -17,7 +17,13 @@ static const char help_text[] =
 	"  -c, --calls MEANS    how calls are seen, at best: tracepoint (the program runs on)\n"
 	"                       or ptrace (it is stopped); default: the best permitted\n"
 	"      --no-cgroup      no control group for CMD: for programs that leave theirs\n"
-	"  -q, --quiet          no line about the recording at the end\n";
+	"  -q, --quiet          no line about the recording at the end\n"
+	"  -h, --help           this text\n"
+	"  -V, --version        which quire this is\n\n"
+	"Examples:\n"
+	"  quire record -o ls.quire -- ls -l /\n"
+	"  quire record -q -o sort.quire -- sh -c 'ls /usr/bin | sort | tail -n 1'\n"
+	"  quire record -s pagemap -o true.quire true\n";
 
 /* Short words for --source; the recording says the long ones. */
 static const struct {
@@ -38,7 +44,7 @@ static int source_option(const char *word, enum trace_source *ret_source)
 			return 0;
 		}
 	}
-	return usage_error("record", "'%s' is no source of touches: tracepoint, perf, perf-user "
+	return command_usage_error("record", "'%s' is no source of touches: tracepoint, perf, perf-user "
 				     "or pagemap", word);
 }
 
@@ -46,7 +52,7 @@ static int calls_option(const char *word, enum trace_calls *ret_calls)
 {
 	*ret_calls = trace_calls_of_name(word);
 	return *ret_calls != TRACE_CALLS_UNKNOWN ? 0 :
-		usage_error("record", "'%s' is no way to see calls: tracepoint or ptrace", word);
+		command_usage_error("record", "'%s' is no way to see calls: tracepoint or ptrace", word);
 }
 
 /* What it costs that tracepoints are not permitted. */
@@ -75,20 +81,22 @@ static void tell(const char *path, const struct record_result *result)
 
 int cmd_record(int argc, char **argv)
 {
+	static char name[] = "record";
 	static const struct option longs[] = { { "output", required_argument, NULL, 'o' },
 					       { "source", required_argument, NULL, 's' },
 					       { "calls", required_argument, NULL, 'c' },
 					       { "no-cgroup", no_argument, NULL, 'G' },
 					       { "quiet", no_argument, NULL, 'q' },
 					       { "help", no_argument, NULL, 'h' },
+					       { "version", no_argument, NULL, 'V' },
 					       { 0 } };
-	struct record_options options = { 0 };
+	struct record_options options = { .tell = tell_line, .context = name };
 	struct record_result result = { 0 };
 	struct trace_error error = { 0 };
 	bool quiet = false;
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, "+o:s:c:qh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:o:s:c:qhV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'o':
 			options.output = optarg;
@@ -110,14 +118,16 @@ int cmd_record(int argc, char **argv)
 		case 'h':
 			fputs(help_text, stdout);
 			return 0;
+		case 'V':
+			return command_version();
 		default:
-			return EXIT_USAGE;
+			return command_bad_option("record", argv, c);
 		}
 	}
 	if (!options.output)
-		return usage_error("record", "-o FILE is missing");
+		return command_usage_error("record", "-o FILE is missing");
 	if (optind >= argc)
-		return usage_error("record", "a command to run is missing");
+		return command_usage_error("record", "a command to run is missing");
 	status = record_command(&options, argv + optind, &result, &error);
 	if (error.err) {
 		fprintf(stderr, "quire record: %s\n", error.message);

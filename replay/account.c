@@ -37,18 +37,38 @@ static int add(struct replay_account *account, const char *kind, int64_t count)
 	return 0;
 }
 
+int replay_note(struct replay_note **notes, size_t *nr_notes, const char *call)
+{
+	struct replay_note *grown;
+
+	for (size_t i = 0; i < *nr_notes; i++)
+		if (strcmp((*notes)[i].call, call) == 0) {
+			(*notes)[i].count++;
+			return 0;
+		}
+	grown = realloc(*notes, (*nr_notes + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	*notes = grown;
+	grown[*nr_notes] = (struct replay_note){ .call = strdup(call), .count = 1 };
+	if (!grown[*nr_notes].call)
+		return -ENOMEM;
+	++*nr_notes;
+	return 0;
+}
+
 /* "userfaultfd, mbind": what was noted, as one cause; "" where nothing was. */
 static void names_of_notes(const struct space_account *from, char *names, size_t size)
 {
 	size_t len = 0;
 
 	names[0] = '\0';
-	for (uint32_t nr = 0; nr <= TRACE_NR_CALLS; nr++) {
-		const char *name = trace_call_name((enum trace_call_nr)nr);
+	for (size_t i = 0; i < from->nr_notes; i++) {
+		const char *name = from->notes[i].call;
 
-		if (!from->noted[nr] || len + strlen(name) + 3 > size)
-			continue;
-		len += (size_t)snprintf(names + len, size - len, "%s%s", len ? ", " : "", name);
+		if (len + strlen(name) + 3 <= size)
+			len += (size_t)snprintf(names + len, size - len, "%s%s", len ? ", " : "",
+						name);
 	}
 }
 

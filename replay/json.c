@@ -22,11 +22,40 @@ static json_t *account_json(const struct replay_account *a)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < a->nr_explained; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I}", "kind", a->explained[i].kind,
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "kind",
+			a->explained[i].kind, "words", replay_cause_words(a->explained[i].kind),
 			"count", (json_int_t)a->explained[i].count));
 	return json_pack("{s:o, s:o, s:o, s:I}", "linux_faults", number(a->linux_faults), "touches",
 			 number(a->touches), "explained", list, "unexplained",
 			 (json_int_t)a->unexplained);
+}
+
+static void add_trait(void *context, const char *name, const char *text)
+{
+	json_object_set_new(context, name, json_string(text));
+}
+
+static json_t *host_json(const struct host *host)
+{
+	json_t *out = json_object();
+
+	host_for_each(host, add_trait, out);
+	return out;
+}
+
+static json_t *gaps_json(const struct replay_result *r)
+{
+	static const char *const names[REPLAY_NR_FIGURES] = {
+		"faults", "peak_rss_bytes", "peak_page_table_bytes", "vmas",
+	};
+	json_t *out = json_object();
+
+	for (unsigned i = 0; i < REPLAY_NR_FIGURES; i++)
+		json_object_set_new(out, names[i], json_pack("{s:o, s:s, s:o}", "explained",
+			number(r->gaps[i].explained), "causes",
+			r->gaps[i].causes ? r->gaps[i].causes : "", "unexplained",
+			number(r->gaps[i].unexplained)));
+	return out;
 }
 
 static json_t *notes_json(const struct replay_result *r)
@@ -79,7 +108,7 @@ json_t *replay_json(const struct replay_result *r)
 	if (!out)
 		return NULL;
 	json_object_set_new(out, "agreement", json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "spaces",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "spaces",
 		number(r->nr_spaces),
 		"spaces_compared", number(r->nr_spaces_compared), "spaces_maps_equal",
 		number(r->nr_spaces_maps_equal), "placed", number(r->nr_placed), "placed_alike",
@@ -87,8 +116,12 @@ json_t *replay_json(const struct replay_result *r)
 		"results_different", number(r->nr_results_different), "touches_refused",
 		number(r->nr_touches_refused), "signals_alike", number(r->nr_signals_alike),
 		"signals_missed", number(r->nr_signals_missed), "sizes_inferred",
-		number(r->nr_sizes_inferred), "touches_idle", number(r->nr_idle)));
+		number(r->nr_sizes_inferred), "touches_idle", number(r->nr_idle),
+		"mapped_beside", number(r->nr_beside),
+		"refused_unasked", number(r->nr_refused_unasked)));
+	json_object_set_new(out, "host", host_json(&r->host));
 	json_object_set_new(out, "account", account_json(&r->account));
+	json_object_set_new(out, "gaps", gaps_json(r));
 	json_object_set_new(out, "notes", notes_json(r));
 	json_object_set_new(out, "leaks", json_pack("{s:o, s:o}", "frames",
 		number(r->leaks.nr_frames), "objects", number(r->leaks.nr_objects)));

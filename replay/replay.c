@@ -177,10 +177,13 @@ static void replay_release(struct replay *replay)
 		if (replay->spaces[i].mm)
 			quire_mm_put(replay->spaces[i].mm);
 		free(replay->spaces[i].name);
+		for (size_t n = 0; n < replay->spaces[i].account.nr_notes; n++)
+			free(replay->spaces[i].account.notes[n].call);
+		free(replay->spaces[i].account.notes);
 	}
 	for (uint32_t i = 0; i < replay->nr_files; i++)
-		if (replay->files[i].file)
-			quire_file_put(replay->files[i].file);
+		replay_close_file(&replay->files[i]);
+	free(replay->later);
 	free(replay->spaces);
 	free(replay->files);
 	free(replay->processes);
@@ -216,7 +219,6 @@ static void result_finish(struct replay *replay)
 	struct rusage usage;
 
 	result->folios_chosen = replay->options->folios_chosen;
-	result->nr_cpus = (uint32_t)host_or(&replay->header->host, HOST_cpus, 0);
 	result->signals_known = replay->header->version > 1;
 	result->nr_unknown += replay->header->nr_unknown;
 	quire_cost(replay->q, &result->cost);
@@ -232,7 +234,7 @@ int replay_file(const char *path, const struct replay_options *options,
 	struct quire_config config = options->config;
 	struct trace_reader *reader = trace_reader_open(path, error);
 	struct replay replay = { .options = options, .result = result,
-				 .sample_interval = 16, .until_sample = 1 };
+				 .path = path, .sample_interval = 16, .until_sample = 1 };
 	uint64_t start_ns;
 	int err;
 
@@ -248,6 +250,8 @@ int replay_file(const char *path, const struct replay_options *options,
 		goto out_close;
 	}
 	replay.host = replay.header->host;
+	result->host = replay.host;
+	result->nr_cpus = (uint32_t)host_or(&replay.host, HOST_cpus, 0);
 	replay_mirror_host(&config, &replay.host, options->folios_chosen);
 	replay.config = config;
 	err = quire_attach();
@@ -284,6 +288,8 @@ void replay_result_fini(struct replay_result *result)
 		replay_account_fini(&result->spaces[i].account);
 	}
 	replay_account_fini(&result->account);
+	for (unsigned i = 0; i < REPLAY_NR_FIGURES; i++)
+		free(result->gaps[i].causes);
 	for (size_t i = 0; i < result->nr_notes; i++)
 		free(result->notes[i].call);
 	free(result->notes);

@@ -50,6 +50,15 @@ struct replay_note {
 	uint64_t count;
 };
 
+/* What is compared with Linux. */
+enum replay_figure { REPLAY_FAULTS, REPLAY_RSS, REPLAY_TABLES, REPLAY_VMAS, REPLAY_NR_FIGURES };
+
+/* Over address spaces where a figure is more than 1 % off: by how much in all. */
+struct replay_gap {
+	uint64_t explained, unexplained; /* in the figure's unit */
+	char *causes;                    /* of what is explained: "userfaultfd, mbind" */
+};
+
 /* One address space, from its exec or fork to its end. */
 struct replay_space {
 	uint32_t process, pid;
@@ -58,6 +67,7 @@ struct replay_space {
 	uint64_t start_us, end_us;
 	struct replay_figures linux_said, quire_says;
 	struct replay_account account;
+	uint64_t nr_major;  /* of the faults that Linux counted: read from a disk */
 	uint64_t nr_idle;   /* touches that took no fault here: the page was there */
 	uint64_t nr_map_differences; /* lines of the final maps that differ */
 	char *map_differences;       /* the first of them as text, or NULL */
@@ -86,16 +96,20 @@ struct replay_result {
 	uint64_t nr_placed, nr_placed_alike;  /* mappings whose place was chosen */
 	uint64_t nr_results_alike, nr_results_different; /* of calls */
 	struct replay_account account;   /* sums over compared spaces */
+	struct replay_gap gaps[REPLAY_NR_FIGURES];
 	uint64_t nr_idle;
+	uint64_t nr_beside;              /* faults taken here, and not counted, for pages of
+	                                    files that came beside a touch on Linux */
 	struct replay_note *notes;       /* by call */
 	size_t nr_notes;
 	uint64_t nr_touches_refused;     /* where Linux granted them, or, in a recording
 	                                    of version 1, it is not known whether it did */
 	uint64_t nr_signals_alike, nr_signals_missed; /* sent by Linux; and not by the core */
-	uint32_t nr_cpus;                /* of the recorded host; 0: not known */
+	struct host host;                /* the recorded one, when the recording began */
+	uint32_t nr_cpus;                /* its, or 0: not known */
 	bool signals_known;              /* the recording has them */
 	uint64_t nr_sizes_inferred;      /* files that grew unseen */
-	uint64_t nr_refused_alike;       /* calls that Linux refused: left undone */
+	uint64_t nr_refused_unasked;     /* calls that Linux refused, and that were left undone */
 	uint64_t nr_skipped_events, nr_unknown; /* of a newer recorder */
 	struct replay_space *spaces;
 	struct replay_sample *samples;
@@ -131,6 +145,8 @@ int replay_file(const char *path, const struct replay_options *options,
 		struct replay_result *result, struct trace_error *error);
 /* 0 or -ENOMEM. */
 int replay_account_add(struct replay_account *sum, const struct replay_account *one);
+/* How far Linux's batched counters of an address space's resident pages may be off. */
+uint64_t replay_rss_slack_bytes(uint32_t nr_cpus);
 void replay_account_fini(struct replay_account *account);
 void replay_result_fini(struct replay_result *result);
 

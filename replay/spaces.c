@@ -62,7 +62,8 @@ static bool file_is_memory(enum trace_file_kind kind)
 int replay_add_file(struct replay *replay, const struct trace_file *file)
 {
 	struct quire_file_config config = {
-		.kind = file_is_memory(file->kind) ? QUIRE_FILE_MEMORY : QUIRE_FILE_HOST,
+		.kind = file->kind == TRACE_FILE_ZERO ? QUIRE_FILE_ZERO :
+			file_is_memory(file->kind) ? QUIRE_FILE_MEMORY : QUIRE_FILE_HOST,
 		.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
 		.size_bytes = file->bytes,
 		.backing = { .read = zeros_read, .write = zeros_write },
@@ -75,7 +76,8 @@ int replay_add_file(struct replay *replay, const struct trace_file *file)
 	slot = &replay->files[file->file];
 	if (slot->file) {
 		slot->bytes = file->bytes;
-		return quire_file_truncate(slot->file, file->bytes);
+		return slot->kind == TRACE_FILE_ZERO ? 0 :
+			quire_file_truncate(slot->file, file->bytes);
 	}
 	err = quire_file_create(replay->q, &config, &slot->file);
 	if (err)
@@ -83,6 +85,32 @@ int replay_add_file(struct replay *replay, const struct trace_file *file)
 	slot->kind = file->kind;
 	slot->bytes = file->bytes;
 	return 0;
+}
+
+void replay_close_file(struct file_slot *slot)
+{
+	for (unsigned mode = 0; mode < NR_MODES; mode++)
+		if (slot->handle[mode])
+			quire_file_put(slot->handle[mode]);
+	if (slot->file)
+		quire_file_put(slot->file);
+}
+
+int replay_file_handle(struct file_slot *slot, uint32_t mode, struct quire_file **ret_file)
+{
+	uint32_t access = (mode & TRACE_MODE_READ ? (uint32_t)QUIRE_FILE_READ : 0u) |
+			  (mode & TRACE_MODE_WRITE ? (uint32_t)QUIRE_FILE_WRITE : 0u);
+	int err = 0;
+
+	if (mode == 0 || mode >= NR_MODES) {
+		*ret_file = slot->file;
+		return 0;
+	}
+	if (!slot->handle[mode])
+		err = quire_file_reopen(slot->file, access, &slot->handle[mode]);
+	if (!err)
+		*ret_file = slot->handle[mode];
+	return err;
 }
 
 struct file_slot *replay_file_slot(struct replay *replay, uint32_t index)
@@ -97,7 +125,7 @@ int replay_fill_file(struct file_slot *slot, uint64_t end_bytes)
 	static char sink[1 << 16];
 	int err;
 
-	if (file_is_memory(slot->kind))
+	if (file_is_memory(slot->kind) || slot->kind == TRACE_FILE_ZERO)
 		return 0;
 	if (end_bytes > slot->bytes)
 		end_bytes = slot->bytes;
@@ -114,10 +142,31 @@ int replay_fill_file(struct file_slot *slot, uint64_t end_bytes)
 	return 0;
 }
 
-struct file_slot *replay_file_of_id(struct replay *replay, uint64_t file_id)
+struct file_search {
+	uint64_t addr;
+	uint64_t file_id, offset; /* of the byte at addr */
+};
+
+static bool file_search_visit(const struct quire_map_info *map, void *arg)
 {
-	for (uint32_t i = 0; i < replay->nr_files; i++)
-		if (replay->files[i].file && quire_file_id(replay->files[i].file) == file_id)
+	struct file_search *search = arg;
+
+	if (search->addr < map->start || search->addr >= map->end)
+		return map->end <= search->addr;
+	search->file_id = map->file_id;
+	search->offset = map->offset + (search->addr - map->start);
+	return false;
+}
+
+struct file_slot *replay_file_at(struct replay *replay, struct quire_mm *mm, uint64_t addr,
+				 uint64_t *ret_offset)
+{
+	struct file_search search = { .addr = addr };
+
+	quire_mm_maps(mm, file_search_visit, &search);
+	*ret_offset = search.offset;
+	for (uint32_t i = 0; search.file_id && i < replay->nr_files; i++)
+		if (replay->files[i].file && quire_file_id(replay->files[i].file) == search.file_id)
 			return &replay->files[i];
 	return NULL;
 }
@@ -182,7 +231,11 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 		space->unknown = true;
 		return 0;
 	}
-	return quire_mm_fork(parent->mm, &space->mm);
+	/* What was noted may lie in the memory that the child inherits. */
+	for (size_t i = 0; i < parent->account.nr_notes && !err; i++)
+		err = replay_note(&space->account.notes, &space->account.nr_notes,
+				  parent->account.notes[i].call);
+	return err ? err : quire_mm_fork(parent->mm, &space->mm);
 }
 
 static uint64_t limit_of(uint64_t recorded)
@@ -195,6 +248,7 @@ static struct quire_limits limits_of(const struct trace_rights *rights)
 	return (struct quire_limits){
 		.address_space_bytes = limit_of(rights->as_bytes),
 		.data_bytes = limit_of(rights->data_bytes),
+		.data_max_bytes = QUIRE_UNLIMITED,
 		.stack_bytes = limit_of(rights->stack_bytes),
 		.locked_bytes = limit_of(rights->memlock_bytes),
 		/* An old recording does not say. */
@@ -203,13 +257,26 @@ static struct quire_limits limits_of(const struct trace_rights *rights)
 	};
 }
 
+/* The rights of an address space and of the process in it. */
+static void apply_rights(struct quire_mm *mm, const struct trace_rights *rights)
+{
+	struct quire_limits limits = limits_of(rights);
+	uint32_t mdwe = (rights->flags & TRACE_RIGHT_MDWE ? QUIRE_MDWE_REFUSE_EXEC_GAIN : 0u) |
+			(rights->flags & TRACE_RIGHT_MDWE_NO_INHERIT ? QUIRE_MDWE_NO_INHERIT : 0u);
+
+	quire_mm_set_limits(mm, &limits);
+	quire_mm_set_thp_disable(mm, rights->flags & TRACE_RIGHT_THP_ADVISED ? QUIRE_THP_ADVISED :
+				     rights->flags & TRACE_RIGHT_NO_THP ? QUIRE_THP_DISABLED :
+									  QUIRE_THP_ENABLED);
+	if (mdwe)
+		quire_mm_set_mdwe(mm, mdwe);
+}
+
 void replay_limits(struct replay *replay, const struct trace_event *event)
 {
 	struct space_slot *space = replay_space_of(replay, event->process);
-	struct quire_limits limits = limits_of(&event->limits.rights);
-
 	if (space && space->mm)
-		quire_mm_set_limits(space->mm, &limits);
+		apply_rights(space->mm, &event->limits.rights);
 }
 
 static void layout_of(const struct replay *replay, const struct trace_exec *exec,
@@ -218,8 +285,14 @@ static void layout_of(const struct replay *replay, const struct trace_exec *exec
 	const struct trace_layout *seen = &exec->layout;
 
 	quire_layout_default(layout);
-	if (host_or(&replay->header->host, HOST_mmap_min_addr, 0) != 0)
-		layout->mmap_min = replay->header->host.trait[HOST_mmap_min_addr];
+	if (host_or(&replay->host, HOST_mmap_min_addr, 0) != 0)
+		layout->mmap_min = replay->host.trait[HOST_mmap_min_addr];
+	/* An old recording does not say: 64 KiB, as most kernels are built. */
+	layout->mmap_min_placed = host_or(&replay->host, HOST_lsm_min_addr, 65536);
+	if (layout->mmap_min_placed < layout->mmap_min)
+		layout->mmap_min_placed = layout->mmap_min;
+	layout->bottom_up = host_or(&replay->host, HOST_bottom_up, 0) != 0 ||
+			    exec->rights.flags & TRACE_RIGHT_BOTTOM_UP;
 	if (seen->mmap_base != 0 && seen->mmap_base < QUIRE_TASK_SIZE)
 		layout->mmap_base = seen->mmap_base & QUIRE_PAGE_MASK;
 	if (seen->start_brk != 0)
@@ -234,6 +307,7 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 		       const struct trace_map *map)
 {
 	struct file_slot *file = map->file == TRACE_NONE ? NULL : replay_file_slot(replay, map->file);
+	struct quire_file *handle = NULL;
 	uint32_t prot = (map->flags & TRACE_MAP_READ ? QUIRE_PROT_READ : 0u) |
 			(map->flags & TRACE_MAP_WRITE ? QUIRE_PROT_WRITE : 0u) |
 			(map->flags & TRACE_MAP_EXEC ? QUIRE_PROT_EXEC : 0u);
@@ -251,12 +325,17 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 	if (!file)
 		flags |= QUIRE_MAP_ANONYMOUS;
 	else {
-		err = replay_fill_file(file, map->offset_bytes + (map->end - map->start));
+		/* The kernel opens programs and interpreters for reading. */
+		err = replay_file_handle(file, replay->header->version > 1 ? TRACE_MODE_READ : 0,
+					 &handle);
+		if (!err)
+			err = replay_fill_file(file,
+					       map->offset_bytes + (map->end - map->start));
 		if (err)
 			return err;
 	}
 	return quire_map_kernel(space->mm, map->start, map->end - map->start, prot, flags,
-				file ? file->file : NULL, file ? map->offset_bytes : 0,
+				handle, file ? map->offset_bytes : 0,
 				kernel_flags, NULL);
 }
 
@@ -287,6 +366,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 				faults - process->counted_faults;
 		}
 		process->counted_faults = faults;
+		process->counted_major = exec->major_faults;
 	}
 	process->shares_mm = false;
 	replay->processes[event->process].mm = exec->mm;
@@ -294,6 +374,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	err = quire_mm_create(replay->q, &layout, &space->mm);
 	if (err)
 		return err;
+	apply_rights(space->mm, &exec->rights);
 	space->unknown = !exec->maps_known;
 	for (size_t i = 0; i < exec->maps.nr; i++) {
 		const struct trace_map *map = &exec->maps.map[i];
@@ -467,12 +548,17 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 		return 0;
 	space->linux_said = figures_of_linux(&end->said, process->counted_faults);
 	space->linux_said.faults += slot->borrowed_faults;
+	space->nr_major = end->said.major_faults - process->counted_major;
 	space->quire_says = figures_of_quire(stats);
+	space->quire_says.faults -= slot->account.nr_beside;
+	result->nr_beside += slot->account.nr_beside;
 	space->nr_idle = slot->account.nr_idle;
 	result->nr_idle += space->nr_idle;
 	if (replay_account(&slot->account, space->linux_said.faults, source_is_exact(replay),
 			   &space->account) ||
 	    replay_account_add(&result->account, &space->account))
+		return -ENOMEM;
+	if (replay_judge_gaps(replay, slot, space))
 		return -ENOMEM;
 	maps_compare(space, slot->mm, &end->maps);
 	result->nr_spaces_compared++;
@@ -497,9 +583,12 @@ int replay_end_space(struct replay *replay, const struct trace_event *event)
 		quire_mm_put(slot->mm);
 		slot->mm = NULL;
 	}
-	if (said_is_complete(end) && event->process < replay->nr_processes)
-		replay->processes[event->process].counted_faults =
-			end->said.minor_faults + end->said.major_faults;
+	if (said_is_complete(end) && event->process < replay->nr_processes) {
+		struct process_slot *process = &replay->processes[event->process];
+
+		process->counted_faults = end->said.minor_faults + end->said.major_faults;
+		process->counted_major = end->said.major_faults;
+	}
 	return err;
 }
 

@@ -6,11 +6,24 @@
 #include "trace/reader.h"
 #include "replay.h"
 
+/* Handles of a file, one for each way to open it (TRACE_MODE_*): two mappings of
+ * one file that were opened in different ways do not merge. */
+#define NR_MODES 4
+
 struct file_slot {
-	struct quire_file *file;
+	struct quire_file *file;        /* for reading and writing */
+	struct quire_file *handle[NR_MODES]; /* by mode; NULL: not used so far */
 	enum trace_file_kind kind;
 	uint64_t bytes;
 	uint64_t filled_bytes; /* the cache holds [0, filled) */
+};
+
+/* Sizes that the recording will tell of files: what a file that grew unseen had
+ * grown to.  By the number of the event. */
+struct later_size {
+	uint64_t event;
+	uint32_t file;
+	uint64_t bytes;
 };
 
 /*
@@ -24,12 +37,15 @@ struct space_account {
 	uint64_t nr_touches;        /* exceptions that were recorded */
 	uint64_t nr_setup;          /* pages that exec itself filled */
 	uint64_t nr_came;           /* pages that the kernel brought, and the core had not */
+	uint64_t nr_beside;         /* faults of the core that Linux did not need: pages of
+	                               files that came beside a touch there */
 	uint64_t nr_call_faults;    /* faults that the core took in calls: populate, mlock */
 	uint64_t nr_signals;        /* touches refused on both sides */
 	uint64_t nr_kernel_refused; /* the kernel's own touches that were refused */
 	uint64_t nr_refused;        /* touches that the core alone refused */
 	uint64_t nr_idle;           /* touches that took no fault: the page was there */
-	uint64_t noted[TRACE_NR_CALLS + 1]; /* calls that the core does not model, by call */
+	struct replay_note *notes;  /* calls that the core does not model */
+	size_t nr_notes;
 };
 
 /* Indexed by the recording's thread index. */
@@ -58,6 +74,7 @@ struct process_slot {
 	uint32_t mm;
 	uint32_t pid;
 	uint64_t counted_faults; /* of Linux's count, already given to a space */
+	uint64_t counted_major;  /* those of them that read from a disk */
 	/* counted_faults holds what exec itself filled, which belongs to the new
 	 * space: each of its touches takes one away again; from the lender too. */
 	bool counted_exec;
@@ -77,23 +94,39 @@ struct replay {
 	struct process_slot *processes;
 	struct thread_slot *threads;
 	uint32_t nr_files, nr_spaces, nr_processes, nr_threads; /* allocated slots */
+	const char *path;             /* of the recording */
+	struct later_size *later;     /* read once it is asked for */
+	size_t nr_later;
+	bool later_known;
 	uint64_t sample_interval, until_sample;
 	uint64_t ended_faults, ended_copies; /* of spaces that ended */
 };
 
 /* spaces.c: address spaces and files.  0 or negative errno (out of memory). */
 int replay_add_file(struct replay *replay, const struct trace_file *file);
+void replay_close_file(struct file_slot *slot);
 struct file_slot *replay_file_slot(struct replay *replay, uint32_t index);
 /* The file's cache holds [0, end_bytes), as a warm page cache would. */
 int replay_fill_file(struct file_slot *slot, uint64_t end_bytes);
-/* The file that maps tell as file_id; NULL: not one of the recording's. */
-struct file_slot *replay_file_of_id(struct replay *replay, uint64_t file_id);
+/* The handle for a mode; 0, not known, is for reading and writing. */
+int replay_file_handle(struct file_slot *slot, uint32_t mode, struct quire_file **ret_file);
+/* The recording's file that is mapped at addr, or NULL; *ret_offset: of that byte. */
+struct file_slot *replay_file_at(struct replay *replay, struct quire_mm *mm, uint64_t addr,
+				 uint64_t *ret_offset);
 int replay_reserve_thread(struct replay *replay, uint32_t thread);
 int replay_start_process(struct replay *replay, const struct trace_event *event);
 int replay_exec(struct replay *replay, const struct trace_event *event);
 int replay_end_space(struct replay *replay, const struct trace_event *event);
 void replay_end_process(struct replay *replay, const struct trace_event *event);
 struct space_slot *replay_space_of(struct replay *replay, uint32_t process);
+/* Faults of a space that is there, so far. */
+static inline uint64_t replay_faults_of(const struct space_slot *space)
+{
+	struct quire_mm_stats stats;
+
+	quire_mm_stats(space->mm, &stats);
+	return stats.faults + stats.major_faults;
+}
 /* Limits and rights of a process changed. */
 void replay_limits(struct replay *replay, const struct trace_event *event);
 
@@ -102,6 +135,9 @@ void replay_mirror_host(struct quire_config *config, const struct host *host,
 			bool folios_chosen);
 void replay_host_changed(struct replay *replay, const struct trace_event *event);
 
+/* later.c: the size that the recording tells next of a file; 0: it does not. */
+uint64_t replay_later_size(struct replay *replay, uint32_t file);
+
 /* touch.c: 0 or negative errno (out of memory). */
 int replay_touch(struct replay *replay, const struct trace_event *event);
 int replay_came(struct replay *replay, const struct trace_event *event);
@@ -109,6 +145,12 @@ void replay_signal(struct replay *replay, const struct trace_event *event);
 /* To be called for every event but a signal, before it is replayed. */
 void replay_thread_heard(struct replay *replay, const struct trace_event *event);
 
+/* gaps.c: 0 or -ENOMEM. */
+int replay_judge_gaps(struct replay *replay, const struct space_slot *slot,
+		      const struct replay_space *space);
+
+/* One more of these was made.  0 or -ENOMEM. */
+int replay_note(struct replay_note **notes, size_t *nr_notes, const char *call);
 /* account.c: what the address space's faults come from, as parts for people. */
 int replay_account(const struct space_account *account, uint64_t linux_faults, bool exact,
 		   struct replay_account *out);

@@ -54,13 +54,9 @@ const char *format_gap(uint64_t ours, uint64_t theirs, char *buf, size_t buf_byt
 	return buf;
 }
 
-/* How far Linux's batched counters of resident pages may be from the truth, in all:
- * per address space, three counters, and on each CPU so many pages unreported. */
 static uint64_t rss_slack_bytes(const struct replay_result *r)
 {
-	enum { BATCH_PAGES = 32, COUNTERS = 3 };
-
-	return r->nr_spaces_compared * r->nr_cpus * BATCH_PAGES * COUNTERS * QUIRE_PAGE_SIZE;
+	return r->nr_spaces_compared * replay_rss_slack_bytes(r->nr_cpus);
 }
 
 static bool rss_gap_is_slack(const struct replay_result *r)
@@ -129,6 +125,14 @@ static int cause_idle(const struct replay_result *r, char *buf, size_t size)
 		r->nr_idle) : 0;
 }
 
+static int cause_beside(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_beside ? snprintf(buf, size,
+		"%" PRIu64 " times pages of a file were there on Linux beside a touch, and had to be "
+		"mapped by a fault here, which is not counted: its page cache has larger folios.",
+		r->nr_beside) : 0;
+}
+
 static int cause_sizes(const struct replay_result *r, char *buf, size_t size)
 {
 	return r->nr_sizes_inferred ? snprintf(buf, size,
@@ -158,7 +162,8 @@ const char *replay_cause(const struct replay_result *result, size_t i, char *buf
 {
 	/* Each prints its sentence, or nothing where the recording does not prove it. */
 	static int (*const causes[])(const struct replay_result *, char *, size_t) = {
-		cause_lost, cause_lost_calls, cause_left_out, cause_source, cause_folios, cause_notes, cause_idle,
+		cause_lost, cause_lost_calls, cause_left_out, cause_source, cause_folios, cause_notes,
+		cause_idle, cause_beside,
 		cause_sizes, cause_slack, cause_newer,
 	};
 
@@ -271,7 +276,7 @@ static void print_wrapped(FILE *out, const char *mark, const char *text)
 	}
 }
 
-static const char *words_of_cause(const char *kind)
+const char *replay_cause_words(const char *kind)
 {
 	static const char *const words[][2] = {
 		{ "exec", "by exec itself" },
@@ -303,7 +308,7 @@ static void print_account(FILE *out, const struct replay_result *r)
 		const struct replay_cause *cause = &a->explained[i];
 
 		format_count((uint64_t)(cause->count < 0 ? -cause->count : cause->count), text, CELL);
-		fprintf(out, "    %-26.44s %*s%s\n", words_of_cause(cause->kind),
+		fprintf(out, "    %-26.44s %*s%s\n", replay_cause_words(cause->kind),
 			(int)(13 - strlen(text)), cause->count < 0 ? "-" : "", text);
 	}
 	fprintf(out, "    %-26s %13s", "unexplained",
@@ -311,6 +316,38 @@ static void print_account(FILE *out, const struct replay_result *r)
 	if (a->unexplained != 0 && a->linux_faults != 0)
 		fprintf(out, "  (%.2f %%)", 100.0 * (double)a->unexplained / (double)a->linux_faults);
 	fputc('\n', out);
+}
+
+static const char *size_of_gap(enum replay_figure which, uint64_t size, char *buf)
+{
+	return which == REPLAY_RSS || which == REPLAY_TABLES ? format_bytes(size, buf, CELL) :
+							       format_count(size, buf, CELL);
+}
+
+/* Address spaces of which a figure is more than 1 % off, and why. */
+static void print_gaps(FILE *out, const struct replay_result *r)
+{
+	static const char *const names[REPLAY_NR_FIGURES] = {
+		"faults", "peak RSS", "page tables", "VMAs",
+	};
+	bool any = false;
+
+	for (unsigned i = 0; i < REPLAY_NR_FIGURES; i++) {
+		const struct replay_gap *gap = &r->gaps[i];
+		char text[CELL];
+
+		if (!gap->explained && !gap->unexplained)
+			continue;
+		if (!any)
+			fprintf(out, "\n  where an address space is more than 1 %% off, in all\n");
+		any = true;
+		if (gap->explained)
+			fprintf(out, "    %-12s %12s  %s\n", names[i],
+				size_of_gap(i, gap->explained, text), gap->causes);
+		if (gap->unexplained)
+			fprintf(out, "    %-12s %12s  unexplained\n", names[i],
+				size_of_gap(i, gap->unexplained, text));
+	}
 }
 
 static void print_signals(FILE *out, const struct replay_result *r)
@@ -344,6 +381,7 @@ void replay_print(FILE *out, const struct replay_result *r)
 	print_comparison(out, r);
 	print_spaces(out, r);
 	print_account(out, r);
+	print_gaps(out, r);
 	print_signals(out, r);
 	if (replay_cause(r, 0, cause, sizeof(cause)))
 		fprintf(out, "\n  what a gap can come from:\n");

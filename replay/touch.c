@@ -21,14 +21,6 @@
 
 #include "state.h"
 
-static uint64_t faults_of(const struct space_slot *space)
-{
-	struct quire_mm_stats stats;
-
-	quire_mm_stats(space->mm, &stats);
-	return stats.faults + stats.major_faults;
-}
-
 static enum quire_touch kind_of(uint32_t flags)
 {
 	return flags & TRACE_TOUCH_WRITE ? QUIRE_TOUCH_WRITE :
@@ -43,38 +35,33 @@ static bool has_signals(const struct replay *replay)
 	return replay->header->version > 1 && replay->header->source != TRACE_SOURCE_NONE;
 }
 
-struct file_search {
-	uint64_t addr;
-	uint64_t file_id, offset; /* of the byte at addr */
-};
-
-static bool file_search_visit(const struct quire_map_info *map, void *arg)
-{
-	struct file_search *search = arg;
-
-	if (search->addr < map->start || search->addr >= map->end)
-		return map->end <= search->addr;
-	search->file_id = map->file_id;
-	search->offset = map->offset + (search->addr - map->start);
-	return false;
-}
-
 /* The file at addr is made to reach the page.  False: there is none, or it does. */
 static bool grow_file_at(struct replay *replay, struct space_slot *space, uint64_t addr)
 {
-	struct file_search search = { .addr = addr };
-	struct file_slot *file;
-	uint64_t end;
+	uint64_t offset, end, later;
+	struct file_slot *file = replay_file_at(replay, space->mm, addr, &offset);
 
-	quire_mm_maps(space->mm, file_search_visit, &search);
-	file = search.file_id ? replay_file_of_id(replay, search.file_id) : NULL;
 	if (!file)
 		return false;
-	end = (search.offset & QUIRE_PAGE_MASK) + QUIRE_PAGE_SIZE;
+	end = (offset & QUIRE_PAGE_MASK) + QUIRE_PAGE_SIZE;
+	later = replay_later_size(replay, (uint32_t)(file - replay->files));
+	/* It grew to what is told next of it, if that reaches so far. */
+	if (later >= offset)
+		end = later;
 	if (end <= file->bytes || quire_file_truncate(file->file, end) != 0)
 		return false;
 	file->bytes = end;
 	return replay_fill_file(file, end) == 0;
+}
+
+/* The recording tells later that the file at addr reaches it; it is made so now. */
+static bool grew_later(struct replay *replay, struct space_slot *space, uint64_t addr)
+{
+	uint64_t offset;
+	struct file_slot *file = replay_file_at(replay, space->mm, addr, &offset);
+
+	return file && replay_later_size(replay, (uint32_t)(file - replay->files)) > offset &&
+	       grow_file_at(replay, space, addr);
 }
 
 static void granted_by_linux(struct replay *replay, const struct trace_event *event,
@@ -115,8 +102,12 @@ static int refused(struct replay *replay, const struct trace_event *event,
 	const struct trace_touch *touch = &event->touch;
 	int err;
 
-	/* Linux counts no fault for the kernel's own access that fails. */
+	/* Linux counts no fault for the kernel's own access that fails.  Beyond the end
+	 * of a file that is told to be larger later, it did not. */
 	if (touch->flags & TRACE_TOUCH_KERNEL) {
+		if (signal == QUIRE_SIGBUS && grew_later(replay, space, touch->addr) &&
+		    quire_touch(space->mm, touch->addr, kind_of(touch->flags), NULL) == 0)
+			return 0;
 		space->account.nr_kernel_refused++;
 		return 0;
 	}
@@ -188,40 +179,53 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 	} else {
 		space->account.nr_touches++;
 	}
-	before = faults_of(space);
+	before = replay_faults_of(space);
 	err = quire_touch(space->mm, touch->addr, kind_of(touch->flags), &fault);
 	if (err == -ENOMEM)
 		return err;
 	if (err)
 		return refused(replay, event, space, fault.signal);
-	if (faults_of(space) == before)
+	if (replay_faults_of(space) == before)
 		space->account.nr_idle++;
 	return 0;
 }
 
-/* Pages that were found there: each is brought in unless it is. */
+/* One page that was found there is brought in, unless it is. */
+static int bring(struct space_slot *space, uint64_t addr, enum trace_came_how how)
+{
+	struct quire_page_info info;
+	uint64_t before;
+	int err;
+
+	if (quire_page_info(space->mm, addr, &info) != 0)
+		return -EFAULT;
+	if (info.present && (how != TRACE_CAME_WRITE || !info.zero_page))
+		return 0;
+	before = replay_faults_of(space);
+	err = quire_touch(space->mm, addr, how == TRACE_CAME_WRITE ? QUIRE_TOUCH_WRITE :
+								    QUIRE_TOUCH_READ, NULL);
+	if (err)
+		return err;
+	/* Linux took no fault for what came beside one. */
+	if (how == TRACE_CAME_BESIDE)
+		space->account.nr_beside += replay_faults_of(space) - before;
+	else
+		space->account.nr_came++;
+	return 0;
+}
+
 int replay_came(struct replay *replay, const struct trace_event *event)
 {
 	struct space_slot *space = replay_space_of(replay, event->process);
 	const struct trace_came *came = &event->came;
 
-	if (!space || !space->mm)
-		return 0;
-	for (uint64_t i = 0; i < came->nr_pages; i++) {
-		uint64_t addr = came->addr + i * QUIRE_PAGE_SIZE;
-		struct quire_page_info info;
-		int err;
+	for (uint64_t i = 0; space && space->mm && i < came->nr_pages; i++) {
+		int err = bring(space, came->addr + i * QUIRE_PAGE_SIZE, came->how);
 
-		if (quire_page_info(space->mm, addr, &info) != 0)
-			break;
-		if (info.present && (!came->write || !info.zero_page))
-			continue;
-		err = quire_touch(space->mm, addr,
-				  came->write ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ, NULL);
 		if (err == -ENOMEM)
 			return err;
-		if (err == 0)
-			space->account.nr_came++;
+		if (err == -EFAULT && i > 0 && came->how != TRACE_CAME_BESIDE)
+			break;
 	}
 	return 0;
 }

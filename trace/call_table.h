@@ -76,6 +76,7 @@
 	ARG(PIDFD)   /* of a process: its index */                                                \
 	ARG(KEY)     /* a protection key */                                                       \
 	ARG(COUNT)   /* any other number */                                                       \
+	ARG(MODE)    /* of a descriptor: no argument, but found with it */                        \
 	ARG(SEGMENT) /* an id of shared memory: file, and its size as len */                      \
 	ARG(PID)     /* as PIDFD */                                                               \
 	ARG(NOTHING)

@@ -53,7 +53,7 @@ static const struct {
 #undef CALL_NUMBER
 };
 
-/* Calls that make a process or a program: not in the table. */
+/* Calls that make a process or a program, or watch one: not in the table. */
 static const struct stop births[] = {
 #ifdef SYS_fork
 	{ SYS_fork, STOP_CLONE, TRACE_OTHER },
@@ -65,6 +65,7 @@ static const struct stop births[] = {
 	{ SYS_clone3, STOP_CLONE, TRACE_OTHER },
 	{ SYS_execve, STOP_EXEC, TRACE_OTHER },
 	{ SYS_execveat, STOP_EXEC, TRACE_OTHER },
+	{ SYS_ptrace, STOP_PTRACE, TRACE_OTHER },
 };
 
 #define NR_BIRTHS (sizeof(births) / sizeof(births[0]))
@@ -119,30 +120,93 @@ bool calls_perf_filter(char *text, size_t size)
 }
 
 /*
+ * Calls of which only some are of interest: those with this value of the low
+ * half of an argument, or, of prlimit, those that set a limit.
+ */
+static const struct {
+	uint32_t nr;
+	uint32_t argument;
+	uint32_t values[2];
+	bool nonzero; /* instead: any value but 0 */
+} conditions[] = {
+	{ SYS_prctl, 0, { 41, 65 }, false }, /* PR_SET_THP_DISABLE, PR_SET_MDWE */
+	{ SYS_prlimit64, 2, { 0, 0 }, true }, /* the new limit */
+};
+
+#define NR_CONDITIONS (sizeof(conditions) / sizeof(conditions[0]))
+
+/* Where the low word (0) or the high word (1) of an argument is. */
+#define ARGUMENT_AT(n, word) \
+	((uint32_t)(offsetof(struct seccomp_data, args) + (n) * 8 + \
+		(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? (word) : 1 - (word)) * 4))
+
+static struct sock_filter load(uint32_t offset)
+{
+	return (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
+}
+
+static struct sock_filter if_equal(uint32_t value, size_t then, size_t otherwise)
+{
+	return (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, (uint8_t)then,
+		(uint8_t)otherwise);
+}
+
+static struct sock_filter give(uint32_t action)
+{
+	return (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action);
+}
+
+/* For one conditional call, six or seven instructions: is it this one?  Then decide. */
+static size_t put_condition(struct sock_filter *code, size_t i)
+{
+	uint32_t low = ARGUMENT_AT(conditions[i].argument, 0);
+	size_t at = 0;
+
+	code[at++] = if_equal(conditions[i].nr, 0, conditions[i].nonzero ? 6 : 5);
+	code[at++] = load(low);
+	if (conditions[i].nonzero) {
+		/* A pointer: one of its halves is not 0. */
+		code[at++] = if_equal(0, 0, 2);
+		code[at++] = load(ARGUMENT_AT(conditions[i].argument, 1));
+		code[at++] = if_equal(0, 1, 0);
+	} else {
+		code[at++] = if_equal(conditions[i].values[0], 2, 0);
+		code[at++] = if_equal(conditions[i].values[1], 1, 0);
+		code[at++] = give(SECCOMP_RET_ALLOW);
+		code[at++] = give(SECCOMP_RET_TRACE);
+		return at;
+	}
+	code[at++] = give(SECCOMP_RET_TRACE);
+	code[at++] = give(SECCOMP_RET_ALLOW);
+	return at;
+}
+
+/*
  * A munmap of so much is worth a stop even where it is seen without: the peak
  * of page tables is read before they go.  High word set, or low word at least
  * that?
  */
-#define ARGUMENT_AT(n, word) \
-	(offsetof(struct seccomp_data, args) + (n) * 8 + \
-		(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? (word) : 1 - (word)) * 4)
 
-static unsigned short add_large_munmap(struct sock_filter *code)
+/* So many instructions. */
+#define LARGE_MUNMAP 6
+
+static size_t put_large_munmap(struct sock_filter *code)
 {
-	unsigned short at = 0;
+	size_t at = 0;
 
-	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_munmap, 0, 5);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT_AT(1, 1));
+	code[at++] = if_equal(SYS_munmap, 0, 5);
+	code[at++] = load(ARGUMENT_AT(1, 1));
 	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 0, 2, 0);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ARGUMENT_AT(1, 0));
+	code[at++] = load(ARGUMENT_AT(1, 0));
 	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, CALLS_LARGE_BYTES, 0, 1);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
+	code[at++] = give(SECCOMP_RET_TRACE);
 	return at;
 }
 
 /*
  *	load arch; native? else allow
  *	load nr
+ *	conditional calls decide for themselves
  *	nr == stops[i]? goto trace	(for each)
  *	a large munmap? ask the tracer	(where calls are seen without stops)
  *	allow
@@ -150,27 +214,25 @@ static unsigned short add_large_munmap(struct sock_filter *code)
  */
 int calls_install_filter(enum trace_calls by)
 {
-	enum { LARGE = 6 };
-	struct sock_filter code[MAX_STOPS + 5 + LARGE];
+	struct sock_filter code[MAX_STOPS + 6 + 8 * NR_CONDITIONS + LARGE_MUNMAP];
 	struct sock_fprog program = { .filter = code };
 	struct stop stops[MAX_STOPS];
-	size_t nr_stops = list_stops(stops, by);
-	unsigned short rest = by == TRACE_CALLS_TRACEPOINT ? LARGE : 0, at = 0;
+	size_t nr_stops = list_stops(stops, by), at = 0;
+	size_t rest = by == TRACE_CALLS_TRACEPOINT ? LARGE_MUNMAP : 0;
 
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		offsetof(struct seccomp_data, arch));
-	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 0,
-		(uint8_t)(nr_stops + 1 + rest));
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		offsetof(struct seccomp_data, nr));
+	code[at++] = load(offsetof(struct seccomp_data, arch));
+	code[at++] = if_equal(NATIVE_ARCH, 1, 0);
+	code[at++] = give(SECCOMP_RET_ALLOW);
+	code[at++] = load(offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < NR_CONDITIONS; i++)
+		at += put_condition(code + at, i);
 	for (size_t i = 0; i < nr_stops; i++)
-		code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, stops[i].nr,
-			(uint8_t)(nr_stops - i + rest), 0);
+		code[at++] = if_equal(stops[i].nr, nr_stops - i + rest, 0);
 	if (rest)
-		at = (unsigned short)(at + add_large_munmap(code + at));
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
-	program.len = at;
+		at += put_large_munmap(code + at);
+	code[at++] = give(SECCOMP_RET_ALLOW);
+	code[at++] = give(SECCOMP_RET_TRACE);
+	program.len = (unsigned short)at;
 
 	/* With the privilege to go without, programs that change their user
 	 * keep working under the recorder. */

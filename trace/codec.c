@@ -236,6 +236,8 @@ static uint64_t codec_fields_of(const struct trace_call_info *info)
 		fields |= 1u << TRACE_ARG_FD | 1u << TRACE_ARG_LEN;
 	if (fields & 1u << TRACE_ARG_PID)
 		fields |= 1u << TRACE_ARG_PIDFD;
+	if (info->fields & 1u << TRACE_ARG_FD)
+		fields |= 1u << TRACE_ARG_MODE;
 	return fields & ((1u << TRACE_ARG_SEGMENT) - 1);
 }
 
@@ -255,6 +257,8 @@ static void calls_of_table(struct codec_calls *calls, uint32_t nr)
 static void codec_calls_of_version_1(struct codec_calls *calls)
 {
 	calls_of_table(calls, TRACE_PROCESS_MADVISE + 1);
+	for (uint32_t i = 0; i < calls->nr; i++)
+		calls->call[i].fields &= ~(uint64_t)(1u << TRACE_ARG_MODE);
 }
 
 /* ---- the header ---- */
@@ -523,6 +527,9 @@ static void codec_call_field(struct codec *c, const struct trace_state *s, unsig
 	case TRACE_ARG_COUNT:
 		codec_u64(c, &call->count);
 		break;
+	case TRACE_ARG_MODE:
+		codec_u32(c, &call->mode);
+		break;
 	default: /* of a later version: one number each */
 		codec_u64(c, &later);
 		break;
@@ -647,7 +654,7 @@ static void codec_came(struct codec *c, const struct trace_state *s, struct trac
 
 	codec_u64(c, &page);
 	codec_u64(c, &came->nr_pages);
-	codec_bool(c, &came->write);
+	codec_enum(c, &came->how, TRACE_NR_CAMES, "an unknown way for pages to come");
 	if (page > UINT64_MAX / s->page_bytes ||
 	    came->nr_pages > UINT64_MAX / s->page_bytes - page)
 		codec_fail(c, EBADMSG, "pages beyond the last address");

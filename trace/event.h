@@ -101,6 +101,7 @@ enum trace_file_kind {
 	TRACE_FILE_SHM, /* System V shared memory */
 	TRACE_FILE_DEVICE,
 	TRACE_FILE_OTHER, /* proc, anon_inode and the like */
+	TRACE_FILE_ZERO, /* /dev/zero: private mappings of it are anonymous memory */
 	TRACE_NR_FILE_KINDS
 };
 
@@ -218,6 +219,8 @@ enum trace_call_nr {
 	TRACE_OTHER = TRACE_NR_CALLS
 };
 
+enum { TRACE_MODE_READ = 1, TRACE_MODE_WRITE = 2 };
+
 enum trace_role { TRACE_REPEATED, TRACE_IMPORTED, TRACE_NOTED, TRACE_RIGHTS, TRACE_REACHES,
 	TRACE_SIZES };
 
@@ -242,6 +245,7 @@ struct trace_call_info {
  * is 0 (file, target: TRACE_NONE).  Besides, when the call had returned:
  *
  *	file_bytes	of a call with a file: its size
+ *	mode		of a call with a descriptor: how that was opened
  *	shmat		len: the segment's size
  *	process_madvise	one event per range; len and addr are that range's
  *
@@ -264,6 +268,7 @@ struct trace_call {
 	uint32_t target; /* process index, or TRACE_NONE: not of this tree */
 	uint32_t key;
 	uint64_t count;
+	uint32_t mode; /* of the descriptor: TRACE_MODE_*; 0: not known */
 	const char *name; /* of TRACE_OTHER; else NULL */
 };
 
@@ -341,14 +346,23 @@ struct trace_limits {
 };
 
 /*
- * Pages of the process's address space that the kernel brought in without an
- * exception: on behalf of O_DIRECT, io_uring, process_vm_writev, vmsplice and
- * their like.  They came at some time since the last such look, or call.
+ * Pages that were found in the process's address space when the recorder looked.
+ * Some came without an exception: the kernel brought them on behalf of O_DIRECT,
+ * io_uring, process_vm_writev, vmsplice and their like.  Others came beside a
+ * touch: a fault in a file maps what of it is in memory around it, and how much
+ * that is depends on the folios that the host's page cache has.
  */
+enum trace_came_how {
+	TRACE_CAME_READ,   /* brought by the kernel, to be read */
+	TRACE_CAME_WRITE,  /* ... or written: the process's own pages */
+	TRACE_CAME_BESIDE, /* pages of a file that came beside a touch, or had one */
+	TRACE_NR_CAMES
+};
+
 struct trace_came {
 	uint64_t addr;
 	uint64_t nr_pages;
-	bool write; /* the process's own pages: written to, or ready to be */
+	enum trace_came_how how;
 };
 
 /* A trait of the host, from here on. */
@@ -395,6 +409,7 @@ const char *trace_source_name(enum trace_source);
 enum trace_calls trace_calls_of_name(const char *name);
 const char *trace_calls_name(enum trace_calls);
 const char *trace_how_name(enum trace_how);
+const char *trace_came_name(enum trace_came_how);
 const char *trace_file_kind_name(enum trace_file_kind);
 
 #endif

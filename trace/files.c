@@ -25,6 +25,8 @@ struct known_file {
 	uint64_t dev, ino;
 	uint64_t birth_ns; /* 0: not known */
 	uint64_t bytes;
+	enum trace_file_kind kind;
+	bool sized; /* a descriptor told its size: it may be told again */
 	uint32_t index; /* TRACE_NONE: nobody has mapped it yet */
 };
 
@@ -126,6 +128,7 @@ static uint32_t introduce(struct files *f, const struct known_file *key,
 		return TRACE_NONE;
 	if (f->file[at].index == TRACE_NONE) {
 		f->file[at].bytes = key->bytes;
+		f->file[at].kind = kind;
 		f->file[at].index = f->nr_indexes++;
 		tell(f, at, kind, path, true);
 	} else if (f->file[at].bytes != key->bytes) {
@@ -152,7 +155,9 @@ static bool look(const char *path, struct known_file *key, enum trace_file_kind 
 	if (s.stx_mask & STATX_BTIME)
 		key->birth_ns = (uint64_t)s.stx_btime.tv_sec * 1000000000u + s.stx_btime.tv_nsec;
 	*device = S_ISCHR(s.stx_mode) || S_ISBLK(s.stx_mode);
-	if (*device)
+	if (S_ISCHR(s.stx_mode) && s.stx_rdev_major == 1 && s.stx_rdev_minor == 5)
+		*kind = TRACE_FILE_ZERO;
+	else if (*device)
 		*kind = TRACE_FILE_DEVICE;
 	else if (!S_ISREG(s.stx_mode))
 		*kind = TRACE_FILE_OTHER;
@@ -190,6 +195,10 @@ static uint32_t of_fd(struct files *f, pid_t tid, int fd, bool known_only, uint6
 	target = procfs_read_link(tid, name);
 	kind = kind_of_name(target ? target : "", kind);
 	index = introduce(f, &key, kind, target ? target : "");
+	at = find(f, &key);
+	if (at != TRACE_NONE)
+		f->file[at].sized = kind == TRACE_FILE_DISK || kind == TRACE_FILE_TMPFS ||
+			kind == TRACE_FILE_MEMFD;
 	free(target);
 	return index;
 }
@@ -244,6 +253,19 @@ static uint32_t of_shm(struct files *f, int shmid, uint64_t *bytes)
 	return introduce(f, &key, TRACE_FILE_SHM, name);
 }
 
+/* The file behind a mapping, though it may have no name any more: open only to who
+ * may look into map_files. */
+static bool look_behind(pid_t tid, const struct trace_map *map, struct known_file *key)
+{
+	enum trace_file_kind kind;
+	char path[96];
+	bool device;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)tid,
+		(unsigned long long)map->start, (unsigned long long)map->end);
+	return look(path, key, &kind, &device);
+}
+
 uint32_t files_of_shm(struct files *f, int shmid, uint64_t *bytes)
 {
 	uint32_t index;
@@ -261,7 +283,7 @@ static bool has_file(const struct trace_map *map, uint64_t ino)
 	return ino && map->name[0] == '/' && strncmp(map->name, "/dev/zero (", 11) != 0;
 }
 
-static uint32_t file_of_map(struct files *f, const struct trace_map *map, uint64_t dev,
+static uint32_t file_of_map(struct files *f, pid_t tid, const struct trace_map *map, uint64_t dev,
 	uint64_t ino)
 {
 	struct known_file key = { .dev = dev, .ino = ino };
@@ -276,6 +298,8 @@ static uint32_t file_of_map(struct files *f, const struct trace_map *map, uint64
 	if (look(map->name, &now, &kind, &device) && now.ino == ino)
 		return introduce(f, &now, kind, map->name);
 	at = find(f, &key);
+	if (at != TRACE_NONE && f->file[at].sized && look_behind(tid, map, &now) && now.ino == ino)
+		return introduce(f, &now, f->file[at].kind, map->name);
 	if (at != TRACE_NONE && f->file[at].index != TRACE_NONE)
 		return f->file[at].index;
 	if (strncmp(map->name, "/SYSV", 5) == 0)
@@ -284,11 +308,11 @@ static uint32_t file_of_map(struct files *f, const struct trace_map *map, uint64
 	return introduce(f, &key, kind_of_name(map->name, TRACE_FILE_OTHER), map->name);
 }
 
-void files_of_maps(struct files *f, struct maps_buffer *maps)
+void files_of_maps(struct files *f, pid_t tid, struct maps_buffer *maps)
 {
 	pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; i < maps->nr; i++)
-		maps->map[i].file = file_of_map(f, &maps->map[i], maps->dev[i], maps->ino[i]);
+		maps->map[i].file = file_of_map(f, tid, &maps->map[i], maps->dev[i], maps->ino[i]);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -300,16 +324,13 @@ static bool look_at_mapping(pid_t tid, const struct trace_map *map, struct known
 	enum trace_file_kind *kind)
 {
 	struct known_file now;
-	char path[96];
 	bool device;
 
 	if (look(map->name, &now, kind, &device) && now.ino == key->ino) {
 		*key = now;
 		return true;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)tid,
-		map->start, map->end);
-	if (look(path, &now, kind, &device) && now.ino == key->ino) {
+	if (look_behind(tid, map, &now) && now.ino == key->ino) {
 		*key = now;
 		return true;
 	}

@@ -211,12 +211,23 @@ const char *trace_how_name(enum trace_how how)
 	return name_of(names, TRACE_NR_HOWS, how);
 }
 
+const char *trace_came_name(enum trace_came_how how)
+{
+	static const char *const names[TRACE_NR_CAMES] = {
+		[TRACE_CAME_READ] = "read", [TRACE_CAME_WRITE] = "write",
+		[TRACE_CAME_BESIDE] = "beside",
+	};
+
+	return name_of(names, TRACE_NR_CAMES, how);
+}
+
 const char *trace_file_kind_name(enum trace_file_kind kind)
 {
 	static const char *const names[TRACE_NR_FILE_KINDS] = {
 		[TRACE_FILE_DISK] = "disk", [TRACE_FILE_TMPFS] = "tmpfs",
 		[TRACE_FILE_MEMFD] = "memfd", [TRACE_FILE_SHM] = "shm",
 		[TRACE_FILE_DEVICE] = "device", [TRACE_FILE_OTHER] = "other",
+		[TRACE_FILE_ZERO] = "zero",
 	};
 
 	return name_of(names, TRACE_NR_FILE_KINDS, kind);

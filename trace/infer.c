@@ -476,7 +476,9 @@ uint32_t model_seen(struct model *m, uint32_t mm, uint64_t seen, bool files_too)
 	}
 	if (pages_find(s, page))
 		return 0;
-	if (seen & SEEN_ANON || (seen & SEEN_SHARED && seen & SEEN_WRITABLE)) {
+	if (seen & SEEN_ZERO) {
+		; /* it was read */
+	} else if (seen & SEEN_ANON || (seen & SEEN_SHARED && seen & SEEN_WRITABLE)) {
 		/* A shared page may have come in beside another. */
 		if (!(seen & SEEN_ANON) && !files_too)
 			return 0;

@@ -35,6 +35,7 @@
 
 #define SETTLE_NS 20000000u
 #define PERIOD_NS 50000000
+#define FLUSH_NS 1000000000u /* what has waited so long is written */
 
 /* A thread id, open addressing by id. */
 struct id_slot {
@@ -56,6 +57,7 @@ struct repeat {
 
 struct merge_process {
 	uint32_t mm;
+	pid_t pid;
 	bool foreign; /* its calls are not ours to read */
 	uint32_t touches; /* since its page tables were looked at */
 };
@@ -81,6 +83,7 @@ struct merge {
 	struct id_slot *id;
 	size_t ids_used, ids_capacity; /* a power of two */
 	struct merge_process *process; /* by process index */
+	uint64_t nr_unclaimed; /* samples that wait for an unknown thread */
 	uint32_t processes_capacity;
 	struct item *pending; /* taken, and later than what was merged */
 	struct call_stream *calls; /* NULL: they are among the items */
@@ -226,21 +229,37 @@ static struct id_slot *find_id(struct merge *m, pid_t tid)
 	return slot;
 }
 
-static void hold_back(struct id_slot *slot, const struct sample *s)
+static void put_lost(struct merge *m, uint64_t nr, uint64_t time_ns)
+{
+	struct trace_event event = {
+		.kind = TRACE_LOST, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.lost = { .nr = nr },
+	};
+
+	m->lost += nr;
+	put(m, &event, time_ns);
+}
+
+static void hold_back(struct merge *m, struct id_slot *slot, const struct sample *s)
 {
 	if ((slot->nr_waiting & (slot->nr_waiting - 1)) == 0) {
 		uint32_t capacity = slot->nr_waiting ? slot->nr_waiting * 2 : 1;
 		struct sample *grown = realloc(slot->waiting, capacity * sizeof(*grown));
 
-		if (!grown)
+		if (!grown) {
+			put_lost(m, 1, s->time_ns);
 			return;
+		}
 		slot->waiting = grown;
 	}
 	slot->waiting[slot->nr_waiting++] = *s;
+	m->nr_unclaimed += slot->state == ID_UNKNOWN;
 }
 
-static void drop_waiting(struct id_slot *slot)
+static void drop_waiting(struct merge *m, struct id_slot *slot)
 {
+	if (slot->state == ID_UNKNOWN)
+		m->nr_unclaimed -= slot->nr_waiting;
 	free(slot->waiting);
 	slot->waiting = NULL;
 	slot->nr_waiting = 0;
@@ -428,31 +447,59 @@ static void release_waiting(struct merge *m, struct id_slot *slot, uint64_t time
 {
 	for (uint32_t i = 0; i < slot->nr_waiting; i++)
 		put_sample(m, slot, &slot->waiting[i], time_ns);
-	drop_waiting(slot);
+	drop_waiting(m, slot);
+}
+
+/*
+ * The workers of an io_uring are threads of the process that nobody reports: what
+ * they touch, they touch for its main thread.
+ */
+static bool is_io_worker(const struct sample *s)
+{
+	char path[64], name[32];
+
+	if (s->pid == s->tid)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)s->pid, (int)s->tid);
+	return host_read_line(path, name, sizeof(name)) && strncmp(name, "iou-", 4) == 0;
+}
+
+/* A thread id is seen for the first time. */
+static void adopt_io_worker(struct merge *m, pid_t tid, pid_t pid)
+{
+	const struct id_slot *process = find_id(m, pid);
+	struct id_slot owner;
+
+	if (!process || process->state != ID_ALIVE)
+		return;
+	owner = *process;
+	/* find_id may have moved the table. */
+	*find_id(m, tid) = (struct id_slot){
+		.tid = tid, .state = ID_ALIVE, .process = owner.process, .thread = owner.thread,
+	};
 }
 
 static void handle_sample(struct merge *m, struct sample *s)
 {
-	struct trace_event event = {
-		.kind = TRACE_LOST, .process = TRACE_NONE, .thread = TRACE_NONE,
-		.lost = { .nr = s->addr },
-	};
 	struct id_slot *slot;
 
 	if (s->flags & SAMPLE_LOST) {
-		m->lost += s->addr;
-		put(m, &event, s->time_ns);
+		put_lost(m, s->addr, s->time_ns);
 		return;
 	}
 	if (m->repeat && --repeat_of(m, s)->nr)
 		s->flags |= SAMPLE_AGAIN;
 	slot = find_id(m, s->tid);
+	if (slot && slot->state == ID_UNKNOWN && !slot->nr_waiting && is_io_worker(s)) {
+		adopt_io_worker(m, s->tid, s->pid);
+		slot = find_id(m, s->tid);
+	}
 	if (!slot)
-		return;
-	if (slot->state == ID_ALIVE && m->begun)
+		put_lost(m, 1, s->time_ns);
+	else if (slot->state == ID_ALIVE && m->begun)
 		put_sample(m, slot, s, s->time_ns);
 	else if (slot->state != ID_DEAD && slot->state != ID_ALIVE)
-		hold_back(slot, s);
+		hold_back(m, slot, s);
 }
 
 /* ---- items ---- */
@@ -468,8 +515,33 @@ static bool note_process(struct merge *m, const struct trace_event *e, uint32_t 
 		m->process = grown;
 		m->processes_capacity = capacity;
 	}
-	m->process[e->process] = (struct merge_process){ .mm = mm };
+	m->process[e->process] = (struct merge_process){
+		.mm = mm, .pid = e->kind == TRACE_PROCESS_START ? (pid_t)e->process_start.pid :
+			m->process[e->process].pid,
+	};
 	return true;
+}
+
+/*
+ * The process is about to end, and every thread of it that the tracer knows was
+ * told: what still waits was touched by one that nobody reports.  Its place among
+ * the calls is lost, but not that it was.
+ */
+static void claim_waiting(struct merge *m, const struct item *item)
+{
+	pid_t pid = m->process[item->event.process].pid;
+	struct id_slot owner = { .process = item->event.process, .thread = item->event.thread };
+
+	for (size_t i = 0; m->nr_unclaimed && i < m->ids_capacity; i++) {
+		struct id_slot *slot = &m->id[i];
+
+		if (!slot->tid || slot->state != ID_UNKNOWN || !slot->nr_waiting ||
+		    slot->waiting[0].pid != pid || slot->waiting[0].tid == pid)
+			continue;
+		for (uint32_t s = 0; s < slot->nr_waiting; s++)
+			put_sample(m, &owner, &slot->waiting[s], item->time_ns);
+		drop_waiting(m, slot);
+	}
 }
 
 /* The thread lives under item->tid from here on. */
@@ -480,6 +552,7 @@ static struct id_slot *bind(struct merge *m, const struct item *item)
 	if (slot) {
 		slot->process = item->event.process;
 		slot->thread = item->event.thread;
+		m->nr_unclaimed -= slot->state == ID_UNKNOWN ? slot->nr_waiting : 0;
 		slot->state = ID_ALIVE;
 	}
 	return slot;
@@ -491,7 +564,7 @@ static void handle_exec(struct merge *m, struct item *item)
 
 	if (!slot)
 		return;
-	drop_waiting(slot);
+	drop_waiting(m, slot);
 	for (size_t i = 0; i < item->pages.nr; i++) {
 		uint64_t addr = item->pages.page[i] & ~(uint64_t)511;
 		uint32_t flags = TRACE_TOUCH_SETUP | TRACE_TOUCH_KERNEL | TRACE_TOUCH_WRITE;
@@ -530,7 +603,7 @@ static void handle_event(struct merge *m, struct item *item)
 		slot = find_id(m, item->tid);
 		/* An exec may have given the id to another thread. */
 		if (slot && slot->thread == e->thread) {
-			drop_waiting(slot);
+			drop_waiting(m, slot);
 			slot->state = ID_DEAD;
 		}
 		put(m, e, item->time_ns);
@@ -542,6 +615,7 @@ static void handle_event(struct merge *m, struct item *item)
 		put(m, e, item->time_ns);
 		break;
 	case TRACE_MM_END:
+		claim_waiting(m, item);
 		raise_peak(m, &e->mm_end);
 		put(m, e, item->time_ns);
 		break;
@@ -551,10 +625,49 @@ static void handle_event(struct merge *m, struct item *item)
 	}
 }
 
+/* What a page that was found there has to tell; false: nothing.  Pages of the
+ * process's own and of shared memory are of interest where the kernel brought some. */
+static bool how_came(const struct item *item, uint64_t seen, enum trace_came_how *how)
+{
+	if (!(seen & SEEN_ANON) && !(seen & SEEN_SHARED && seen & SEEN_WRITABLE)) {
+		*how = TRACE_CAME_BESIDE;
+		return item->beside;
+	}
+	*how = seen & SEEN_ZERO ? TRACE_CAME_READ : TRACE_CAME_WRITE;
+	return item->came;
+}
+
+/* As runs of alike ones. */
+static void put_came(struct merge *m, const struct item *item)
+{
+	size_t nr = item->pages.nr;
+
+	for (size_t i = 0, next; i < nr; i = next) {
+		uint64_t seen = item->pages.page[i], addr = seen & ~(uint64_t)511;
+		struct trace_event event = {
+			.kind = TRACE_CAME, .process = item->event.process,
+			.thread = item->event.thread, .came = { .addr = addr },
+		};
+
+		for (next = i + 1; next < nr &&
+			(item->pages.page[next] & ~(uint64_t)511) ==
+				addr + (next - i) * m->page_bytes &&
+			((item->pages.page[next] ^ seen) & 511) == 0;)
+			next++;
+		event.came.nr_pages = next - i;
+		if (how_came(item, seen, &event.came.how))
+			put(m, &event, item->time_ns);
+	}
+}
+
 static void handle_pages(struct merge *m, struct item *item)
 {
 	struct id_slot slot = { .process = item->event.process, .thread = item->event.thread };
 
+	if (item->came || item->beside) {
+		put_came(m, item);
+		return;
+	}
 	for (size_t i = 0; m->model && i < item->pages.nr; i++) {
 		uint64_t seen = item->pages.page[i];
 		uint32_t flags = model_seen(m->model, item->mm, seen,
@@ -775,6 +888,18 @@ static void merge_until(struct merge *m, uint64_t until)
 	look_for_peaks(m);
 }
 
+/* Touches of threads that nobody ever reported: they are not in the recording. */
+static void count_unclaimed(struct merge *m)
+{
+	uint64_t nr = 0;
+
+	for (size_t i = 0; i < m->ids_capacity; i++)
+		if (m->id[i].tid && m->id[i].state == ID_UNKNOWN)
+			nr += m->id[i].nr_waiting;
+	if (nr)
+		put_lost(m, nr, m->start_ns + m->last_us * 1000);
+}
+
 static void *merge_thread(void *argument)
 {
 	struct merge *m = argument;
@@ -796,7 +921,10 @@ static void *merge_thread(void *argument)
 		finishing = m->finishing;
 		pthread_mutex_unlock(&m->lock);
 		merge_until(m, finishing ? UINT64_MAX : until);
+		/* A failure is the next event's. */
+		trace_writer_flush(m->writer, FLUSH_NS);
 	} while (!finishing);
+	count_unclaimed(m);
 	put_regrets(m);
 	put_introduced(m, 0);
 	return NULL;

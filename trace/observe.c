@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -99,7 +100,7 @@ void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
 	    procfs_read_numbers(tracee->tid, &numbers) < 0 ||
 	    procfs_read_maps(tracee->tid, &c->maps) < 0)
 		return;
-	files_of_maps(t->files, &c->maps);
+	files_of_maps(t->files, tracee->tid, &c->maps);
 	c->said.minor_faults = numbers.minor_faults;
 	c->said.major_faults = numbers.major_faults;
 	c->said.vmas = c->maps.nr;
@@ -124,26 +125,97 @@ void observe_peak(struct tracee *tracee)
 		raise_to(&tracee->proc->space->peak_page_table_bytes, said.page_table_bytes);
 }
 
-void observe_pages(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t end)
+/* ---- pages ---- */
+
+/* Reads which pages of [start, end) are there: because the kernel brought some of
+ * them, to tell what came beside touches, or to find touches (neither). */
+static void push_pages(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t end,
+	bool came, bool beside)
 {
 	struct maps_buffer maps;
-	struct item *item;
+	struct item *item = item_create(ITEM_PAGES);
 
-	if (t->source < TRACE_SOURCE_PERF_USER || start >= end || tracee->proc->space->ours)
+	if (!item) {
+		t->failed = true;
 		return;
-	item = item_create(ITEM_PAGES);
-	if (!item)
-		return;
+	}
 	if (procfs_read_maps(tracee->tid, &maps) == 0) {
-		files_of_maps(t->files, &maps);
+		files_of_maps(t->files, tracee->tid, &maps);
 		procfs_read_pages(tracee->tid, &maps, start, end,
 			t->source == TRACE_SOURCE_PAGEMAP, &item->pages);
 		maps_buffer_fini(&maps);
 	}
+	item->came = came;
+	item->beside = beside;
 	item->mm = tracee->proc->space->index;
 	item->event.process = tracee->proc->index;
 	item->event.thread = tracee->thread;
 	merge_push(t->merge, item);
+}
+
+/*
+ * Pages that the kernel brings on behalf of a caller (O_DIRECT, process_vm_writev,
+ * io_uring, vmsplice) fire no exception, but Linux counts a fault for each.  True
+ * when that number has grown since the last look.  Those of populate and mlock
+ * grow it too: then the look shows what the replay has anyway.
+ */
+static bool kernel_brought_pages(struct tracer *t, struct tracee *tracee)
+{
+	struct proc *proc = tracee->proc;
+	struct proc_numbers numbers;
+	int64_t unseen, before = proc->unseen_faults;
+
+	if (procfs_read_numbers(tracee->tid, &numbers) < 0)
+		return false;
+	unseen = (int64_t)(numbers.minor_faults + numbers.major_faults + proc->nr_signals) -
+		(int64_t)drain_faults_of(t->drain, proc->pid);
+	proc->unseen_faults = unseen;
+	return unseen > before;
+}
+
+/* Makes the next look find nothing: so many there are that nobody has to see. */
+static void forget_unseen(struct tracer *t, struct tracee *tracee)
+{
+	kernel_brought_pages(t, tracee);
+}
+
+void observe_pages(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t end)
+{
+	if (start >= end || tracee->proc->space->ours)
+		return;
+	if (t->source >= TRACE_SOURCE_PERF_USER)
+		push_pages(t, tracee, start, end, false, false);
+	else if (kernel_brought_pages(t, tracee))
+		push_pages(t, tracee, 0, UINT64_MAX, true, false);
+}
+
+void observe_end(struct tracer *t, struct tracee *tracee)
+{
+	if (tracee->proc->space->ours)
+		return;
+	if (t->source >= TRACE_SOURCE_PERF_USER)
+		push_pages(t, tracee, 0, UINT64_MAX, false, false);
+	/* With pagemap alone what files have there is among the touches. */
+	if (t->source < TRACE_SOURCE_PAGEMAP)
+		push_pages(t, tracee, 0, UINT64_MAX, t->source < TRACE_SOURCE_PERF_USER &&
+			kernel_brought_pages(t, tracee), true);
+}
+
+/* Less than a few windows of fault-around is not worth a look. */
+#define LARGE_BYTES ((uint64_t)128 << 10)
+
+/* Pages of files that are about to be unmapped. */
+static void observe_beside(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t len)
+{
+	if (t->source < TRACE_SOURCE_PAGEMAP && len >= LARGE_BYTES &&
+	    tracee->proc->space->maps_large_files)
+		push_pages(t, tracee, start, start + len, false, true);
+}
+
+/* Calls that give no pages back, but change what pagemap says of them. */
+static bool hides_pages(const struct trace_call *call)
+{
+	return call->nr == TRACE_MPROTECT || call->nr == TRACE_PKEY_MPROTECT;
 }
 
 void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
@@ -159,7 +231,11 @@ void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
 	case TRACE_MREMAP:
 	case TRACE_MADVISE:
 	case TRACE_MPROTECT:
-		observe_pages(t, tracee, call->addr, call->addr + call->len);
+	case TRACE_PKEY_MPROTECT:
+		if (call->nr != TRACE_MADVISE && !hides_pages(call))
+			observe_beside(t, tracee, call->addr, call->len);
+		if (t->source >= TRACE_SOURCE_PERF_USER || !hides_pages(call))
+			observe_pages(t, tracee, call->addr, call->addr + call->len);
 		break;
 	case TRACE_BRK:
 		if (call->addr)
@@ -168,6 +244,80 @@ void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
 	default:
 		break;
 	}
+}
+
+/* ---- limits and rights ---- */
+
+uint32_t observe_own_mm_rights(void)
+{
+	enum { GET_THP_DISABLE = 42, GET_MDWE = 66 };
+	int thp = prctl(GET_THP_DISABLE, 0, 0, 0, 0), mdwe = prctl(GET_MDWE, 0, 0, 0, 0);
+
+	return (thp > 0 ? TRACE_RIGHT_NO_THP : 0u) |
+		(thp > 0 && thp & 2 ? TRACE_RIGHT_THP_ADVISED : 0u) |
+		(mdwe > 0 && mdwe & 1 ? TRACE_RIGHT_MDWE : 0u) |
+		(mdwe > 0 && mdwe & 2 ? TRACE_RIGHT_MDWE_NO_INHERIT : 0u);
+}
+
+/* A prctl that was granted: does it change a right of the address space? */
+static void note_prctl(struct tracee *tracee)
+{
+	enum { SET_THP_DISABLE = 41, SET_MDWE = 65 };
+	const uint64_t *arg = tracee->call.arg;
+	uint32_t *rights = &tracee->proc->space->mm_rights;
+
+	if (arg[0] == SET_THP_DISABLE) {
+		*rights &= ~(uint32_t)(TRACE_RIGHT_NO_THP | TRACE_RIGHT_THP_ADVISED);
+		if (arg[1])
+			*rights |= TRACE_RIGHT_NO_THP | (arg[2] & 2 ? TRACE_RIGHT_THP_ADVISED : 0u);
+	} else if (arg[0] == SET_MDWE) {
+		*rights |= (arg[1] & 1 ? TRACE_RIGHT_MDWE : 0u) |
+			(arg[1] & 2 ? TRACE_RIGHT_MDWE_NO_INHERIT : 0u);
+	}
+}
+
+static struct trace_rights rights_now(const struct tracee *tracee)
+{
+	struct trace_rights rights = { .flags = TRACE_RIGHT_KNOWN };
+
+	procfs_read_rlimits(tracee->tid, &rights);
+	rights.flags |= tracee->proc->space->mm_rights;
+	if (procfs_may_lock_any(tracee->tid))
+		rights.flags |= TRACE_RIGHT_LOCK_ANY;
+	return rights;
+}
+
+static bool rights_equal(const struct trace_rights *a, const struct trace_rights *b)
+{
+	return a->stack_bytes == b->stack_bytes && a->as_bytes == b->as_bytes &&
+		a->data_bytes == b->data_bytes && a->memlock_bytes == b->memlock_bytes &&
+		(a->flags ^ b->flags) == ((a->flags ^ b->flags) & TRACE_RIGHT_BOTTOM_UP);
+}
+
+/* Tells the limits and rights of the tracee's process, if they are new. */
+static void tell_limits(struct tracer *t, struct tracee *tracee)
+{
+	struct trace_rights rights = rights_now(tracee);
+	struct item *item;
+
+	if (rights_equal(&rights, &tracee->proc->rights))
+		return;
+	item = new_event(t, tracee, TRACE_LIMITS);
+	if (!item)
+		return;
+	tracee->proc->rights = rights;
+	item->event.limits.rights = rights;
+	merge_push(t->merge, item);
+}
+
+void tell_signal(struct tracer *t, struct tracee *tracee, const struct trace_signal *signal)
+{
+	struct item *item = new_event(t, tracee, TRACE_SIGNAL);
+
+	if (!item)
+		return;
+	item->event.signal = *signal;
+	merge_push(t->merge, item);
 }
 
 /* ---- starts and ends ---- */
@@ -249,8 +399,7 @@ static uint64_t guess_mmap_base(const struct maps_buffer *maps)
 
 		if (strcmp(map->name, "[stack]") == 0)
 			break;
-		if (strncmp(map->name, "[v", 2) != 0)
-			base = map->end;
+		base = map->end;
 	}
 	return base;
 }
@@ -297,7 +446,7 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	exec = &item->event.exec;
 	procfs_read_numbers(tracee->tid, &numbers);
 	if (procfs_read_maps(tracee->tid, &item->maps) == 0) {
-		files_of_maps(t->files, &item->maps);
+		files_of_maps(t->files, tracee->tid, &item->maps);
 		procfs_read_pages(tracee->tid, &item->maps, 0, UINT64_MAX, false, &item->pages);
 		keep_anonymous(&item->pages);
 	}
@@ -314,7 +463,11 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 		.arguments = item->text[1] ? item->text[1] : "",
 	};
 	exec->layout.mmap_base = guess_mmap_base(&item->maps);
-	procfs_read_rlimits(tracee->tid, &exec->rights);
+	exec->rights = rights_now(tracee);
+	if (procfs_places_bottom_up(tracee->tid))
+		exec->rights.flags |= TRACE_RIGHT_BOTTOM_UP;
+	tracee->proc->rights = exec->rights;
+	forget_unseen(t, tracee);
 	foreign = item->foreign = is_foreign(tracee);
 	merge_push(t->merge, item);
 	if (foreign)
@@ -339,6 +492,16 @@ static struct proc *find_proc(const struct tracer *t, pid_t pid)
 		for (struct tracee *at = t->bucket[i]; at; at = at->next)
 			if (at->proc && at->proc->pid == pid)
 				return at->proc;
+	return NULL;
+}
+
+/* A thread of the process that is alive. */
+static struct tracee *find_tracee_of(const struct tracer *t, const struct proc *proc)
+{
+	for (size_t i = 0; i < TRACEE_BUCKETS; i++)
+		for (struct tracee *at = t->bucket[i]; at; at = at->next)
+			if (at->proc == proc && at->state == TRACEE_LIVE)
+				return at;
 	return NULL;
 }
 
@@ -393,11 +556,64 @@ static void tell_process_madvise(struct tracer *t, struct tracee *tracee, int64_
 	}
 }
 
+/* The kernel reached into memory that the call names, for whom it says. */
+static void tell_reach(struct tracer *t, struct tracee *tracee, int64_t result)
+{
+	struct trace_call *call = &tracee->call.call;
+	struct proc *whose = call->nr == TRACE_VMSPLICE ? tracee->proc :
+		find_proc(t, (pid_t)tracee->call.arg[0]);
+	struct tracee *target = whose ? find_tracee_of(t, whose) : NULL;
+
+	call->result = result;
+	call->target = whose ? whose->index : TRACE_NONE;
+	push_call(t, tracee, call);
+	if (target && result > 0 && t->source < TRACE_SOURCE_PERF_USER &&
+	    !target->proc->space->ours)
+		push_pages(t, target, 0, UINT64_MAX, true, false);
+}
+
+/* Which file, how large, and how it was opened. */
+static void find_file(struct tracer *t, struct tracee *tracee, bool known_only)
+{
+	struct trace_call *call = &tracee->call.call;
+	int fd = tracee->call.fd;
+
+	call->file = files_of_fd(t->files, tracee->tid, fd, known_only, &call->file_bytes);
+	if (call->file != TRACE_NONE)
+		call->mode = procfs_read_mode(tracee->tid, fd);
+	if (call->nr == TRACE_MMAP && call->len >= LARGE_BYTES)
+		tracee->proc->space->maps_large_files = true;
+}
+
+/* Whose limits it set: its own, or those of the process that it names. */
+static void tell_rights(struct tracer *t, struct tracee *tracee)
+{
+	pid_t pid = tracee->call.call.nr == TRACE_PRLIMIT64 ? (pid_t)tracee->call.arg[0] : 0;
+	struct proc *whose = pid ? find_proc(t, pid) : tracee->proc;
+	struct tracee *target = whose == tracee->proc ? tracee :
+		whose ? find_tracee_of(t, whose) : NULL;
+
+	if (tracee->call.call.nr == TRACE_PRCTL)
+		note_prctl(tracee);
+	if (target && !target->proc->space->ours)
+		tell_limits(t, target);
+}
+
 void tell_call(struct tracer *t, struct tracee *tracee, int64_t result)
 {
 	struct trace_call *call = &tracee->call.call;
+	enum trace_role role = trace_call_info(call->nr)->role;
 	bool resizes = call->nr == TRACE_FTRUNCATE || call->nr == TRACE_FALLOCATE;
 
+	if (role == TRACE_RIGHTS) {
+		if (result >= 0)
+			tell_rights(t, tracee);
+		return;
+	}
+	if (role == TRACE_REACHES) {
+		tell_reach(t, tracee, result);
+		return;
+	}
 	if (call->nr == TRACE_PROCESS_MADVISE) {
 		tell_process_madvise(t, tracee, result);
 		return;
@@ -409,8 +625,7 @@ void tell_call(struct tracer *t, struct tracee *tracee, int64_t result)
 		call->len = call->file_bytes;
 	}
 	if (tracee->call.fd >= 0 && result >= 0)
-		call->file = files_of_fd(t->files, tracee->tid, tracee->call.fd, resizes,
-			&call->file_bytes);
+		find_file(t, tracee, resizes);
 	/* Files that nobody has mapped are of no interest. */
 	if (resizes && call->file == TRACE_NONE)
 		return;

@@ -19,12 +19,23 @@
 
 #define RING_MAX_BYTES (8u << 20)
 
+struct fault_count {
+	pid_t pid; /* 0: free */
+	pid_t last_tid; /* of its last exception, with the next two */
+	uint32_t last_flags;
+	uint64_t last_page;
+	uint64_t nr;
+};
+
 struct drain {
 	struct ring_set rings;
 	enum trace_source source;
 	struct sample_queue *queue; /* drained, not yet taken; one per ring; under
 				     * the lock of the rings */
 	uint64_t dropped; /* samples that no memory was found for; the same lock */
+	/* Exceptions by process, open addressing; the same lock. */
+	struct fault_count *count;
+	size_t counts_used, counts_capacity; /* a power of two */
 };
 
 static bool find_tracepoints(uint64_t id[2])
@@ -89,6 +100,55 @@ static void push_sample(struct drain *d, const struct ring *r, struct sample sam
 	q->sample[q->nr++] = sample;
 }
 
+static struct fault_count *count_of(struct fault_count *table, size_t capacity, pid_t pid)
+{
+	size_t at = (size_t)pid * 0x9e3779b1u & (capacity - 1);
+
+	while (table[at].pid && table[at].pid != pid)
+		at = (at + 1) & (capacity - 1);
+	return &table[at];
+}
+
+static bool counts_reserve(struct drain *d)
+{
+	size_t capacity = d->counts_capacity ? d->counts_capacity * 2 : 256;
+	struct fault_count *grown;
+
+	if (d->counts_used * 2 < d->counts_capacity)
+		return true;
+	grown = calloc(capacity, sizeof(*grown));
+	if (!grown)
+		return false;
+	for (size_t i = 0; i < d->counts_capacity; i++)
+		if (d->count[i].pid)
+			*count_of(grown, capacity, d->count[i].pid) = d->count[i];
+	free(d->count);
+	d->count = grown;
+	d->counts_capacity = capacity;
+	return true;
+}
+
+/* Counts the exception for its process; a repetition (merge.c) is none. */
+static void count_fault(struct drain *d, const struct sample *s)
+{
+	struct fault_count *count;
+	uint64_t page = s->addr >> 12;
+
+	if (!counts_reserve(d))
+		return;
+	count = count_of(d->count, d->counts_capacity, s->pid);
+	if (!count->pid) {
+		count->pid = s->pid;
+		d->counts_used++;
+	}
+	if (!(s->flags & TRACE_TOUCH_KERNEL) || count->last_tid != s->tid ||
+	    count->last_page != page || count->last_flags != s->flags)
+		count->nr++;
+	count->last_tid = s->tid;
+	count->last_page = page;
+	count->last_flags = s->flags;
+}
+
 /* A sample of a tracepoint: pid, tid, time, size, then its record. */
 static bool parse_raw(const uint8_t *p, size_t len, struct sample *s)
 {
@@ -110,7 +170,7 @@ static void parse_sample(struct drain *d, struct ring *r, uint16_t misc, const u
 	size_t len)
 {
 	struct sample s = { 0 };
-	uint32_t tid;
+	uint32_t pid, tid;
 	size_t at = 0;
 	uint64_t ip = 0;
 
@@ -127,13 +187,17 @@ static void parse_sample(struct drain *d, struct ring *r, uint16_t misc, const u
 	} else if (!parse_raw(p, len, &s)) {
 		return;
 	}
+	memcpy(&pid, p + at, 4);
 	memcpy(&tid, p + at + 4, 4);
 	memcpy(&s.time_ns, p + at + 8, 8);
+	s.pid = (pid_t)pid;
 	s.tid = (pid_t)tid;
 	r->last_time_ns = s.time_ns;
 	/* Upper half: the kernel's own memory. */
-	if (!(s.addr >> 63))
+	if (!(s.addr >> 63)) {
+		count_fault(d, &s);
 		push_sample(d, r, s);
+	}
 }
 
 static void parse_record(void *context, struct ring *r, const uint8_t *record)
@@ -231,6 +295,20 @@ void drain_take(struct drain *d, struct sample_queue *queues)
 	pthread_mutex_unlock(&d->rings.lock);
 }
 
+uint64_t drain_faults_of(struct drain *d, pid_t pid)
+{
+	uint64_t nr = 0;
+
+	if (!d)
+		return 0;
+	pthread_mutex_lock(&d->rings.lock);
+	ring_set_drain_locked(&d->rings);
+	if (d->counts_capacity)
+		nr = count_of(d->count, d->counts_capacity, pid)->nr;
+	pthread_mutex_unlock(&d->rings.lock);
+	return nr;
+}
+
 void drain_destroy(struct drain *d)
 {
 	if (!d)
@@ -239,5 +317,6 @@ void drain_destroy(struct drain *d)
 	for (unsigned int i = 0; d->queue && i < d->rings.nr; i++)
 		free(d->queue[i].sample);
 	free(d->queue);
+	free(d->count);
 	free(d);
 }

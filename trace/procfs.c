@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
+#include <sys/personality.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -71,20 +71,6 @@ static char *read_proc(pid_t tid, const char *name, size_t *len_bytes)
 	text = read_all(fd, len_bytes);
 	close(fd);
 	return text;
-}
-
-bool procfs_read_line(const char *path, char *line, size_t size)
-{
-	FILE *file = fopen(path, "re");
-	bool got;
-
-	if (!file)
-		return false;
-	got = fgets(line, (int)size, file) != NULL;
-	fclose(file);
-	if (got)
-		line[strcspn(line, "\n")] = 0;
-	return got;
 }
 
 void maps_buffer_fini(struct maps_buffer *m)
@@ -204,20 +190,79 @@ int procfs_read_numbers(pid_t tid, struct proc_numbers *out)
 	return 0;
 }
 
+/* From /proc/PID/limits, which prlimit(2) of somebody else's process is not for. */
 void procfs_read_rlimits(pid_t tid, struct trace_rights *out)
 {
-	static const int resource[] = { RLIMIT_STACK, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK };
+	static const char *const name[] = {
+		"\nMax stack size ", "\nMax address space ", "\nMax data size ",
+		"\nMax locked memory ",
+	};
 	uint64_t *const into[] = {
 		&out->stack_bytes, &out->as_bytes, &out->data_bytes, &out->memlock_bytes,
 	};
-	struct rlimit limit;
+	size_t len;
+	char *text = read_proc(tid, "limits", &len);
 
 	for (int i = 0; i < 4; i++) {
+		char *at = text ? strstr(text, name[i]) : NULL;
+
 		*into[i] = TRACE_UNKNOWN;
-		if (prlimit(tid, (enum __rlimit_resource)resource[i], NULL, &limit) == 0 &&
-		    limit.rlim_cur != RLIM_INFINITY)
-			*into[i] = limit.rlim_cur;
+		if (!at)
+			continue;
+		at += strlen(name[i]);
+		at += strspn(at, " ");
+		if (*at >= '0' && *at <= '9')
+			*into[i] = strtoull(at, NULL, 10);
 	}
+	free(text);
+}
+
+bool procfs_may_lock_any(pid_t tid)
+{
+	enum { CAP_IPC_LOCK_BIT = 14 };
+	size_t len;
+	char *text = read_proc(tid, "status", &len);
+	char *at = text ? strstr(text, "\nCapEff:") : NULL;
+	bool may = at && strtoull(at + 8, NULL, 16) >> CAP_IPC_LOCK_BIT & 1;
+
+	free(text);
+	return may;
+}
+
+bool procfs_places_bottom_up(pid_t tid)
+{
+	size_t len;
+	char *text = read_proc(tid, "personality", &len);
+	bool up = text && strtoul(text, NULL, 16) & ADDR_COMPAT_LAYOUT;
+
+	free(text);
+	return up;
+}
+
+uint32_t procfs_read_mode(pid_t tid, int fd)
+{
+	char name[32];
+	size_t len;
+	char *text, *at;
+	uint32_t mode = 0;
+
+	snprintf(name, sizeof(name), "fdinfo/%d", fd);
+	text = read_proc(tid, name, &len);
+	at = text ? strstr(text, "flags:") : NULL;
+	if (at)
+		switch (strtoul(at + 6, NULL, 8) & O_ACCMODE) {
+		case O_RDONLY:
+			mode = TRACE_MODE_READ;
+			break;
+		case O_WRONLY:
+			mode = TRACE_MODE_WRITE;
+			break;
+		default:
+			mode = TRACE_MODE_READ | TRACE_MODE_WRITE;
+			break;
+		}
+	free(text);
+	return mode;
 }
 
 char *procfs_read_arguments(pid_t tid)
@@ -286,6 +331,7 @@ struct scan_argument {
 #define SCAN_FILE 4u
 #define SCAN_PRESENT 8u
 #define SCAN_SWAPPED 16u
+#define SCAN_ZERO 32u
 
 /* As read_entries; 1: this kernel cannot. */
 static int scan_pages(int fd, uint64_t about, uint64_t start, uint64_t end,
@@ -301,7 +347,7 @@ static int scan_pages(int fd, uint64_t about, uint64_t start, uint64_t end,
 			.size = sizeof(scan), .start = start, .end = end,
 			.vec = (uint64_t)(uintptr_t)region, .vec_len = REGIONS,
 			.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
-			.return_mask = SCAN_FILE | SCAN_PRESENT,
+			.return_mask = SCAN_FILE | SCAN_PRESENT | SCAN_ZERO,
 		};
 		int nr = ioctl(fd, SCAN_IOCTL, &scan);
 
@@ -311,6 +357,7 @@ static int scan_pages(int fd, uint64_t about, uint64_t start, uint64_t end,
 			for (uint64_t at = region[i].start; at < region[i].end && !err;
 			     at += page_bytes)
 				err = add_page(out, at | about |
+					(region[i].categories & SCAN_ZERO ? SEEN_ZERO : 0u) |
 					(region[i].categories & SCAN_FILE ? 0u : SEEN_ANON));
 		if (scan.walk_end <= start)
 			break;

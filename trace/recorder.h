@@ -16,6 +16,7 @@
 #define QUIRE_TRACE_RECORDER_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include "event.h"
@@ -44,12 +45,15 @@ int procfs_read_status(pid_t tid, struct trace_said *said);
 int procfs_read_numbers(pid_t tid, struct proc_numbers *out);
 /* The four limits of *out. */
 void procfs_read_rlimits(pid_t tid, struct trace_rights *out);
+/* Has the thread CAP_IPC_LOCK?  Are its mappings placed upwards (personality)? */
+bool procfs_may_lock_any(pid_t tid);
+bool procfs_places_bottom_up(pid_t tid);
+/* The access of an open descriptor: TRACE_MODE_*; 0: not known. */
+uint32_t procfs_read_mode(pid_t tid, int fd);
 /* argv joined by spaces; malloced; NULL when out of memory. */
 char *procfs_read_arguments(pid_t tid);
 /* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */
 char *procfs_read_link(pid_t tid, const char *name);
-/* The first line of a file, without its newline. */
-bool procfs_read_line(const char *path, char *line, size_t size);
 
 /* Pages that are mapped, as pagemap shows them. */
 enum {
@@ -59,6 +63,7 @@ enum {
 	SEEN_SHARED = 8,
 	SEEN_FILE = 16,
 	SEEN_EXCLUSIVE = 32, /* no other process maps it; not always known */
+	SEEN_ZERO = 64, /* the page of zeros; not always known */
 };
 
 struct seen_pages {
@@ -90,6 +95,9 @@ struct item {
 	pid_t maker; /* of a start: the thread that called; 0: none */
 	bool foreign; /* EXEC: of another architecture, whose calls have other numbers */
 	uint32_t mm; /* PAGES: of this address space */
+	/* PAGES: the kernel brought some without an exception; what files have there
+	 * is to be told. */
+	bool came, beside;
 	struct seen_pages pages; /* EXEC: filled by the kernel; PAGES */
 	struct maps_buffer maps; /* the storage of the event's maps */
 	char *text[2]; /* the storage of its strings */
@@ -99,7 +107,7 @@ struct item {
 struct sample {
 	uint64_t time_ns;
 	uint64_t addr;
-	pid_t tid;
+	pid_t tid, pid;
 	uint32_t flags; /* TRACE_TOUCH_*; SAMPLE_LOST: addr is a number of them */
 };
 #define SAMPLE_LOST (1u << 31)
@@ -149,6 +157,8 @@ struct sample_queue {
 };
 unsigned int drain_nr_queues(const struct drain *);
 void drain_take(struct drain *, struct sample_queue *queues);
+/* Exceptions of a process so far, as the rings show them now; drain may be NULL. */
+uint64_t drain_faults_of(struct drain *, pid_t pid);
 void drain_destroy(struct drain *);
 
 /* ---- tracer.c ---- */
@@ -156,10 +166,16 @@ void drain_destroy(struct drain *);
 struct tracer;
 struct files;
 
-/* calls: NULL where the tracer itself tells of calls.  cgroup: that nobody may
- * leave unnoticed; or NULL. */
-struct tracer *tracer_create(struct merge *, struct files *, struct call_rings *calls,
-	const struct cgroup *, enum trace_source);
+/* drain: NULL where the source has none.  calls: NULL where the tracer itself tells
+ * of calls.  cgroup: that nobody may leave unnoticed; or NULL. */
+struct tracer_sources {
+	struct drain *drain;
+	struct call_rings *calls;
+	const struct cgroup *cgroup;
+	enum trace_source source;
+};
+struct tracer *tracer_create(struct merge *, struct files *, const struct tracer_sources *,
+	const struct record_options *);
 /* The command, stopped before its exec and already seized. */
 int tracer_adopt(struct tracer *, pid_t pid);
 /* Runs until the last process has ended; gives the status of the command. */
@@ -168,8 +184,20 @@ uint32_t tracer_nr_processes(const struct tracer *);
 void tracer_destroy(struct tracer *);
 extern const int tracer_options; /* for PTRACE_SEIZE */
 
-/* Kills the tree at the next stop; safe in a signal handler. */
-void tracer_interrupt(void);
+/* ---- signals.c: those sent to the recorder ---- */
+
+enum { SIGNALS_FORWARDED = 4, SIGNALS_IGNORED = 2 };
+
+struct saved_signals {
+	struct sigaction forwarded[SIGNALS_FORWARDED], ignored[SIGNALS_IGNORED], alarm;
+};
+
+void signals_take(struct saved_signals *);
+void signals_give_back(const struct saved_signals *);
+/* Threads made while they are blocked never get them: only the tracer does. */
+void signals_block(sigset_t *ret_before);
+/* A signal that came and is to reach the command, once each; or 0. */
+int signals_next(void);
 
 /* ---- calls.c: system calls ---- */
 
@@ -179,6 +207,7 @@ enum stop_kind {
 	STOP_CALL, /* a memory call: which, in stopped_call.call.nr */
 	STOP_CLONE, /* fork, vfork, clone, clone3 */
 	STOP_EXEC,
+	STOP_PTRACE,
 };
 
 struct stopped_call {
@@ -223,7 +252,7 @@ uint32_t files_of_mapping(struct files *, pid_t tid, const struct trace_map *, u
 bool files_resized(struct files *, pid_t tid, int fd, uint64_t to_bytes, uint32_t *file,
 	uint64_t *bytes);
 /* Fills in the file of each map. */
-void files_of_maps(struct files *, struct maps_buffer *maps);
+void files_of_maps(struct files *, pid_t tid, struct maps_buffer *maps);
 
 /* ---- infer.c: read or write, where the source does not say ---- */
 

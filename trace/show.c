@@ -194,8 +194,8 @@ static void show_body(FILE *out, const struct trace_event *e)
 		show_rights(out, &e->limits.rights);
 		break;
 	case TRACE_CAME:
-		fprintf(out, "%#" PRIx64 " pages=%" PRIu64 "%s", e->came.addr, e->came.nr_pages,
-			e->came.write ? " write" : "");
+		fprintf(out, "%#" PRIx64 " pages=%" PRIu64 " %s", e->came.addr, e->came.nr_pages,
+			trace_came_name(e->came.how));
 		break;
 	case TRACE_HOST:
 		fprintf(out, "%s=%s", e->host.name, e->host.text);

@@ -28,16 +28,11 @@
 /* <sys/ptrace.h> and <linux/ptrace.h> do not go together. */
 extern long ptrace(int request, ...);
 
+#define SAME_WISH_NS 500000000u
+
 const int tracer_options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
 	PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_TRACESECCOMP |
 	PTRACE_O_EXITKILL;
-
-static volatile sig_atomic_t interrupted;
-
-void tracer_interrupt(void)
-{
-	interrupted = 1;
-}
 
 /* ---- the tree ---- */
 
@@ -142,6 +137,8 @@ static void begin_call(struct tracer *t, struct tracee *tracee)
 		if (tracee->call.frees)
 			observe_peak(tracee);
 		observe_pages_of_call(t, tracee);
+	} else if (tracee->call.kind == STOP_EXEC) {
+		observe_end(t, tracee);
 	} else {
 		observe_pages(t, tracee, 0, UINT64_MAX);
 	}
@@ -200,13 +197,14 @@ static void end_call(struct tracer *t, struct tracee *tracee)
 	}
 }
 
-/* It stopped only so that the peak of page tables is read: the call itself is
- * seen without. */
-static bool seen_without(struct tracee *tracee)
+/* It stopped only for a look at what goes, page tables and pages: the call itself
+ * is seen without. */
+static bool seen_without(struct tracer *t, struct tracee *tracee)
 {
 	if (tracee->call.kind != STOP_CALL || tracee->call.call.nr != TRACE_MUNMAP)
 		return false;
 	observe_peak(tracee);
+	observe_pages_of_call(t, tracee);
 	return true;
 }
 
@@ -223,7 +221,10 @@ static void on_entry(struct tracer *t, struct tracee *tracee)
 	for (int i = 0; i < 6; i++)
 		arg[i] = info.seccomp.args[i];
 	calls_decode(tracee->tid, info.seccomp.nr, arg, &tracee->call);
-	if (tracee->call.kind == STOP_NONE || (t->calls && seen_without(tracee)))
+	if (tracee->call.kind == STOP_PTRACE)
+		restraint_of_ptrace(t, tracee);
+	if (tracee->call.kind == STOP_NONE || tracee->call.kind == STOP_PTRACE ||
+	    (t->calls && seen_without(t, tracee)))
 		resume(tracee, 0);
 	else if (tracee->proc->space->busy)
 		hold(tracee);
@@ -268,6 +269,13 @@ static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child, int eve
 	return same == 0 || (same < 0 && flags) ? flags | CLONE_VM : flags;
 }
 
+/* What a new address space has of these. */
+static uint32_t inherited_rights(uint32_t rights)
+{
+	return rights & TRACE_RIGHT_MDWE_NO_INHERIT ?
+		rights & ~(uint32_t)(TRACE_RIGHT_MDWE | TRACE_RIGHT_MDWE_NO_INHERIT) : rights;
+}
+
 /* tracee made child, by the call in tracee->call. */
 static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *child, int event)
 {
@@ -291,6 +299,12 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 	}
 	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
 		return;
+	child->proc->rights = tracee->proc->rights;
+	if (!start.shares_mm) {
+		child->proc->space->mm_rights =
+			inherited_rights(tracee->proc->space->mm_rights);
+		child->proc->space->maps_large_files = tracee->proc->space->maps_large_files;
+	}
 	start.mm = child->proc->space->index;
 	tell_process_start(t, child, &start, tracee->tid);
 }
@@ -380,9 +394,11 @@ static void on_exec(struct tracer *t, pid_t tid)
 	if (!space)
 		return;
 	space->nr_users = 1;
+	space->mm_rights = inherited_rights(old->mm_rights);
 	tracee->proc->space = space;
 	put_space(old);
 	tell_exec(t, tracee);
+	restraint_of_exec(t, tracee);
 	resume(tracee, 0);
 }
 
@@ -400,7 +416,7 @@ static void finish(struct tracer *t, struct tracee *tracee, int status, bool can
 		return;
 	}
 	if (can_look)
-		observe_pages(t, tracee, 0, UINT64_MAX);
+		observe_end(t, tracee);
 	capture_take(t, tracee, &c);
 	tell_process_exit(t, tracee, status, &c);
 	capture_fini(&c);
@@ -435,9 +451,28 @@ static bool is_stop_signal(int sig)
 	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 }
 
-/* A stop that is no event: a signal on its way, or job control. */
-static void on_signal(struct tracee *tracee, int event, int sig)
+/* A signal that the kernel sends for an access, and nobody else has sent. */
+static void on_access_signal(struct tracer *t, struct tracee *tracee, int sig)
 {
+	siginfo_t info;
+	struct trace_signal signal;
+
+	if (ptrace(PTRACE_GETSIGINFO, tracee->tid, 0, &info) != 0 || info.si_code <= 0 ||
+	    info.si_code == SI_KERNEL)
+		return;
+	signal = (struct trace_signal){
+		.number = (uint32_t)sig, .code = info.si_code,
+		.addr = (uint64_t)(uintptr_t)info.si_addr,
+	};
+	tracee->proc->nr_signals++;
+	tell_signal(t, tracee, &signal);
+}
+
+/* A stop that is no event: a signal on its way, or job control. */
+static void on_signal(struct tracer *t, struct tracee *tracee, int event, int sig)
+{
+	if (event == 0 && (sig == SIGSEGV || sig == SIGBUS))
+		on_access_signal(t, tracee, sig);
 	if (event != PTRACE_EVENT_STOP)
 		resume(tracee, sig);
 	else if (is_stop_signal(sig))
@@ -477,7 +512,7 @@ static void on_stop(struct tracer *t, struct tracee *tracee, int wait_status)
 		if (!event && sig == (SIGTRAP | 0x80))
 			on_exit_of_call(t, tracee);
 		else
-			on_signal(tracee, event, sig);
+			on_signal(t, tracee, event, sig);
 		break;
 	}
 }
@@ -489,19 +524,55 @@ static void kill_all(struct tracer *t)
 			kill(at->tid, SIGKILL);
 }
 
-struct tracer *tracer_create(struct merge *merge, struct files *files, struct call_rings *calls,
-	const struct cgroup *cgroup, enum trace_source source)
+/* The command gets it; when that has ended, all that are left of its tree. */
+static void forward(struct tracer *t, int sig)
+{
+	if (find_tracee(t, t->command)) {
+		kill(t->command, sig);
+		return;
+	}
+	for (size_t i = 0; i < TRACEE_BUCKETS; i++)
+		for (struct tracee *at = t->bucket[i]; at; at = at->next)
+			if (at->proc && at->tid == at->proc->pid)
+				kill(at->tid, sig);
+}
+
+/*
+ * To be told to end once is the command's affair, and it may take its time; to
+ * be told again, later, means now.  At once is the same wish: timeout(1) signals
+ * its child and then the group that the child is in.
+ */
+static void take_signals(struct tracer *t)
+{
+	int sig;
+
+	while ((sig = signals_next()) != 0) {
+		bool end = sig == SIGTERM || sig == SIGHUP;
+		uint64_t now = now_ns();
+
+		if (end && t->told_to_end_ns && now - t->told_to_end_ns >= SAME_WISH_NS)
+			t->kill = true;
+		else if (!end || !t->told_to_end_ns)
+			forward(t, sig);
+		if (end && !t->told_to_end_ns)
+			t->told_to_end_ns = now;
+	}
+}
+
+struct tracer *tracer_create(struct merge *merge, struct files *files,
+	const struct tracer_sources *sources, const struct record_options *options)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
 	if (t) {
 		t->merge = merge;
 		t->files = files;
-		t->calls = calls;
-		t->cgroup = cgroup;
-		t->source = source;
+		t->drain = sources->drain;
+		t->calls = sources->calls;
+		t->cgroup = sources->cgroup;
+		t->source = sources->source;
+		t->options = options;
 	}
-	interrupted = 0;
 	return t;
 }
 
@@ -515,6 +586,7 @@ int tracer_adopt(struct tracer *t, pid_t pid)
 	if (!tracee || !add_proc(t, tracee, add_space(t)))
 		return -ENOMEM;
 	tracee->proc->space->ours = true;
+	tracee->proc->space->mm_rights = observe_own_mm_rights();
 	t->command = pid;
 	tell_process_start(t, tracee, &start, 0);
 	return 0;
@@ -529,7 +601,8 @@ int tracer_run(struct tracer *t, int *wait_status, struct trace_error *error)
 		int status;
 		pid_t tid;
 
-		if ((interrupted || t->failed) && !killed) {
+		take_signals(t);
+		if ((t->kill || t->failed) && !killed) {
 			kill_all(t);
 			killed = true;
 		}
@@ -543,8 +616,12 @@ int tracer_run(struct tracer *t, int *wait_status, struct trace_error *error)
 			continue;
 		}
 		tracee = find_tracee(t, tid);
-		if (!tracee && WIFSTOPPED(status))
+		if (!tracee && WIFSTOPPED(status)) {
 			tracee = add_tracee(t, tid);
+			/* Its parent died before it could introduce it. */
+			if (killed)
+				kill(tid, SIGKILL);
+		}
 		if (!tracee)
 			continue;
 		if (WIFSTOPPED(status))

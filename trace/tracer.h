@@ -24,6 +24,8 @@ struct space {
 	struct tracee *busy;
 	struct tracee *held_first, *held_last;
 	uint64_t peak_page_table_bytes, peak_vmas;
+	bool maps_large_files; /* what it unmaps may have come beside touches */
+	uint32_t mm_rights; /* TRACE_RIGHT_* that prctl set and fork and exec keep */
 };
 
 struct proc {
@@ -31,6 +33,11 @@ struct proc {
 	pid_t pid;
 	uint32_t nr_threads; /* that have not reached their exit stop */
 	struct space *space;
+	struct trace_rights rights; /* as they were told last */
+	uint64_t nr_signals; /* for accesses: exceptions that are no faults */
+	/* Faults that Linux counted less exceptions seen, when that was looked at
+	 * last.  Once it grows, pages came without an exception. */
+	int64_t unseen_faults;
 };
 
 /* What Linux says of an address space at this moment. */
@@ -59,6 +66,7 @@ struct tracee {
 struct tracer {
 	struct merge *merge;
 	struct files *files;
+	struct drain *drain; /* NULL: none */
 	struct call_rings *calls; /* NULL: calls are told of here */
 	const struct cgroup *cgroup; /* NULL: events follow the tasks themselves */
 	bool left_cgroup; /* somebody has, and it was told */
@@ -68,8 +76,18 @@ struct tracer {
 	uint32_t nr_processes, nr_threads, nr_spaces;
 	pid_t command; /* its pid */
 	int command_status;
-	bool failed; /* out of memory: the tree is killed */
+	const struct record_options *options;
+	uint64_t told_to_end_ns; /* when a signal to end was passed on; 0: none was */
+	bool told_of_ptrace, told_of_exec; /* once is enough */
+	bool kill; /* the tree is to be killed */
+	bool failed; /* out of memory: likewise */
 };
+
+/* ---- restraint.c: what a program cannot do while it is recorded ---- */
+
+/* At the entry of its ptrace(2), and after its exec. */
+void restraint_of_ptrace(struct tracer *, const struct tracee *);
+void restraint_of_exec(struct tracer *, const struct tracee *);
 
 /* ---- observe.c ---- */
 
@@ -80,6 +98,8 @@ void observe_peak(struct tracee *);
 /* Tells which pages of [start, end) are there, where the source of touches
  * misses some. */
 void observe_pages(struct tracer *, struct tracee *, uint64_t start, uint64_t end);
+/* The same of all pages, of an address space that is about to go. */
+void observe_end(struct tracer *, struct tracee *);
 /* The pages that the call in tracee->call may take away or change. */
 void observe_pages_of_call(struct tracer *, struct tracee *);
 
@@ -95,5 +115,8 @@ void tell_exec(struct tracer *, struct tracee *);
 void tell_exec_enter(struct tracer *, struct tracee *);
 void tell_exec_failed(struct tracer *, struct tracee *);
 void tell_call(struct tracer *, struct tracee *, int64_t result);
+void tell_signal(struct tracer *, struct tracee *, const struct trace_signal *);
+/* What the recorder and so its child have of the rights that prctl sets. */
+uint32_t observe_own_mm_rights(void);
 
 #endif

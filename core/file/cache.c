@@ -163,21 +163,21 @@ static bool range_fits(struct mapping *mapping, u64 first, u64 last, u64 reach)
 	return last < pages_of(mapping, reach);
 }
 
-/* The largest order up to `max_order` that page `index` can have. */
-static unsigned choose_order(struct mapping *mapping, u64 index, u64 reach,
-			     unsigned max_order)
+/* The largest of `orders` that page `index` can have. */
+static unsigned choose_order(struct mapping *mapping, u64 index, u64 reach, u32 orders)
 {
 	unsigned chosen = 0;
 
-	if (likely(max_order < FILE_MIN_LARGE_ORDER))
+	if (likely(orders == 0))
 		return 0;
 	spin_lock(&mapping->index_lock);
-	for (unsigned order = FILE_MIN_LARGE_ORDER; order <= max_order; order++) {
+	for (unsigned order = FILE_MIN_LARGE_ORDER; orders >> order != 0; order++) {
 		u64 first = align_down(index, BIT(order));
 
 		if (!range_fits(mapping, first, first + BIT(order) - 1, reach))
 			break;
-		chosen = order;
+		if (orders & BIT(order))
+			chosen = order;
 	}
 	spin_unlock(&mapping->index_lock);
 	return chosen;
@@ -202,10 +202,9 @@ static struct folio *alloc_order(struct files *files, unsigned order, unsigned f
 }
 
 /* A folio for page `index`, as large as fits and as there is memory for. */
-static struct folio *alloc_folio(struct mapping *mapping, u64 index, u64 reach,
-				 unsigned max_order)
+static struct folio *alloc_folio(struct mapping *mapping, u64 index, u64 reach, u32 orders)
 {
-	unsigned order = choose_order(mapping, index, reach, max_order);
+	unsigned order = choose_order(mapping, index, reach, orders);
 	bool memory = mapping->kind == QUIRE_FILE_MEMORY;
 	struct folio *folio;
 
@@ -213,7 +212,8 @@ static struct folio *alloc_folio(struct mapping *mapping, u64 index, u64 reach,
 		folio = alloc_order(mapping->files, order, memory ? ALLOC_ZERO : 0);
 		if (folio || order == 0)
 			break;
-		order = order > FILE_MIN_LARGE_ORDER ? order - 1 : 0;
+		orders &= (u32)BIT(order) - 1;
+		order = orders != 0 ? bit_highest(orders) : 0;
 	}
 	if (folio && memory)
 		atomic_store(&folio->flags, (u32)(FRAME_UPTODATE | FRAME_SWAPBACKED));
@@ -248,10 +248,10 @@ out:
 
 /* A folio for page `index`, with a reference, if there is none.  Of a
  * memory-backed file it is uptodate.  Errors as index_insert. */
-static int create_folio(struct mapping *mapping, u64 index, u64 reach, unsigned max_order,
+static int create_folio(struct mapping *mapping, u64 index, u64 reach, u32 orders,
 			struct folio **ret_folio)
 {
-	struct folio *folio = alloc_folio(mapping, index, reach, max_order);
+	struct folio *folio = alloc_folio(mapping, index, reach, orders);
 	int err;
 
 	if (!folio)
@@ -313,7 +313,7 @@ static void read_around(struct mapping *mapping, const struct folio *there)
 {
 	u64 i = align_down(there->index, READ_AROUND_PAGES);
 	u64 end = u64_min(i + READ_AROUND_PAGES, mapping_size_pages(mapping));
-	unsigned max_order = (unsigned)u64_min(mapping->files->file_order, READ_AROUND_ORDER);
+	u32 orders = files_orders(mapping->files) & ((u32)BIT(READ_AROUND_ORDER + 1) - 1);
 
 	while (i < end) {
 		struct folio *folio;
@@ -323,7 +323,7 @@ static void read_around(struct mapping *mapping, const struct folio *there)
 			i = folio_last_index(there) + 1;
 			continue;
 		}
-		err = create_folio(mapping, i, 0, max_order, &folio);
+		err = create_folio(mapping, i, 0, orders, &folio);
 		i++;
 		if (err == -QUIRE_EAGAIN)
 			continue;
@@ -338,7 +338,7 @@ static void read_around(struct mapping *mapping, const struct folio *there)
 }
 
 /* The folio of page `index`, created if missing.  *ret_created says so. */
-static int find_or_create(struct mapping *mapping, u64 index, u64 reach,
+static int find_or_create(struct mapping *mapping, u64 index, u64 reach, u32 orders,
 			  struct folio **ret_folio, bool *ret_created)
 {
 	int err;
@@ -350,7 +350,7 @@ static int find_or_create(struct mapping *mapping, u64 index, u64 reach,
 		*ret_folio = mapping_find_folio(mapping, index);
 		if (*ret_folio)
 			return 0;
-		err = create_folio(mapping, index, reach, mapping->files->file_order, ret_folio);
+		err = create_folio(mapping, index, reach, orders, ret_folio);
 		if (err == -QUIRE_EAGAIN)
 			continue;
 		*ret_created = !err;
@@ -358,14 +358,15 @@ static int find_or_create(struct mapping *mapping, u64 index, u64 reach,
 	}
 }
 
-int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_folio)
+int mapping_get_folio_of(struct mapping *mapping, u64 index, u32 orders,
+			 struct folio **ret_folio)
 {
 	struct folio *folio;
 	bool created;
 	int err;
 
 	do {
-		err = find_or_create(mapping, index, 0, &folio, &created);
+		err = find_or_create(mapping, index, 0, orders, &folio, &created);
 		if (err)
 			return err;
 		err = make_uptodate(mapping, folio);
@@ -380,15 +381,41 @@ int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_fol
 	return 0;
 }
 
+int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_folio)
+{
+	return mapping_get_folio_of(mapping, index, files_orders(mapping->files), ret_folio);
+}
+
+/* What a plain write may get: there is no VMA that advised anything. */
+static u32 write_orders(const struct mapping *mapping)
+{
+	const struct files *files = mapping->files;
+	u32 orders = files_orders(files);
+
+	if (mapping->kind != QUIRE_FILE_MEMORY)
+		return orders;
+	switch (files_shmem_folios(files, mapping)) {
+	case QUIRE_SHMEM_DENY:
+		return 0;
+	case QUIRE_SHMEM_WITHIN_SIZE:
+	case QUIRE_SHMEM_ALWAYS:
+	case QUIRE_SHMEM_FORCE:
+		return orders | (u32)BIT(QUIRE_PMD_ORDER);
+	default:
+		return orders;
+	}
+}
+
 int cache_lock_folio(struct mapping *mapping, u64 index, u64 reach, struct folio **ret_folio)
 	NO_LOCK_ANALYSIS /* locked only on success */
 {
+	u32 orders = reach != 0 ? write_orders(mapping) : files_orders(mapping->files);
 	struct folio *folio;
 	bool created;
 	int err;
 
 	do {
-		err = find_or_create(mapping, index, reach, &folio, &created);
+		err = find_or_create(mapping, index, reach, orders, &folio, &created);
 		if (err)
 			return err;
 		folio_lock(folio);

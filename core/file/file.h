@@ -68,6 +68,8 @@ struct mapping {
 	u64 nr_dirty;                   /* (X)+(A) folios marked dirty */
 	struct i_mmap i_mmap;
 	u64 id;                         /* (C) for people: unique in the instance */
+	bool on_tmpfs;                  /* (C) its folios are the next field's business */
+	enum quire_shmem_folios tmpfs_folios; /* (C) */
 	u64 nr_charged;                 /* (C) pages counted in files.committed_pages
 	                                   until the mapping goes */
 };
@@ -78,6 +80,12 @@ struct file {
 	struct refcount refs;    /* (A) */
 	u32 mode;                /* (C) enum quire_file_mode */
 };
+
+/* /dev/zero: it has no contents, only mappings.  NULL is allowed. */
+static inline bool file_is_zeros(const struct file *file)
+{
+	return file != NULL && file->mapping->kind == QUIRE_FILE_ZERO;
+}
 
 /* The state of this room in one instance. */
 struct files {
@@ -90,12 +98,34 @@ struct files {
 	u64 nr_cached; /* (A) pages in all caches */
 	unsigned file_order; /* (C) largest order of a folio; 0: no large ones.  Set
 	                        by mm/ before there is a file */
+	enum quire_shmem_folios shmem_folios;  /* (C) set as file_order */
+	enum quire_shmem_folios shared_folios; /* (C) of shared anonymous memory */
 	u64 *committed_pages; /* (C) the instance's; mm/ charges, the last put uncharges */
 };
 
 int files_init(struct files *files, struct phys *phys, struct rmap *rmap,
 	       struct objcache *tree_nodes) MUST_CHECK;
 u64 files_fini(struct files *files); /* objects leaked */
+
+/* The orders of large folios that any page of a file may get: bit n for order n. */
+static inline u32 files_orders(const struct files *files)
+{
+	/* Order 1 is never mapped. */
+	return ((UINT32_C(2) << files->file_order) - 1) & ~UINT32_C(3);
+}
+
+/* The setting that counts for this memory (NULL: shared anonymous, which has no file
+ * yet). */
+static inline enum quire_shmem_folios files_shmem_folios(const struct files *files,
+							 const struct mapping *mapping)
+{
+	enum quire_shmem_folios own = files->shared_folios;
+
+	if (mapping != NULL)
+		own = mapping->on_tmpfs ? mapping->tmpfs_folios : QUIRE_SHMEM_INHERIT;
+	return files->shmem_folios >= QUIRE_SHMEM_DENY || own == QUIRE_SHMEM_INHERIT ?
+		       files->shmem_folios : own;
+}
 
 static inline struct file *file_of(struct quire_file *file)
 {
@@ -146,6 +176,9 @@ struct folio *mapping_find_folio(struct mapping *mapping, u64 index);
  * SIGBUS).
  */
 int mapping_get_folio(struct mapping *mapping, u64 index, struct folio **ret_folio) MUST_CHECK;
+/* The same; one that is created has one of `orders`, bit n for order n, or is a page. */
+int mapping_get_folio_of(struct mapping *mapping, u64 index, u32 orders,
+			 struct folio **ret_folio) MUST_CHECK;
 /*
  * Turns a large folio into folios of a smaller order: cached at their own
  * places, with contents, dirty mark and one reference each (the index's).

@@ -45,6 +45,8 @@ static struct mapping *mapping_create(struct files *files,
 		.backed_bytes = host ? config->size_bytes : 0,
 		.backing_end_bytes = host ? config->size_bytes : 0,
 		.id = atomic_fetch_add(&files->next_id, 1),
+		.on_tmpfs = config->on_tmpfs,
+		.tmpfs_folios = config->tmpfs_folios,
 	};
 	if (host)
 		mapping->backing = config->backing;
@@ -83,17 +85,20 @@ static void mapping_put(struct mapping *mapping)
 
 static bool mode_is_valid(u32 mode)
 {
-	return (mode & ~(u32)(QUIRE_FILE_READ | QUIRE_FILE_WRITE | QUIRE_FILE_NOEXEC)) == 0;
+	return (mode & ~(u32)(QUIRE_FILE_READ | QUIRE_FILE_WRITE | QUIRE_FILE_NOEXEC |
+			      QUIRE_FILE_UNALIGNED)) == 0;
 }
 
 static bool config_is_valid(const struct quire_file_config *config)
 {
 	const struct quire_backing *backing = &config->backing;
 
-	if (!mode_is_valid(config->mode) || config->size_bytes > FILE_SIZE_MAX)
+	if (!mode_is_valid(config->mode) || config->size_bytes > FILE_SIZE_MAX ||
+	    config->tmpfs_folios > QUIRE_SHMEM_ALWAYS)
 		return false;
 	switch (config->kind) {
 	case QUIRE_FILE_MEMORY:
+	case QUIRE_FILE_ZERO:
 		return true;
 	case QUIRE_FILE_HOST:
 		return backing->read && backing->write;

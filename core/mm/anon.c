@@ -125,12 +125,18 @@ static int map_page(struct fault *fault)
 	return 0;
 }
 
+/* The kernel's own pages stand for themselves, whatever the instance has. */
+static bool reads_share_zeros(const struct fault *fault)
+{
+	return fault->mm->q->config.zero_page || (fault->vma->flags & VMA_SPECIAL);
+}
+
 int fault_anon(struct fault *fault)
 {
 	/* One of PMD size is mapped by another entry: see huge.c. */
 	u32 orders = vma_anon_orders(fault->vma) & ~(u32)BIT(QUIRE_PMD_ORDER);
 
-	if (!fault->write && likely(fault->mm->q->config.zero_page)) {
+	if (!fault->write && likely(reads_share_zeros(fault))) {
 		map_zero_page(fault);
 		return 0;
 	}

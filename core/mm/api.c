@@ -12,7 +12,9 @@
 static bool layout_is_valid(const struct quire_layout *layout)
 {
 	return is_aligned(layout->mmap_base, PAGE_SIZE) && layout->mmap_base <= TASK_SIZE &&
-	       layout->mmap_min < layout->mmap_base && layout->brk_start < TASK_SIZE &&
+	       layout->mmap_min < layout->mmap_base && layout->mmap_min_placed < TASK_SIZE &&
+	       is_aligned(layout->mmap_fallback, PAGE_SIZE) &&
+	       layout->mmap_fallback < TASK_SIZE && layout->brk_start < TASK_SIZE &&
 	       layout->stack_top <= TASK_SIZE;
 }
 
@@ -87,6 +89,45 @@ void quire_mm_get_layout(struct quire_mm *handle, struct quire_layout *ret_layou
 	rwsem_read_unlock(&mm->mmap_lock);
 }
 
+int quire_mm_set_thp_disable(struct quire_mm *handle, enum quire_thp_disable mode)
+{
+	struct mm *mm;
+	int ret = api_enter_mm(handle, &mm);
+
+	if (ret)
+		return ret;
+	if ((unsigned)mode > QUIRE_THP_ADVISED)
+		return -QUIRE_EINVAL;
+	rwsem_write_lock(&mm->mmap_lock);
+	mm->thp_disable = mode;
+	rwsem_write_unlock(&mm->mmap_lock);
+	return 0;
+}
+
+static bool mdwe_is_valid(u32 bits)
+{
+	return bits == 0 || bits == QUIRE_MDWE_REFUSE_EXEC_GAIN ||
+	       bits == (QUIRE_MDWE_REFUSE_EXEC_GAIN | QUIRE_MDWE_NO_INHERIT);
+}
+
+int quire_mm_set_mdwe(struct quire_mm *handle, uint32_t bits)
+{
+	struct mm *mm;
+	int ret = api_enter_mm(handle, &mm);
+
+	if (ret)
+		return ret;
+	if (!mdwe_is_valid(bits))
+		return -QUIRE_EINVAL;
+	rwsem_write_lock(&mm->mmap_lock);
+	if (mm->mdwe != 0 && mm->mdwe != bits)
+		ret = -QUIRE_EPERM;
+	else
+		mm->mdwe = bits;
+	rwsem_write_unlock(&mm->mmap_lock);
+	return ret;
+}
+
 /* ---- mapping ------------------------------------------------------------------- */
 
 static int map(struct mm *mm, const struct mmap_request *req, u64 *ret_addr)
@@ -109,6 +150,8 @@ static int map(struct mm *mm, const struct mmap_request *req, u64 *ret_addr)
 static int check_file_argument(const struct mmap_request *req)
 {
 	if (!is_aligned(req->offset, PAGE_SIZE))
+		return -QUIRE_EINVAL;
+	if (req->file != NULL && (req->flags & QUIRE_MAP_HUGETLB))
 		return -QUIRE_EINVAL;
 	return (req->flags & QUIRE_MAP_ANONYMOUS) || req->file != NULL ? 0 : -QUIRE_EBADF;
 }
@@ -172,7 +215,34 @@ int quire_mprotect(struct quire_mm *handle, uint64_t addr, uint64_t len_bytes, u
 	if (ret)
 		return ret;
 	rwsem_write_lock(&mm->mmap_lock);
-	ret = mm_mprotect(mm, addr, len_bytes, prot);
+	ret = mm_mprotect(mm, addr, len_bytes, prot, -1);
+	rwsem_write_unlock(&mm->mmap_lock);
+	return ret;
+}
+
+int quire_pkey_mprotect(struct quire_mm *handle, uint64_t addr, uint64_t len_bytes, uint32_t prot,
+			int pkey)
+{
+	struct mm *mm;
+	int ret = api_enter_mm(handle, &mm);
+
+	if (ret)
+		return ret;
+	rwsem_write_lock(&mm->mmap_lock);
+	ret = mm_mprotect(mm, addr, len_bytes, prot, pkey);
+	rwsem_write_unlock(&mm->mmap_lock);
+	return ret;
+}
+
+int quire_mseal(struct quire_mm *handle, uint64_t addr, uint64_t len_bytes, uint32_t flags)
+{
+	struct mm *mm;
+	int ret = api_enter_mm(handle, &mm);
+
+	if (ret)
+		return ret;
+	rwsem_write_lock(&mm->mmap_lock);
+	ret = mm_mseal(mm, addr, len_bytes, flags);
 	rwsem_write_unlock(&mm->mmap_lock);
 	return ret;
 }

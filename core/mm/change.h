@@ -41,7 +41,12 @@ void vma_set_flags(struct vma *vma, u32 flags);
 struct vma *vma_clone_part(struct vma *vma, u64 start, u64 end);
 /* Undoes vma_clone_part, or disposes of a VMA that left the tree. */
 void vma_dispose(struct vma *vma);
-/* Makes [start, end), a part of `vma`, a VMA of its own.  0, -ENOMEM. */
+/* Cuts `vma` at `addr`, which is inside; what lies above becomes a VMA of its own.
+ * How many there may be is not asked.  0; -ENOMEM; -EINVAL: a special mapping. */
+int vma_cut(struct maple_cursor *cur, struct vma *vma, u64 addr) MUST_CHECK;
+/* Makes [start, end), a part of `vma`, a VMA of its own.  0; -EINVAL: a special
+ * mapping; -ENOMEM: with one more VMA allowed where two are needed, `vma` has been cut
+ * at `start`, as by Linux. */
 int vma_carve(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
 	      struct vma **ret_vma) MUST_CHECK;
 /* Puts a new VMA that overlaps nothing into the tree and its file. */
@@ -60,7 +65,7 @@ int vma_merge_new(struct maple_cursor *cur, const struct vma_spec *spec,
 /*
  * Gives [start, end) of `vma` other flags: merged with neighbours that have
  * them already, or carved out.  *ret_vma contains the range (and, merged,
- * possibly more); its flags are the caller's to set.  0, -ENOMEM.
+ * possibly more); its flags are the caller's to set.  0, or what vma_carve returns.
  */
 int vma_modify(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
 	       u32 flags, struct vma **ret_vma) MUST_CHECK;
@@ -74,8 +79,21 @@ struct detached {
 	u64 nr_accounted;  /* pages to uncharge */
 };
 
+/*
+ * May the VMAs from `first` on, the first above `start`, lose [start, end)?  0;
+ * -EPERM: one is sealed; -EINVAL: a special mapping would be cut; -ENOMEM: one VMA
+ * too many.  As on Linux, what forbids it behind the first VMA leaves that one cut at
+ * `start`.  To be asked where mm_detach_is_free() does not hold.
+ */
+int mm_check_detach(struct maple_cursor *cur, struct vma *first, u64 start,
+		    u64 end) MUST_CHECK;
+/* `flags`: what all VMAs of the range have, together. */
+static inline bool mm_detach_is_free(u32 flags)
+{
+	return likely((flags & (VMA_SEALED | VMA_SPECIAL)) == 0);
+}
 /* Takes all VMAs of [start, end), split at both ends, out of the tree.  0 also
- * when there are none; -ENOMEM with nothing changed. */
+ * when there are none; -ENOMEM with nothing changed; as mm_check_detach(). */
 int mm_detach(struct maple_cursor *cur, u64 start, u64 end,
 	      struct detached *ret_detached) MUST_CHECK;
 /*
@@ -103,12 +121,15 @@ int mm_munmap(struct mm *mm, u64 start, u64 len_bytes) MUST_CHECK;
 
 /* ---- layout.c: where new mappings go --------------------------------------------- */
 
+/* Whether to start on a PMD boundary of the file if there is room; the ways: layout.c. */
+enum area_align { ALIGN_PAGE, ALIGN_HUGE, ALIGN_SHMEM };
 struct area_request {
 	u64 addr;        /* hint, or the place if `fixed` */
 	u64 len_bytes;   /* page aligned, not 0 */
 	bool fixed;
-	bool huge_align; /* start on a PMD boundary of the file if there is room */
-	u64 offset;      /* of the mapping in its file, for huge_align */
+	enum area_align align;
+	bool low;        /* MAP_32BIT: from 1 to 2 GiB, unless fixed */
+	u64 offset;      /* of the mapping in its file, for `align` */
 };
 struct area {
 	u64 addr;
@@ -120,9 +141,13 @@ int mm_find_area(struct mm *mm, const struct area_request *req,
 		 struct area *ret_area) MUST_CHECK;
 /* The lowest address that must stay free below a VMA for it to grow. */
 u64 vma_guard_start(const struct vma *vma);
-/* True when a mapping of this file (NULL: private anonymous) prefers to be
- * aligned to PMDs. */
-bool area_prefers_huge(const struct file *file, u64 addr, u64 len_bytes);
+/* How a mapping of this file (NULL: anonymous) wants to be placed. */
+enum area_align area_alignment(const struct mm *mm, const struct file *file, bool shared,
+			       u64 hint, u64 len_bytes);
+/* The lowest address that anything is placed at, or that a stack grows to. */
+u64 mm_placed_min(const struct mm *mm);
+/* A hint of mmap's (0: none), not below that. */
+u64 mm_raise_hint(const struct mm *mm, u64 addr);
 
 /* ---- limits: commit.c --------------------------------------------------------------- */
 
@@ -133,6 +158,12 @@ bool mm_may_lock_some(const struct mm *mm);
 static inline bool vma_flags_account(u32 flags)
 {
 	return (flags & (VMA_NORESERVE | VMA_SHARED | VMA_WRITE)) == VMA_WRITE;
+}
+/* PR_SET_MDWE: may a VMA not change from `old` to `flags`?  A new one: from its own. */
+static inline bool mm_denies_exec(const struct mm *mm, u32 old, u32 flags)
+{
+	return unlikely(mm->mdwe != 0) && (flags & VMA_EXEC) &&
+	       ((flags & VMA_WRITE) || !(old & VMA_EXEC));
 }
 /* -ENOMEM when `more` VMAs would be too many. */
 int mm_check_map_count(const struct mm *mm, u32 more) MUST_CHECK;
@@ -150,7 +181,20 @@ struct mmap_request {
 /* *ret_populate: bytes from *ret_addr on to be faulted in after unlocking. */
 int mm_mmap(struct mm *mm, const struct mmap_request *req, u64 *ret_addr,
 	    u64 *ret_populate) MUST_CHECK;
-int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot) MUST_CHECK;
+/* `pkey`: 0 to 15, or -1: as it was. */
+int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot, int pkey) MUST_CHECK;
+int mm_mseal(struct mm *mm, u64 start, u64 len_bytes, u32 flags) MUST_CHECK;
+/* The key of a VMA that gets `access`: what may only be executed has one of its own,
+ * where CPUs have keys. */
+static inline u32 vma_pkey_for(const struct mm *mm, u32 access)
+{
+	return access == VMA_EXEC && mm->q->config.pkeys ? VMA_PKEY_EXEC_ONLY : 0;
+}
+/* Can it be locked?  What cannot passes for locked all the same. */
+static inline bool vma_flags_lockable(u32 flags)
+{
+	return (flags & (VMA_SPECIAL | VMA_DROPPABLE)) == 0;
+}
 struct mremap_request {
 	u64 addr, old_len, new_len;
 	u32 flags;
@@ -167,6 +211,10 @@ int mm_munlock(struct mm *mm, u64 start, u64 len_bytes) MUST_CHECK;
 int mm_mlockall(struct mm *mm, u32 flags) MUST_CHECK;
 int mm_munlockall(struct mm *mm) MUST_CHECK;
 int mm_msync(struct mm *mm, u64 start, u64 len_bytes, u32 flags) MUST_CHECK;
+/* guard.c.  An access to the range is a fault from now on, or no longer; mmap lock in
+ * any mode.  0, -ENOMEM. */
+int guard_install(struct vma *vma, u64 start, u64 end) MUST_CHECK;
+void guard_remove(struct vma *vma, u64 start, u64 end);
 /* Faults [start, end) in as its VMAs ask; `best_effort` goes on after errors. */
 int mm_populate(struct mm *mm, u64 start, u64 end, bool best_effort);
 

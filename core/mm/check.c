@@ -19,7 +19,8 @@ static void check_vma(const struct mm *mm, const struct vma *vma,
 	ensure(vma->start < vma->end && vma->end <= TASK_SIZE);
 	ensure(is_aligned(vma->start, PAGE_SIZE) && is_aligned(vma->end, PAGE_SIZE));
 	ensure(cur->first == vma->start && cur->last == vma->end - 1);
-	ensure(vma->mapping == (vma->file != NULL ? vma->file->mapping : NULL));
+	ensure(vma->mapping == (vma->file == NULL || file_is_zeros(vma->file) ? NULL :
+								  vma->file->mapping));
 	ensure(vma->entry_bits == vma_entry_bits(vma));
 	ensure((vma->flags & (VMA_SHARED | VMA_MAYSHARE)) != VMA_SHARED);
 	ensure((vma->flags & (VMA_LOCKED | VMA_LOCKONFAULT)) != VMA_LOCKONFAULT);
@@ -103,7 +104,7 @@ static void check_span(struct mm *mm, const struct span *span, u64 *rss, struct 
 		if (entry_is_present(e))
 			check_entry(mm, span->addr + (i << PAGE_SHIFT), e, rss, seen);
 		else
-			ensure(entry_is_none(e));
+			ensure(entry_is_none(e) || entry_is_guard(e));
 	}
 }
 

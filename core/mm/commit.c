@@ -4,16 +4,37 @@
  *
  * Commit accounting counts pages that private writable memory may one day
  * need, whether or not they are ever touched.  Three modes, as the
- * documentation of Linux's vm.overcommit_memory describes them; there is no
- * swap, so memory is all there is.
+ * documentation of Linux's vm.overcommit_memory describes them.  What memory and
+ * swap there is may be said by the config: a replay's instance need not be as large
+ * as the machine that it plays.
  */
 #include "mm/change.h"
 
-static u64 commit_limit(const struct quire *q)
+/* What could be had at all. */
+static u64 nr_possible_pages(const struct quire *q)
 {
-	u64 nr_frames = q->phys.nr_frames;
+	u64 bytes = q->config.memory_and_swap_bytes;
 
-	return q->config.overcommit == QUIRE_OVERCOMMIT_NEVER ? nr_frames / 2 : nr_frames;
+	return bytes != 0 ? bytes >> PAGE_SHIFT : q->phys.nr_frames;
+}
+
+static u64 minus(u64 a, u64 b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* So many pages all together must stay below, if this address space wants more. */
+static u64 commit_limit(const struct mm *mm)
+{
+	const struct quire_config *config = &mm->q->config;
+	u64 limit = config->commit_limit_bytes >> PAGE_SHIFT;
+
+	if (limit == 0)
+		limit = mm->q->phys.nr_frames * config->overcommit_ratio / 100;
+	if (!mm->layout.limits.may_use_reserve)
+		limit = minus(limit, config->admin_reserve_bytes >> PAGE_SHIFT);
+	return minus(limit, u64_min(mm->total_pages / 32,
+				    config->user_reserve_bytes >> PAGE_SHIFT));
 }
 
 int commit_charge(struct mm *mm, u64 nr_pages)
@@ -21,12 +42,14 @@ int commit_charge(struct mm *mm, u64 nr_pages)
 	struct quire *q = mm->q;
 	u64 before;
 
+	if (nr_pages == 0)
+		return 0;
 	if (q->config.overcommit == QUIRE_OVERCOMMIT_HEURISTIC &&
-	    unlikely(nr_pages > commit_limit(q)))
+	    unlikely(nr_pages > nr_possible_pages(q)))
 		return -QUIRE_ENOMEM;
 	before = atomic_fetch_add(&q->committed_pages, nr_pages);
 	if (q->config.overcommit == QUIRE_OVERCOMMIT_NEVER &&
-	    unlikely(before + nr_pages > commit_limit(q))) {
+	    unlikely(before + nr_pages >= commit_limit(mm))) {
 		commit_uncharge(mm, nr_pages);
 		return -QUIRE_ENOMEM;
 	}
@@ -46,9 +69,14 @@ bool mm_may_expand(const struct mm *mm, u32 flags, u64 nr_pages)
 	const struct quire_limits *limits = &mm->layout.limits;
 	bool data = (flags & (VMA_WRITE | VMA_SHARED | VMA_GROWSDOWN)) == VMA_WRITE;
 
+
 	if (mm->total_pages + nr_pages > limits->address_space_bytes >> PAGE_SHIFT)
 		return false;
-	return !data || mm->data_pages + nr_pages <= limits->data_bytes >> PAGE_SHIFT;
+	if (!data || mm->data_pages + nr_pages <= limits->data_bytes >> PAGE_SHIFT)
+		return true;
+	/* As Linux, which lets programs go on that always set it to 0. */
+	return limits->data_bytes == 0 &&
+	       mm->data_pages + nr_pages <= limits->data_max_bytes >> PAGE_SHIFT;
 }
 
 bool mm_may_lock(const struct mm *mm, u32 flags, u64 len_bytes)

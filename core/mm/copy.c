@@ -9,8 +9,8 @@
  * parent's, writable as it was, and the child gets a copy at once: whoever
  * pinned it goes on seeing what the parent writes.
  *
- * Only VMAs that have anonymous pages are copied.  What a file holds can be
- * faulted in again, and most children never touch it.
+ * Only VMAs that have anonymous pages, or guards, are copied.  What a file holds can
+ * be faulted in again, and most children never touch it.
  */
 #include "mm/pages.h"
 #include "rmap/split.h"
@@ -75,6 +75,23 @@ static NOINLINE u32 copy_run(struct copy *copy, entry_t *dst_slots, entry_t *src
 	return nr;
 }
 
+/* Of shared memory with guards in it: nobody has to give anything up. */
+static NOINLINE u32 copy_shared(struct copy *copy, entry_t *dst_slot, entry_t e)
+{
+	struct frame *frame = entry_frame(copy->parent, e);
+	u64 not_his = QUIRE_ENTRY_ACCESSED | QUIRE_ENTRY_DIRTY;
+
+	if (vma_wants_write_notice(copy->src))
+		not_his |= QUIRE_ENTRY_WRITE;
+	if (rmap_add_get(frame, 1, copy->dst)) {
+		copy->err = -QUIRE_EOVERFLOW;
+		return 0;
+	}
+	count_copied(copy, frame_folio(frame), 1);
+	entry_store(dst_slot, entry_without(e, not_his));
+	return 1;
+}
+
 /* The present `e` in src_slots[0], and what of the next `max` goes with it.  Both
  * table locks held. */
 static inline u32 copy_entries(struct copy *copy, entry_t *dst_slots, entry_t *src_slots,
@@ -87,6 +104,8 @@ static inline u32 copy_entries(struct copy *copy, entry_t *dst_slots, entry_t *s
 		entry_store(dst_slots, entry_without(e, QUIRE_ENTRY_ACCESSED));
 		return 1;
 	}
+	if (unlikely(vma_is_shared(copy->src)))
+		return copy_shared(copy, dst_slots, e);
 	frame = entry_frame(copy->parent, e);
 	folio = frame_folio(frame);
 	if (folio_is_large(folio) && !copy->has_pinned)
@@ -103,9 +122,14 @@ static inline u32 copy_entries(struct copy *copy, entry_t *dst_slots, entry_t *s
 	return 1;
 }
 
-/* Before this one can be copied. */
-static u32 wait_for(struct copy *copy, entry_t e)
+/* What is neither none nor present: a guard goes along, a page on the move has to come
+ * to rest before it can be copied. */
+static NOINLINE u32 copy_not_present(struct copy *copy, entry_t *dst_slot, entry_t e)
 {
+	if (entry_is_guard(e)) {
+		entry_store(dst_slot, e);
+		return 1;
+	}
 	copy->moving = e;
 	return 0;
 }
@@ -124,8 +148,8 @@ static u32 copy_slots(struct copy *copy, entry_t *dst_slots, u32 i)
 		if (entry_is_present(e))
 			run = copy_entries(copy, &dst_slots[i], &slots[i], e, nr - i,
 					   span->addr + ((u64)i << PAGE_SHIFT));
-		else if (unlikely(entry_is_migration(e)))
-			run = wait_for(copy, e);
+		else if (unlikely(!entry_is_none(e)))
+			run = copy_not_present(copy, &dst_slots[i], e);
 		if (unlikely(run == 0))
 			break;
 		i += run;

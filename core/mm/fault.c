@@ -167,7 +167,7 @@ static int get_folio(struct fault *fault, u64 index, struct folio **ret_folio)
 	if (folio != NULL)
 		folio_put(&fault->mm->q->phys, folio);
 	fault->major = mapping->kind == QUIRE_FILE_HOST;
-	return mapping_get_folio(mapping, index, ret_folio);
+	return mapping_get_folio_of(mapping, index, fault_file_orders(fault), ret_folio);
 }
 
 /* The same, locked and still in its file; *ret_folio NULL: it was truncated
@@ -413,6 +413,10 @@ static int handle(struct fault *fault)
 		rmap_wait_migration(&fault->mm->q->rmap, fault->seen);
 		return 0; /* tried again */
 	}
+	if (unlikely(entry_is_guard(fault->seen))) {
+		fault->guarded = true;
+		return -QUIRE_EFAULT;
+	}
 	if ((fault->write && !entry_is_writable(fault->seen)) || fault->unshare)
 		return fault_write_protected(fault);
 	/* Somebody else did it first. */
@@ -448,8 +452,8 @@ static int finish(struct fault *fault, int err, enum quire_signal *ret_signal)
 	case -QUIRE_EOVERFLOW: /* a large folio that is mapped too often */
 		*ret_signal = QUIRE_OOM;
 		return err;
-	default: /* beyond the file's end, or it could not be read */
-		*ret_signal = QUIRE_SIGBUS;
+	default: /* beyond the file's end, or it could not be read; or a guard */
+		*ret_signal = fault->guarded ? QUIRE_SIGSEGV_MAPERR : QUIRE_SIGBUS;
 		return -QUIRE_EFAULT;
 	}
 }

@@ -31,6 +31,8 @@ static int enter_file_mode(struct quire_file *handle, enum quire_file_mode mode,
 		return err;
 	if (!(file->mode & (u32)mode))
 		return -QUIRE_EBADF;
+	if (file_is_zeros(file))
+		return -QUIRE_EINVAL;
 	*ret_file = file;
 	return 0;
 }

@@ -143,6 +143,19 @@ static void unfork_vma(struct fork *fork, struct vma *vma)
 	commit_uncharge(fork->child, nr_charged);
 }
 
+/*
+ * A file's pages can be faulted in again.  What the kernel itself mapped cannot, so
+ * its entries are copied, and with them the tables that the parent has there
+ * (Linux: VM_PFNMAP).  The vdso, which is executed, has pages like a file's.  Nor can
+ * guards: a child gets what they keep out, and then all that is mapped beside them.
+ */
+static bool has_entries_to_copy(const struct vma *src, const struct vma *copy)
+{
+	return copy->anon_vma != NULL ||
+	       (src->flags & (VMA_SPECIAL | VMA_EXEC)) == VMA_SPECIAL ||
+	       unlikely(src->guarded && !(src->flags & VMA_WIPEONFORK));
+}
+
 static int dup_vma(struct fork *fork, struct vma *src)
 {
 	struct vma *vma;
@@ -162,7 +175,7 @@ static int dup_vma(struct fork *fork, struct vma *src)
 	}
 	fork->child->nr_vmas++;
 	fork->not_done = NULL;
-	if (vma->anon_vma == NULL)
+	if (!has_entries_to_copy(src, vma))
 		return 0;
 	fork->copied_entries = true;
 	return copy_page_range(&fork->copy, vma, src);
@@ -216,6 +229,8 @@ static void undo(struct fork *fork)
 static void copy_sums(struct mm *child, const struct mm *parent)
 {
 	child->brk = parent->brk;
+	child->thp_disable = parent->thp_disable;
+	child->mdwe = parent->mdwe & QUIRE_MDWE_NO_INHERIT ? 0 : parent->mdwe;
 	child->total_pages = parent->total_pages;
 	child->data_pages = parent->data_pages;
 	child->stack_pages = parent->stack_pages;

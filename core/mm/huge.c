@@ -129,14 +129,25 @@ static u64 leaf_start(const struct fault *fault)
 	return align_down(fault->addr, PMD_SIZE);
 }
 
+static bool file_may_have_leaves(const struct mapping *mapping)
+{
+	const struct files *files = mapping->files;
+	enum quire_shmem_folios mode;
+
+	if (files->file_order == QUIRE_PMD_ORDER)
+		return true;
+	mode = mapping->kind == QUIRE_FILE_MEMORY ? files_shmem_folios(files, mapping) :
+						    QUIRE_SHMEM_NEVER;
+	return mode != QUIRE_SHMEM_NEVER && mode != QUIRE_SHMEM_DENY;
+}
+
 /* A file's folios of that size lie in its cache, if anywhere, where page 0 of the
  * file and the tables' ranges agree. */
 static bool vma_may_have_leaves(const struct vma *vma)
 {
 	if (vma_is_anonymous(vma))
 		return (vma_anon_orders(vma) & BIT(QUIRE_PMD_ORDER)) != 0;
-	return vma->mapping->files->file_order == QUIRE_PMD_ORDER &&
-	       !(vma->flags & VMA_NOHUGEPAGE) &&
+	return file_may_have_leaves(vma->mapping) && !vma_forbids_folios(vma) &&
 	       is_aligned(vma->start - (vma->pgoff << PAGE_SHIFT), PMD_SIZE);
 }
 
@@ -148,6 +159,25 @@ static bool may_map_leaf(const struct fault *fault)
 
 	return vma_may_have_leaves(vma) && start >= vma->start &&
 	       start + PMD_SIZE <= vma->end;
+}
+
+u32 fault_file_orders(const struct fault *fault)
+{
+	const struct vma *vma = fault->vma;
+	const struct mapping *mapping = vma->mapping;
+	u32 orders = files_orders(mapping->files);
+	enum quire_shmem_folios mode;
+
+	/* The cache of a disk does not ask who maps it. */
+	if (mapping->kind != QUIRE_FILE_MEMORY)
+		return orders;
+	mode = files_shmem_folios(mapping->files, mapping);
+	if (mode == QUIRE_SHMEM_DENY || vma_forbids_folios(vma))
+		return 0;
+	if (mode == QUIRE_SHMEM_NEVER || !may_map_leaf(fault) ||
+	    (mode == QUIRE_SHMEM_ADVISE && !(vma->flags & VMA_HUGEPAGE)))
+		return orders;
+	return orders | (u32)BIT(QUIRE_PMD_ORDER);
 }
 
 /* Prepared like a write, which zeros do not need: whether a VMA has an anon_vma

@@ -30,9 +30,13 @@ void quire_config_default(struct quire_config *config)
 						      DEFAULT_FAULT_AROUND_BYTES),
 		.map_count_max = 65530,
 		.overcommit = QUIRE_OVERCOMMIT_HEURISTIC,
+		.overcommit_ratio = 50,
 		.guard_gap_bytes = DEFAULT_GUARD_GAP_BYTES,
+		.shared_folios = QUIRE_SHMEM_INHERIT,
+		.huge_placement = true,
 		.zero_page = true,
 		.huge_zero_page = true,
+		.pkeys = true,
 		.max_ptes_none = QUIRE_TABLE_ENTRIES - 1,
 		.max_ptes_shared = QUIRE_TABLE_ENTRIES / 2,
 		.max_ptes_swap = QUIRE_TABLE_ENTRIES / 8,
@@ -83,6 +87,9 @@ static bool folios_are_valid(const struct quire_config *config)
 		     !order_is_mappable(order)))
 			return false;
 	return (config->file_order == 0 || order_is_mappable(config->file_order)) &&
+	       config->shmem_folios <= QUIRE_SHMEM_FORCE &&
+	       (config->shared_folios <= QUIRE_SHMEM_ALWAYS ||
+		config->shared_folios == QUIRE_SHMEM_INHERIT) &&
 	       config->max_ptes_none < QUIRE_TABLE_ENTRIES &&
 	       config->max_ptes_shared <= QUIRE_TABLE_ENTRIES &&
 	       config->max_ptes_swap <= QUIRE_TABLE_ENTRIES;
@@ -95,7 +102,7 @@ static bool config_is_valid(const struct quire_config *config)
 	       config->nr_cpus >= 1 && config->nr_cpus <= MACH_MAX_CPUS &&
 	       is_power_of_two(config->tlb_sets) && config->tlb_ways >= 1 &&
 	       is_power_of_two(config->fault_around_bytes) &&
-	       config->fault_around_bytes >= PAGE_SIZE && config->map_count_max >= 1 &&
+	       config->fault_around_bytes >= PAGE_SIZE &&
 	       config->overcommit <= QUIRE_OVERCOMMIT_NEVER &&
 	       is_aligned(config->guard_gap_bytes, PAGE_SIZE) &&
 	       config->guard_gap_bytes < TASK_SIZE &&
@@ -290,6 +297,8 @@ static int rooms_init(struct quire *q)
 		goto no_files;
 	q->files.committed_pages = &q->committed_pages;
 	q->files.file_order = q->config.file_order;
+	q->files.shmem_folios = q->config.shmem_folios;
+	q->files.shared_folios = q->config.shared_folios;
 	ret = zero_page_init(q);
 	if (ret)
 		goto no_zero_page;

@@ -30,19 +30,26 @@ static int advised_flags(const struct vma *vma, int advice, u32 *flags)
 		return 0;
 	case QUIRE_MADV_DOFORK:
 		*flags &= ~(u32)VMA_DONTFORK;
-		return vma->flags & VMA_SPECIAL ? -QUIRE_EINVAL : 0;
+		return vma_is_pfnmap(vma) ? -QUIRE_EINVAL : 0;
 	case QUIRE_MADV_WIPEONFORK:
 		*flags |= VMA_WIPEONFORK;
 		return vma->file != NULL || (vma->flags & VMA_SHARED) ? -QUIRE_EINVAL : 0;
 	case QUIRE_MADV_KEEPONFORK:
 		*flags &= ~(u32)VMA_WIPEONFORK;
-		return 0;
+		return vma->flags & VMA_DROPPABLE ? -QUIRE_EINVAL : 0;
 	case QUIRE_MADV_DONTDUMP:
 		*flags |= VMA_DONTDUMP;
 		return 0;
 	case QUIRE_MADV_DODUMP:
 		*flags &= ~(u32)VMA_DONTDUMP;
-		return vma->flags & VMA_SPECIAL ? -QUIRE_EINVAL : 0;
+		return vma->flags & (VMA_SPECIAL | VMA_DROPPABLE) ? -QUIRE_EINVAL : 0;
+	case QUIRE_MADV_MERGEABLE:
+		if (!(vma->flags & (VMA_MAYSHARE | VMA_SHARED | VMA_SPECIAL | VMA_DROPPABLE)))
+			*flags |= VMA_MERGEABLE;
+		return 0;
+	case QUIRE_MADV_UNMERGEABLE:
+		*flags &= ~(u32)VMA_MERGEABLE;
+		return 0;
 	case QUIRE_MADV_HUGEPAGE:
 		*flags = (*flags & ~huge) | VMA_HUGEPAGE;
 		return 0;
@@ -64,8 +71,8 @@ static int advise_flags(struct maple_cursor *cur, struct vma *vma, u64 start, u6
 	if (ret || flags == vma->flags)
 		return ret;
 	ret = vma_modify(cur, vma, start, end, flags, &vma);
-	if (ret)
-		return -QUIRE_EAGAIN; /* as Linux: try again, no limit was hit */
+	if (ret) /* as Linux: try again, no limit was hit */
+		return ret == -QUIRE_ENOMEM ? -QUIRE_EAGAIN : ret;
 	vma_set_flags(vma, flags);
 	*ret_next = u64_max(*ret_next, vma->end);
 	return 0;
@@ -75,13 +82,13 @@ static int advise_drop(struct vma *vma, u64 start, u64 end, int advice)
 {
 	if ((vma->flags & VMA_LOCKED) && advice != QUIRE_MADV_DONTNEED_LOCKED)
 		return -QUIRE_EINVAL;
-	if (vma->flags & VMA_SPECIAL)
+	if (vma_is_pfnmap(vma))
 		return -QUIRE_EINVAL;
 	if (advice != QUIRE_MADV_FREE) {
 		zap_range_single(vma, start, end);
 		return 0;
 	}
-	if (!vma_is_anonymous(vma))
+	if (!vma_is_anonymous(vma) || (vma->flags & VMA_SPECIAL))
 		return -QUIRE_EINVAL;
 	mark_lazyfree_range(vma, start, end);
 	return 0;
@@ -130,11 +137,50 @@ static int advise_willneed(struct mm *mm, struct vma *vma, u64 start, u64 end)
 	return 0;
 }
 
+/* Reclaim will have something to do here; whether it may is what Linux answers. */
+static int advise_reclaim(const struct vma *vma)
+{
+	return (vma->flags & VMA_LOCKED) || vma_is_pfnmap(vma) ? -QUIRE_EINVAL : 0;
+}
+
+static int advise_guard(struct vma *vma, u64 start, u64 end, int advice)
+{
+	bool install = advice == QUIRE_MADV_GUARD_INSTALL;
+
+	if (vma->flags & (VMA_SPECIAL | (install ? VMA_LOCKED : 0u)))
+		return -QUIRE_EINVAL;
+	if (install)
+		return guard_install(vma, start, end);
+	guard_remove(vma, start, end);
+	return 0;
+}
+
+/* Contents of a sealed VMA are dropped only where they could be overwritten. */
+static bool seal_forbids(const struct vma *vma, int advice)
+{
+	if (likely((vma->flags & VMA_SEALED) == 0))
+		return false;
+	switch (advice) {
+	case QUIRE_MADV_DONTNEED:
+	case QUIRE_MADV_DONTNEED_LOCKED:
+	case QUIRE_MADV_FREE:
+	case QUIRE_MADV_REMOVE:
+	case QUIRE_MADV_DONTFORK:
+	case QUIRE_MADV_WIPEONFORK:
+	case QUIRE_MADV_GUARD_INSTALL:
+		return vma_is_anonymous(vma) && !(vma->flags & (VMA_WRITE | VMA_SPECIAL));
+	default:
+		return false;
+	}
+}
+
 static int advise_part(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
 		       int advice, u64 *ret_next)
 {
 	struct mm *mm = vma->mm;
 
+	if (seal_forbids(vma, advice))
+		return -QUIRE_EPERM;
 	switch (advice) {
 	case QUIRE_MADV_DONTNEED:
 	case QUIRE_MADV_DONTNEED_LOCKED:
@@ -146,6 +192,12 @@ static int advise_part(struct maple_cursor *cur, struct vma *vma, u64 start, u64
 		return advise_willneed(mm, vma, start, end);
 	case QUIRE_MADV_COLLAPSE:
 		return collapse_advised(vma, start, end);
+	case QUIRE_MADV_COLD:
+	case QUIRE_MADV_PAGEOUT:
+		return advise_reclaim(vma);
+	case QUIRE_MADV_GUARD_INSTALL:
+	case QUIRE_MADV_GUARD_REMOVE:
+		return advise_guard(vma, start, end, advice);
 	default:
 		return advise_flags(cur, vma, start, end, advice, ret_next);
 	}
@@ -195,7 +247,7 @@ static int advise_populate(struct mm *mm, u64 start, u64 end, bool write)
 			break;
 		}
 		if (!(vma->flags & (write ? VMA_WRITE : VMA_READ)) ||
-		    (vma->flags & VMA_SPECIAL)) {
+		    vma_is_pfnmap(vma)) {
 			ret = -QUIRE_EINVAL;
 			break;
 		}
@@ -223,6 +275,8 @@ static enum advice_lock advice_lock(int advice)
 	case QUIRE_MADV_DODUMP:
 	case QUIRE_MADV_WIPEONFORK:
 	case QUIRE_MADV_KEEPONFORK:
+	case QUIRE_MADV_MERGEABLE:
+	case QUIRE_MADV_UNMERGEABLE:
 		return ADVICE_WRITE;
 	case QUIRE_MADV_WILLNEED:
 	case QUIRE_MADV_DONTNEED:
@@ -230,6 +284,10 @@ static enum advice_lock advice_lock(int advice)
 	case QUIRE_MADV_FREE:
 	case QUIRE_MADV_REMOVE:
 	case QUIRE_MADV_COLLAPSE:
+	case QUIRE_MADV_COLD:
+	case QUIRE_MADV_PAGEOUT:
+	case QUIRE_MADV_GUARD_INSTALL:
+	case QUIRE_MADV_GUARD_REMOVE:
 		return ADVICE_READ;
 	case QUIRE_MADV_POPULATE_READ:
 	case QUIRE_MADV_POPULATE_WRITE:

@@ -3,12 +3,28 @@
 #include "mm/api.h"
 #include "mm/pages.h"
 
+/* The public flags are the core's own; the key lies above them. */
+_Static_assert((u32)QUIRE_MAPF_SEALED == (u32)VMA_SEALED &&
+		       (u32)QUIRE_MAPF_DONTDUMP == (u32)VMA_DONTDUMP &&
+		       (u32)QUIRE_MAPF_MAYSHARE == (u32)VMA_MAYSHARE &&
+		       (u32)QUIRE_MAPF_ACCOUNT == (u32)VMA_ACCOUNT,
+	       "the same bits");
+
+static int map_pkey(const struct vma *vma)
+{
+	u32 key = vma->flags & VMA_PKEY_MASK;
+
+	return key == VMA_PKEY_EXEC_ONLY ? 0 : (int)(key >> VMA_PKEY_SHIFT);
+}
+
 static struct quire_map_info map_info(const struct vma *vma)
 {
 	return (struct quire_map_info){
 		.start = vma->start,
 		.end = vma->end,
 		.prot = vma->flags & VMA_ACCESS,
+		.flags = vma->flags & ~VMA_PKEY_MASK,
+		.pkey = map_pkey(vma),
 		.shared = (vma->flags & VMA_MAYSHARE) != 0,
 		.grows_down = (vma->flags & VMA_GROWSDOWN) != 0,
 		.locked = (vma->flags & VMA_LOCKED) != 0,
@@ -97,6 +113,8 @@ void quire_mm_stats(struct quire_mm *handle, struct quire_mm_stats *ret_stats)
 		.data_pages = mm->data_pages,
 		.stack_pages = mm->stack_pages,
 		.exec_pages = mm->exec_pages,
+		.thp_disable = (enum quire_thp_disable)mm->thp_disable,
+		.mdwe = mm->mdwe,
 	};
 	rwsem_read_unlock(&mm->mmap_lock);
 }

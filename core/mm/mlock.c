@@ -17,7 +17,7 @@ static int lock_part(struct maple_cursor *cur, struct vma *vma, u64 start, u64 e
 	int ret;
 
 	*ret_vma = vma;
-	if (flags == old || (old & VMA_SPECIAL))
+	if (flags == old || !vma_flags_lockable(old))
 		return 0;
 	ret = vma_modify(cur, vma, start, end, flags, ret_vma);
 	if (ret)

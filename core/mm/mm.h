@@ -54,6 +54,8 @@ struct mm {
 	u32 default_lock_flags;   /* (M) VMA_LOCKED... for new VMAs (MCL_FUTURE) */
 	u64 total_pages, locked_pages, data_pages, stack_pages, exec_pages; /* (M) */
 	struct quire_layout layout; /* (M) limits included */
+	u32 thp_disable;          /* (M) enum quire_thp_disable */
+	u32 mdwe;                 /* (M) enum quire_mdwe */
 	u64 brk;                  /* (M) current break */
 	u64 rss[NR_RSS];          /* (A) pages */
 	u64 peak_rss;             /* (A) */

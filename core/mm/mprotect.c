@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mprotect: VMA after VMA, each merged or carved, then its entries.
+ * mprotect and mseal: VMA after VMA, each merged or carved, then its entries.
  *
  * An error in the middle leaves what was done before it, as Linux does and
  * mprotect(2) allows.  A private mapping that becomes writable is charged; the
@@ -20,7 +20,8 @@ static int charge_write(struct vma *vma, u64 nr_pages, u32 *flags, u64 *ret_char
 
 	*ret_charged = 0;
 	if ((*flags & VMA_WRITE) == 0) {
-		if ((old & VMA_ACCOUNT) && vma_is_anonymous(vma) && vma->anon_vma == NULL)
+		if ((old & (VMA_ACCOUNT | VMA_SPECIAL)) == VMA_ACCOUNT && vma_is_anonymous(vma) &&
+		    vma->anon_vma == NULL)
 			*flags &= ~(u32)VMA_ACCOUNT;
 		return 0;
 	}
@@ -45,6 +46,8 @@ static int protect_part(struct maple_cursor *cur, struct vma *vma, u64 start, u6
 	int ret;
 
 	*ret_vma = vma;
+	if (old & VMA_SEALED)
+		return -QUIRE_EPERM;
 	if (flags == old)
 		return 0;
 	ret = charge_write(vma, nr_pages, &flags, &charged);
@@ -86,22 +89,50 @@ static int grow_range(const struct vma *vma, u32 grows, u64 end, u64 *start)
 	return grows == QUIRE_PROT_GROWSUP ? -QUIRE_EINVAL : 0;
 }
 
-int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot)
+/* The protection key that `vma` is to have. */
+static u32 choose_pkey(const struct vma *vma, u32 access, int pkey)
+{
+	u32 old = vma->flags & VMA_PKEY_MASK;
+
+	if (pkey >= 0)
+		return (u32)pkey << VMA_PKEY_SHIFT;
+	if (vma_pkey_for(vma->mm, access))
+		return VMA_PKEY_EXEC_ONLY;
+	return old == VMA_PKEY_EXEC_ONLY ? 0 : old;
+}
+
+/* What Linux refuses before it looks at what is mapped; *ret_end, 0: nothing to do. */
+static int check_mprotect(const struct mm *mm, u64 start, u64 len_bytes, u32 prot, int pkey,
+			  u64 *ret_end)
 {
 	u64 end = start + page_align_up(len_bytes);
-	u32 grows = prot & PROT_GROWS, access = prot & PROT_ACCESS;
-	struct maple_cursor cur = maple_cursor(&mm->vmas, start, start);
-	struct vma *vma;
-	int ret;
 
-	if (grows == PROT_GROWS || !is_aligned(start, PAGE_SIZE))
+	if ((prot & PROT_GROWS) == PROT_GROWS || !is_aligned(start, PAGE_SIZE))
 		return -QUIRE_EINVAL;
+	*ret_end = 0;
 	if (len_bytes == 0)
 		return 0;
 	if (end <= start)
 		return -QUIRE_ENOMEM;
 	if (prot & ~(u32)(PROT_GROWS | PROT_ACCESS | PROT_SEM))
 		return -QUIRE_EINVAL;
+	if (pkey < -1 || pkey > 15 || (pkey >= 0 && !mm->q->config.pkeys))
+		return -QUIRE_EINVAL;
+	*ret_end = end;
+	return 0;
+}
+
+int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot, int pkey)
+{
+	u32 grows = prot & PROT_GROWS, access = prot & PROT_ACCESS;
+	struct maple_cursor cur = maple_cursor(&mm->vmas, start, start);
+	struct vma *vma;
+	u64 end;
+	int ret;
+
+	ret = check_mprotect(mm, start, len_bytes, prot, pkey, &end);
+	if (ret || end == 0)
+		return ret;
 	vma = maple_find(&cur, end - 1);
 	if (vma == NULL)
 		return -QUIRE_ENOMEM;
@@ -109,10 +140,11 @@ int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot)
 	if (ret)
 		return ret;
 	for (;;) {
-		u32 flags = (vma->flags & ~(u32)VMA_ACCESS) | access;
+		u32 flags = (vma->flags & ~(u32)(VMA_ACCESS | VMA_PKEY_MASK)) | access |
+			    choose_pkey(vma, access, pkey);
 
 		/* VMA_MAY* are the same bits, four higher. */
-		if (flags & ~(flags >> 4) & VMA_ACCESS)
+		if ((flags & ~(flags >> 4) & VMA_ACCESS) || mm_denies_exec(mm, vma->flags, flags))
 			return -QUIRE_EACCES;
 		ret = protect_part(&cur, vma, start, u64_min(vma->end, end), flags, &vma);
 		if (ret)
@@ -125,4 +157,43 @@ int mm_mprotect(struct mm *mm, u64 start, u64 len_bytes, u32 prot)
 			return -QUIRE_ENOMEM;
 		maple_set_range(&cur, start, start);
 	}
+}
+
+/* Is every page of the range mapped? */
+static bool is_mapped_whole(struct mm *mm, u64 start, u64 end)
+{
+	while (start < end) {
+		struct vma *vma = vma_at(mm, start);
+
+		if (vma == NULL)
+			return false;
+		start = vma->end;
+	}
+	return true;
+}
+
+int mm_mseal(struct mm *mm, u64 start, u64 len_bytes, u32 flags)
+{
+	struct maple_cursor cur = maple_cursor(&mm->vmas, start, start);
+	u64 len = page_align_up(len_bytes), end = start + len;
+
+	if (flags != 0 || !is_aligned(start, PAGE_SIZE) || (len_bytes != 0 && len == 0) ||
+	    end < start)
+		return -QUIRE_EINVAL;
+	if (!is_mapped_whole(mm, start, end))
+		return -QUIRE_ENOMEM;
+	while (start < end) {
+		struct vma *vma = vma_at(mm, start);
+		u32 sealed = vma->flags | VMA_SEALED;
+		int ret;
+
+		if (sealed != vma->flags) {
+			ret = vma_modify(&cur, vma, start, u64_min(vma->end, end), sealed, &vma);
+			if (ret)
+				return ret;
+			vma_set_flags(vma, sealed);
+		}
+		start = vma->end;
+	}
+	return 0;
 }

@@ -63,6 +63,8 @@ static int check_vma(struct remap *r)
 
 	if (vma == NULL)
 		return -QUIRE_EFAULT;
+	if (vma->flags & VMA_SEALED)
+		return -QUIRE_EPERM;
 	if (!names_target(r)) {
 		r->new_addr = r->addr;
 		if (r->new_len <= r->old_len)
@@ -71,8 +73,8 @@ static int check_vma(struct remap *r)
 	/* Length 0 duplicates a shared mapping. */
 	if (r->old_len == 0 && !(vma->flags & (VMA_SHARED | VMA_MAYSHARE)))
 		return -QUIRE_EINVAL;
-	if (vma->flags & VMA_SPECIAL)
-		return r->old_len == r->new_len ? -QUIRE_EINVAL : -QUIRE_EFAULT;
+	if ((vma->flags & VMA_SPECIAL) && (r->flags & QUIRE_MREMAP_DONTUNMAP))
+		return -QUIRE_EINVAL;
 	if (u64_min(r->old_len, r->new_len) > vma->end - r->addr)
 		return -QUIRE_EFAULT;
 	if (r->new_len <= r->old_len)
@@ -80,6 +82,8 @@ static int check_vma(struct remap *r)
 	index = vma_index(vma, r->addr);
 	if (index + (r->new_len >> PAGE_SHIFT) < index)
 		return -QUIRE_EINVAL;
+	if (vma->flags & VMA_SPECIAL)
+		return -QUIRE_EFAULT;
 	if (!mm_may_lock(r->mm, vma->flags, growth(r)))
 		return -QUIRE_EAGAIN;
 	if (!mm_may_expand(r->mm, vma->flags, growth(r) >> PAGE_SHIFT))
@@ -280,6 +284,10 @@ static int move(struct remap *r)
 
 	if (mm->nr_vmas + 3 >= mm->q->config.map_count_max)
 		return -QUIRE_ENOMEM;
+	/* A special mapping is moved as a whole. */
+	if ((flags & VMA_SPECIAL) &&
+	    (r->addr != r->vma->start || r->addr + r->old_len != r->vma->end))
+		return -QUIRE_EINVAL;
 	if (accounted && commit_charge(mm, nr_charged))
 		return -QUIRE_ENOMEM;
 	ret = make_target(r, &target);
@@ -307,7 +315,6 @@ static int move(struct remap *r)
 static int find_target(struct remap *r)
 {
 	const struct vma *vma = r->vma;
-	bool shared = (vma->flags & VMA_MAYSHARE) != 0;
 	struct area_request area = {
 		.addr = names_target(r) ? r->new_addr : 0,
 		.len_bytes = r->new_len,
@@ -317,8 +324,8 @@ static int find_target(struct remap *r)
 	struct area found;
 	int ret;
 
-	area.huge_align = (vma->file != NULL || !shared) &&
-			  area_prefers_huge(vma->file, area.addr, r->new_len);
+	area.align = area_alignment(r->mm, vma->file, (vma->flags & VMA_MAYSHARE) != 0,
+				    area.addr, r->new_len);
 	ret = mm_find_area(r->mm, &area, &found);
 	if (!ret)
 		r->new_addr = found.addr;

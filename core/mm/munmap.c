@@ -85,9 +85,12 @@ static void detached_append(struct detached *detached, struct vma ***link,
 
 /* Links the VMAs from `first` to `end` by next_detached; returns the last.  The
  * first and the last may stick out. */
-static struct vma *range_list(struct maple_cursor *cur, struct vma *first, u64 end)
+static struct vma *range_list(struct maple_cursor *cur, struct vma *first, u64 end,
+			      u32 *ret_flags)
 {
 	struct vma *last = first;
+
+	*ret_flags = first->flags;
 
 	while (last->end < end) {
 		struct vma *next = maple_next(cur, end - 1);
@@ -96,9 +99,33 @@ static struct vma *range_list(struct maple_cursor *cur, struct vma *first, u64 e
 			break;
 		last->next_detached = next;
 		last = next;
+		*ret_flags |= last->flags;
 	}
 	last->next_detached = NULL;
 	return last;
+}
+
+int mm_check_detach(struct maple_cursor *cur, struct vma *first, u64 start, u64 end)
+{
+	struct vma *vma = first;
+	int ret = 0;
+
+	if (first->start < start && first->end > end && mm_check_map_count(first->mm, 1))
+		return -QUIRE_ENOMEM;
+	if (first->start < start && (first->flags & VMA_SPECIAL))
+		return first->flags & VMA_SEALED ? -QUIRE_EPERM : -QUIRE_EINVAL;
+	for (; vma != NULL && vma->start < end && !ret; vma = vma_find(vma->mm, vma->end)) {
+		if (vma->flags & VMA_SEALED)
+			ret = -QUIRE_EPERM;
+		else if (vma->end > end && (vma->flags & VMA_SPECIAL))
+			ret = -QUIRE_EINVAL;
+		if (ret && vma != first && first->start < start) {
+			int cut = vma_cut(cur, first, start);
+
+			(void)cut; /* the call has failed already */
+		}
+	}
+	return ret;
 }
 
 /* Finds the VMAs and makes the parts; what is left to do is a store. */
@@ -106,6 +133,8 @@ static int plan_make(struct detach_plan *plan, u64 start, u64 end)
 {
 	struct maple_cursor *cur = plan->cur;
 	struct vma *first, *last;
+	u32 flags;
+	int ret;
 
 	plan->start = start;
 	plan->end = end;
@@ -114,7 +143,12 @@ static int plan_make(struct detach_plan *plan, u64 start, u64 end)
 	plan->first = first = maple_find(cur, end - 1);
 	if (first == NULL)
 		return 0;
-	plan->last = last = range_list(cur, first, end);
+	plan->last = last = range_list(cur, first, end, &flags);
+	if (!mm_detach_is_free(flags)) {
+		ret = mm_check_detach(cur, first, start, end);
+		if (ret)
+			return ret;
+	}
 	if (likely(first->start >= start && last->end <= end))
 		return 0;
 	/* Only a hole in the middle makes one more of them. */
@@ -257,7 +291,7 @@ int mm_expand_stack(struct mm *mm, u64 addr)
 		return 0;
 	if ((vma->flags & VMA_GROWSDOWN) == 0)
 		return -QUIRE_EFAULT;
-	if (start < mm->layout.mmap_min)
+	if (start < mm_placed_min(mm))
 		return -QUIRE_EPERM;
 	prev = maple_prev(&cur, 0);
 	if (prev != NULL && (prev->flags & VMA_GROWSDOWN) == 0 &&

@@ -30,6 +30,7 @@ struct fault {
 	bool write;
 	bool unshare;         /* wants its own copy, read-only: for a read pin */
 	bool major;           /* contents were read from a backing */
+	bool guarded;         /* a guard is there */
 	entry_t *slot;
 	struct table *table;
 	entry_t seen;         /* what the slot held, read without the lock */
@@ -140,12 +141,22 @@ bool fault_file_leaf(struct fault *fault);
 
 /* ---- anon.c ------------------------------------------------------------------- */
 
+/* No large folios for this VMA, whatever the instance says: its advice, or its address
+ * space's wish. */
+static inline bool vma_forbids_folios(const struct vma *vma)
+{
+	u32 disable = vma->mm->thp_disable;
+
+	return (vma->flags & VMA_NOHUGEPAGE) || disable == QUIRE_THP_DISABLED ||
+	       (disable == QUIRE_THP_ADVISED && !(vma->flags & VMA_HUGEPAGE));
+}
+
 /* Which orders of folios the VMA's anonymous memory may get: bit n for order n. */
 static inline u32 vma_anon_orders(const struct vma *vma)
 {
 	const struct quire *q = vma->mm->q;
 
-	if (unlikely(vma->flags & VMA_NOHUGEPAGE))
+	if (unlikely(vma_forbids_folios(vma)))
 		return 0;
 	return atomic_load(unlikely(vma->flags & VMA_HUGEPAGE) ? &q->madvise_orders :
 								 &q->always_orders);
@@ -169,6 +180,9 @@ static inline void mm_note_leaf(struct mm *mm)
  * again.  False: go on with pages (or once more: another leaf may have come).
  */
 bool fault_huge(struct fault *fault);
+/* The orders that a folio of a file may have if this fault brings it in: bit n for
+ * order n. */
+u32 fault_file_orders(const struct fault *fault);
 /*
  * The leaf in `slot` becomes a table, or nothing if it is a file's.  Lock of
  * `pmd_table` held, and the mmap lock in any mode or one of the VMA's rmap
@@ -227,6 +241,7 @@ struct zap {
 	struct gather *gather;
 	struct vma *vma;
 	bool keep_anon;   /* truncation leaves private copies */
+	bool keep_guards; /* only what unmaps takes them away */
 	s64 rss[NR_RSS];  /* pages taken */
 	struct span span; /* where it is: neighbours share tables */
 };

@@ -40,6 +40,7 @@ struct vma *vma_copy(struct mm *mm, const struct vma *from)
 	vma->anon_vma = NULL;
 	list_init(&vma->anon_chain);
 	vma->name = from->name;
+	vma->guarded = from->guarded;
 	vma->next_detached = NULL;
 	if (vma->file != NULL)
 		file_get(vma->file);
@@ -158,6 +159,44 @@ void vma_dispose(struct vma *vma)
 	vma_free(vma);
 }
 
+int vma_cut(struct maple_cursor *cur, struct vma *vma, u64 addr)
+{
+	struct vma *upper;
+	int ret;
+
+	if (vma->flags & VMA_SPECIAL)
+		return -QUIRE_EINVAL;
+	upper = vma_clone_part(vma, addr, vma->end);
+	if (upper == NULL)
+		return -QUIRE_ENOMEM;
+	maple_set_range(cur, addr, vma->end - 1);
+	ret = maple_store(cur, upper);
+	if (ret) {
+		vma_dispose(upper);
+		return ret;
+	}
+	vma_set_range(vma, vma->start, addr);
+	vma->mm->nr_vmas++;
+	return 0;
+}
+
+/* Linux cuts at the start, then at the end, and leaves the first cut where there
+ * is no room for the second. */
+static int check_carve(struct maple_cursor *cur, struct vma *vma, u64 start, u32 nr_new)
+{
+	int ret;
+
+	if (mm_check_map_count(vma->mm, 1))
+		return -QUIRE_ENOMEM;
+	if (vma->flags & VMA_SPECIAL)
+		return -QUIRE_EINVAL;
+	if (!mm_check_map_count(vma->mm, nr_new))
+		return 0;
+	ret = vma_cut(cur, vma, start);
+	(void)ret; /* either way there is no room */
+	return -QUIRE_ENOMEM;
+}
+
 int vma_carve(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
 	      struct vma **ret_vma)
 {
@@ -171,8 +210,9 @@ int vma_carve(struct maple_cursor *cur, struct vma *vma, u64 start, u64 end,
 	*ret_vma = vma;
 	if (nr_new == 0)
 		return 0;
-	if (mm_check_map_count(mm, nr_new))
-		return -QUIRE_ENOMEM;
+	ret = check_carve(cur, vma, start, nr_new);
+	if (ret)
+		return ret;
 	ret = -QUIRE_ENOMEM;
 	if (start > vma->start) {
 		middle = vma_clone_part(vma, start, end);

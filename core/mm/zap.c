@@ -70,9 +70,15 @@ static inline void zap_at_exit(struct zap *zap, entry_t *slot, struct frame *fra
 		folio_free(zap->gather->pt->phys, folio);
 }
 
-/* A page on the move counts as resident and as nothing else; it was flushed. */
-static NOINLINE void zap_migration(struct zap *zap, entry_t *slot)
+/* A page on the move counts as resident and as nothing else; it was flushed.  A guard
+ * is nobody's page. */
+static NOINLINE void zap_not_present(struct zap *zap, entry_t *slot, entry_t e)
 {
+	if (entry_is_guard(e)) {
+		if (!zap->keep_guards)
+			entry_store(slot, entry_none());
+		return;
+	}
 	if (zap->keep_anon)
 		return;
 	entry_store(slot, entry_none());
@@ -100,8 +106,8 @@ static u32 zap_slots(struct zap *zap, u32 i)
 
 		i++;
 		if (!entry_is_present(e)) {
-			if (unlikely(entry_is_migration(e)))
-				zap_migration(zap, &slots[at]);
+			if (unlikely(!entry_is_none(e)))
+				zap_not_present(zap, &slots[at], e);
 			continue;
 		}
 		if (entry_is_special(e)) {
@@ -213,7 +219,7 @@ ALWAYS_INLINE void zap_range(struct zap *zap, struct vma *vma, u64 start, u64 en
 static void zap_alone(struct vma *vma, u64 start, u64 end, bool keep_anon)
 {
 	struct gather gather;
-	struct zap zap = { .gather = &gather, .keep_anon = keep_anon };
+	struct zap zap = { .gather = &gather, .keep_anon = keep_anon, .keep_guards = true };
 
 	mm_note_peak_rss(vma->mm);
 	gather_begin(&gather, &vma->mm->pt, zap_remove_rmap, false);

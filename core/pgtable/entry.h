@@ -10,6 +10,7 @@
  *   none             the whole word is 0
  *   migration        ENTRY_MIGRATION set: mapped a frame of an anonymous folio
  *                    that is being split, and will map it again
+ *   guard            ENTRY_GUARD: nothing is there, and an access is a fault
  *   anything else    software's (swap comes with reclaim)
  */
 #ifndef PGTABLE_ENTRY_H
@@ -45,6 +46,9 @@ typedef struct entry {
 /* Of a migration entry: which of the two kinds of present it was. */
 #define ENTRY_WAS_PROTNONE (UINT64_C(1) << 52)
 
+/* Of an entry that maps nothing and is not to be filled (MADV_GUARD_INSTALL). */
+#define ENTRY_GUARD (UINT64_C(1) << 53)
+
 static inline entry_t entry_make(pfn_t pfn, u64 bits)
 {
 	return (entry_t){ (pfn.v << QUIRE_ENTRY_PFN_SHIFT) | bits };
@@ -53,6 +57,16 @@ static inline entry_t entry_make(pfn_t pfn, u64 bits)
 static inline entry_t entry_none(void)
 {
 	return (entry_t){ 0 };
+}
+
+static inline entry_t entry_guard(void)
+{
+	return (entry_t){ ENTRY_GUARD };
+}
+
+static inline bool entry_is_guard(entry_t e)
+{
+	return e.v == ENTRY_GUARD;
 }
 
 static inline bool entry_is_none(entry_t e)

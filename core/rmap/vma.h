@@ -45,10 +45,19 @@ enum vma_flag {
 	VMA_SEQ_READ = 1u << 17,
 	VMA_RAND_READ = 1u << 18,
 	VMA_DONTDUMP = 1u << 19,
-	VMA_SPECIAL = 1u << 20, /* vdso and the like: not merged, moved or grown */
+	VMA_SPECIAL = 1u << 20, /* vdso and the like: not merged, cut or grown */
+	VMA_MERGEABLE = 1u << 21, /* asked for KSM, which there is not */
+	VMA_DROPPABLE = 1u << 22,
+	VMA_SYNC = 1u << 23,      /* MAP_SYNC: means nothing without such a file */
+	VMA_SEALED = 1u << 24,
+	/* Above: the protection key, so that VMAs of two keys are never one. */
+	VMA_PKEY_SHIFT = 25,
 };
 
 #define VMA_ACCESS (VMA_READ | VMA_WRITE | VMA_EXEC)
+#define VMA_PKEY_MASK (UINT32_C(0x1f) << VMA_PKEY_SHIFT)
+/* The key that the kernel itself gives to what may only be executed. */
+#define VMA_PKEY_EXEC_ONLY (UINT32_C(16) << VMA_PKEY_SHIFT)
 
 struct vma {
 	u64 start, end;   /* (M) + rmap locks */
@@ -67,6 +76,8 @@ struct vma {
 	struct i_mmap *i_mmap_tree;    /* (M) where `i_mmap` was inserted; means nothing
 	                                  before that, or without a mapping */
 	const char *name;              /* (C) for people; may be NULL */
+	bool guarded;              /* (M) set atomically under the lock in any mode: guards
+	                              may be in it; two that differ in this may merge */
 	struct vma *next_detached; /* (M) list of VMAs on their way out of the mm */
 };
 
@@ -85,6 +96,12 @@ static inline u64 vma_index(const struct vma *vma, u64 addr)
 static inline u64 vma_address(const struct vma *vma, u64 index)
 {
 	return vma->start + ((index - vma->pgoff) << PAGE_SHIFT);
+}
+
+/* A special mapping of data that the kernel keeps (vvar): its pages have no folio. */
+static inline bool vma_is_pfnmap(const struct vma *vma)
+{
+	return (vma->flags & (VMA_SPECIAL | VMA_MAYWRITE)) == VMA_SPECIAL;
 }
 
 static inline bool vma_is_anonymous(const struct vma *vma)

@@ -57,7 +57,9 @@
 /* A file's pages have to lie in it as in the tables. */
 static bool vma_suits(const struct vma *vma)
 {
-	if (vma->flags & (VMA_NOHUGEPAGE | VMA_SPECIAL))
+	/* To ask for it is advice enough, where an address space wants to be advised. */
+	if ((vma->flags & (VMA_NOHUGEPAGE | VMA_SPECIAL)) ||
+	    vma->mm->thp_disable == QUIRE_THP_DISABLED)
 		return false;
 	return vma_is_anonymous(vma) ||
 	       (vma->mapping->kind == QUIRE_FILE_MEMORY &&
@@ -79,7 +81,7 @@ bool vma_has_collapsible(const struct vma *vma)
 
 struct look {
 	u32 nr_none, nr_zero, nr_shared;
-	bool busy;
+	bool busy, guarded;
 };
 
 /* Somebody has a reference that is no mapping.  References are read last: at
@@ -105,6 +107,10 @@ static struct look look_at_entries(struct quire *q, const entry_t *slots)
 		if (entry_is_none(e)) {
 			look.nr_none++;
 			continue;
+		}
+		if (entry_is_guard(e)) {
+			look.guarded = true;
+			break;
 		}
 		if (!entry_is_present(e)) {
 			look.busy = true;
@@ -158,6 +164,8 @@ static enum collapse judge(const struct look *look, const struct collapse_limits
 {
 	if (look->busy)
 		return COLLAPSE_BUSY;
+	if (look->guarded)
+		return COLLAPSE_NOTHING;
 	if (look->nr_none + look->nr_zero > limits->max_none ||
 	    look->nr_shared > limits->max_shared)
 		return COLLAPSE_BEYOND;

@@ -6,6 +6,7 @@
 #ifndef QUIRE_FILE_H
 #define QUIRE_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -18,12 +19,36 @@ struct quire_file; /* an open file; opaque */
 enum quire_file_kind {
 	QUIRE_FILE_MEMORY, /* tmpfs, memfd, shared memory: the cache is the contents */
 	QUIRE_FILE_HOST,   /* read and written through quire_backing */
+	/* /dev/zero: a private mapping is anonymous memory (which does not merge with
+	 * other), a shared one is shared anonymous memory of its own.  The calls below
+	 * that read, write or size a file are -EINVAL. */
+	QUIRE_FILE_ZERO,
 };
 
 enum quire_file_mode {
 	QUIRE_FILE_READ = 1,
 	QUIRE_FILE_WRITE = 2,
 	QUIRE_FILE_NOEXEC = 4, /* lies on a file system mounted noexec */
+	/* Lies on a file system that does not care where it is mapped (overlayfs, ramfs);
+	 * others place it where PMD-sized folios could be mapped. */
+	QUIRE_FILE_UNALIGNED = 8,
+};
+
+/*
+ * Which memory of a QUIRE_FILE_MEMORY file comes in PMD-sized folios, and where mappings
+ * are then placed: Linux's transparent_hugepage/shmem_enabled, and huge= of a tmpfs.
+ * Not modelled: a folio that sticks out beyond the end of its file (so ALWAYS is as
+ * WITHIN_SIZE there), and the settings of other sizes, hugepages-<size>/shmem_enabled,
+ * which are taken to be `never`, as they are by default.
+ */
+enum quire_shmem_folios {
+	QUIRE_SHMEM_NEVER,
+	QUIRE_SHMEM_ADVISE,      /* for faults of VMAs with QUIRE_MADV_HUGEPAGE */
+	QUIRE_SHMEM_WITHIN_SIZE, /* where the folio lies inside the file; as ADVISE elsewhere */
+	QUIRE_SHMEM_ALWAYS,
+	QUIRE_SHMEM_DENY,  /* of the instance only: nowhere, on no tmpfs either */
+	QUIRE_SHMEM_FORCE, /* of the instance only: everywhere, on every tmpfs too */
+	QUIRE_SHMEM_INHERIT, /* of config.shared_folios only */
 };
 
 /*
@@ -43,6 +68,10 @@ struct quire_file_config {
 	uint32_t mode; /* enum quire_file_mode */
 	uint64_t size_bytes;
 	struct quire_backing backing;
+	/* QUIRE_FILE_MEMORY: lies on a tmpfs that was mounted, which has a setting of its
+	 * own, NEVER .. ALWAYS.  Else (memfd, shared anonymous memory) the instance's counts. */
+	bool on_tmpfs;
+	enum quire_shmem_folios tmpfs_folios;
 };
 
 /* 0 and *ret_file with one reference; -ENOMEM; -EINVAL for a bad config. */

@@ -15,6 +15,7 @@
 
 #include <quire/cost.h>
 #include <quire/decisions.h>
+#include <quire/file.h>
 #include <quire/geometry.h>
 
 #ifdef __cplusplus
@@ -26,7 +27,7 @@ struct quire;
 enum quire_overcommit {
 	QUIRE_OVERCOMMIT_HEURISTIC, /* refuse only the obviously impossible */
 	QUIRE_OVERCOMMIT_ALWAYS,
-	QUIRE_OVERCOMMIT_NEVER, /* commit limit: half of memory */
+	QUIRE_OVERCOMMIT_NEVER, /* beyond the commit limit */
 };
 
 /* For which VMAs anonymous memory may get folios of an order. */
@@ -43,15 +44,37 @@ struct quire_config {
 	unsigned fault_around_bytes; /* power of two; one page: off */
 	uint32_t map_count_max;      /* VMAs in one address space */
 	enum quire_overcommit overcommit;
+	/* What HEURISTIC never grants in one piece: memory and swap of a machine that is to
+	 * be played, whatever memory_bytes is.  0: memory_bytes. */
+	uint64_t memory_and_swap_bytes;
+	/* What NEVER lets all together commit: CommitLimit in /proc/meminfo, which is
+	 * vm.overcommit_kbytes if that is set, else a part of memory, and swap.  0: that
+	 * part of memory_bytes: vm.overcommit_ratio, in percent, which may be above 100. */
+	uint64_t commit_limit_bytes;
+	unsigned overcommit_ratio;
+	/* Of it these are kept back: from whoever may not use the reserve, and from a large
+	 * process, but no more than a 32nd of its size (vm.admin_reserve_kbytes,
+	 * vm.user_reserve_kbytes). */
+	uint64_t admin_reserve_bytes, user_reserve_bytes;
 	uint64_t guard_gap_bytes;    /* below a VMA that grows down */
 	/* By order; pages of order 0 are always to be had, so 0 and 1 are NEVER. */
 	enum quire_folios anon_folios[QUIRE_PMD_ORDER + 1];
 	unsigned file_order;         /* largest folios of a file's pages: 0, 2 .. QUIRE_PMD_ORDER */
+	/* Beyond that, PMD-sized ones for memory of QUIRE_FILE_MEMORY (quire/file.h). */
+	enum quire_shmem_folios shmem_folios;
+	/* For shared anonymous memory instead: hugepages-<PMD size>/shmem_enabled.  NEVER ..
+	 * ALWAYS, or INHERIT (the default): the same.  DENY and FORCE go before it. */
+	enum quire_shmem_folios shared_folios;
+	/* Long private anonymous mappings without a hint, and files, are placed where
+	 * PMD-sized folios can map them.  Older kernels do not (before Linux 6.7; files are
+	 * since 5.18), nor one built without transparent huge pages. */
+	bool huge_placement;
 	/* Reads of memory never written share one page of zeros.  Some kernels have
 	 * none: there such a read costs a page of its own, writable at once where the
 	 * VMA is (mm_forbids_zeropage() in Linux, and some guests). */
 	bool zero_page;
 	bool huge_zero_page;         /* the same, PMD-sized; only together with zero_page */
+	bool pkeys;                  /* the CPUs have protection keys */
 	/* What collapse forgives in a PMD range: pages not there, mapped by
 	 * several address spaces, swapped out. */
 	unsigned max_ptes_none, max_ptes_shared, max_ptes_swap;

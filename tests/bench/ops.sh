@@ -10,7 +10,14 @@ small="--rounds 3 --pages 512 --vmas 50"
 if ! "$quire" bench ops $small >"$work/table"; then
 	echo "bench ops failed"; cat "$work/table"; bad=1
 fi
-rows=$(awk 'NR > 1 { print $1 }' "$work/table")
+rows=$(awk '/^$/ { exit } NR > 1 { print $1 }' "$work/table")
+grep -q '^host: Linux .* takes .* us$' "$work/table" || { echo "the host is not named"; bad=1; }
+# What this host does otherwise is not compared with it.
+if "$quire" host | grep -q '^  zero-page  *no'; then
+	echo "$rows" | grep -qx zero-write && { echo "zero-write without a zero page"; bad=1; }
+else
+	echo "$rows" | grep -qx zero-write || { echo "no row zero-write"; bad=1; }
+fi
 for wanted in write-fault fork-vma large-fault large-split large-reuse large-drop-part; do
 	echo "$rows" | grep -qx "$wanted" || { echo "no row $wanted"; bad=1; }
 done

@@ -95,9 +95,8 @@ static bool differs_in_maps(const struct diff_snapshot *l, const struct diff_sna
 				   : a->shared != b->shared ? "sharing"
 				   : a->offset != b->offset ? "offset"
 				   : !same_object(l, r, i)  ? "object"
-				   : a->grows_down != b->grows_down ? "growing down"
-				   : a->locked != b->locked ? "locked"
-							    : NULL;
+				   : a->flags != b->flags ? "flags"
+							   : NULL;
 
 		if (!part)
 			continue;
@@ -262,19 +261,29 @@ static void format_result(char *text, size_t room, const struct diff_op *op,
 			 op->kind == DIFF_mincore || op->kind == DIFF_pread ? " +data" : "");
 }
 
+/* Those that the line says anyway, or that nearly all have. */
+#define PLAIN_FLAGS                                                                  \
+	((uint32_t)(QUIRE_MAPF_READ | QUIRE_MAPF_WRITE | QUIRE_MAPF_EXEC |           \
+		    QUIRE_MAPF_SHARED | QUIRE_MAPF_MAYREAD | QUIRE_MAPF_MAYEXEC))
+
 static void format_map(char *text, size_t room, const struct diff_snapshot *snapshot, uint32_t line)
 {
 	const struct diff_map *map;
+	int used;
 
 	text[0] = '\0';
 	if (!snapshot || line >= snapshot->nr_maps)
 		return;
 	map = &snapshot->maps[line];
-	snprintf(text, room, "%012" PRIx64 "-%012" PRIx64 " %c%c%c%c %06" PRIx64 " %" PRIx64 "%s%s",
-		 map->start, map->end, map->prot & QUIRE_PROT_READ ? 'r' : '-',
-		 map->prot & QUIRE_PROT_WRITE ? 'w' : '-', map->prot & QUIRE_PROT_EXEC ? 'x' : '-',
-		 map->shared ? 's' : 'p', map->offset, map->object, map->grows_down ? " gd" : "",
-		 map->locked ? " lo" : "");
+	used = snprintf(text, room, "%012" PRIx64 "-%012" PRIx64 " %c%c%c%c %06" PRIx64 " %" PRIx64,
+			map->start, map->end, map->prot & QUIRE_PROT_READ ? 'r' : '-',
+			map->prot & QUIRE_PROT_WRITE ? 'w' : '-',
+			map->prot & QUIRE_PROT_EXEC ? 'x' : '-', map->shared ? 's' : 'p',
+			map->offset, map->object);
+	for (unsigned bit = 0; bit < 32 && used > 0 && (size_t)used < room; bit++)
+		if (map->flags & ~PLAIN_FLAGS & UINT32_C(1) << bit)
+			used += snprintf(text + used, room - (size_t)used, " %s",
+					 diff_flag_letters(bit));
 }
 
 /* Runs of pages that differ in the same way. */

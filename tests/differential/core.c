@@ -176,12 +176,15 @@ static int build_first_process(struct core *core)
 	quire_layout_default(&layout);
 	layout.mmap_base = from->mmap_base;
 	layout.mmap_min = from->mmap_min;
+	layout.mmap_min_placed = from->mmap_min_placed;
+	layout.bottom_up = from->bottom_up;
 	layout.brk_start = from->brk_start;
 	layout.stack_top = from->stack_top;
 	layout.data_segment_bytes = from->data_segment_bytes;
 	layout.limits = (struct quire_limits){
 		.address_space_bytes = from->limits[DIFF_LIMIT_AS],
 		.data_bytes = from->limits[DIFF_LIMIT_DATA],
+		.data_max_bytes = from->data_max_bytes,
 		.stack_bytes = from->limits[DIFF_LIMIT_STACK],
 		.locked_bytes = from->limits[DIFF_LIMIT_MEMLOCK],
 	};
@@ -242,7 +245,8 @@ static int64_t do_mmap(struct core *core, const struct diff_op *op, uint64_t add
 static int64_t do_mremap(struct core *core, const struct diff_op *op, uint64_t addr)
 {
 	const uint64_t addr2 =
-		diff_resolve(&op->addr2, core->layout->brk_start, core->outcome->results);
+		diff_resolve(&op->addr2, core->layout->brk_start, core->layout->special_start,
+			     core->outcome->results);
 	uint64_t moved;
 	const int err = quire_mremap(core->mms[op->who], addr, op->len, op->newlen, op->flags,
 				     addr2, &moved);
@@ -262,13 +266,26 @@ static int64_t do_limit(struct core *core, const struct diff_op *op)
 {
 	const uint64_t in_use[DIFF_NR_LIMITS] = { core->initial.total_pages,
 						  core->initial.data_pages };
-	const uint64_t bytes = op->len == DIFF_NO_LIMIT ? core->layout->limits[op->flags]
-							: (in_use[op->flags] + op->len) * DIFF_PAGE;
+	const uint32_t which_limit = op->flags & ~DIFF_LIMIT_FROM_0;
+	const uint64_t base = op->flags & DIFF_LIMIT_FROM_0 ? 0 : in_use[which_limit];
+	const uint64_t bytes = op->len == DIFF_NO_LIMIT ? core->layout->limits[which_limit]
+							: (base + op->len) * DIFF_PAGE;
 	struct quire_limits *limits = &core->limits[op->who];
 	uint64_t *const which[DIFF_NR_LIMITS] = { &limits->address_space_bytes, &limits->data_bytes,
 						  &limits->locked_bytes, &limits->stack_bytes };
 
-	*which[op->flags] = bytes;
+	*which[which_limit] = bytes;
+	quire_mm_set_limits(core->mms[op->who], limits);
+	return 0;
+}
+
+static int64_t do_rights(struct core *core, const struct diff_op *op)
+{
+	struct quire_limits *limits = &core->limits[op->who];
+
+	if ((op->flags & DIFF_RIGHT_LOCK_ANY) && !core->layout->may_lock_any)
+		return -QUIRE_EPERM;
+	limits->may_lock_any = op->flags & DIFF_RIGHT_LOCK_ANY;
 	quire_mm_set_limits(core->mms[op->who], limits);
 	return 0;
 }
@@ -405,8 +422,7 @@ static bool take_map(const struct quire_map_info *info, void *arg)
 		.shared = info->shared,
 		.offset = info->offset,
 		.object = info->file_id,
-		.grows_down = visit->deep && info->grows_down,
-		.locked = visit->deep && info->locked,
+		.flags = visit->deep ? info->flags : 0,
 	};
 
 	snapshot_add_map(visit->snapshot, &map);
@@ -522,6 +538,12 @@ static int64_t do_call(struct core *core, const struct diff_op *op, uint64_t add
 		return quire_munmap(mm, addr, op->len);
 	case DIFF_mprotect:
 		return quire_mprotect(mm, addr, op->len, op->prot);
+	case DIFF_pkey_mprotect:
+		return quire_pkey_mprotect(mm, addr, op->len, op->prot, (int)op->value);
+	case DIFF_mseal:
+		return quire_mseal(mm, addr, op->len, op->flags);
+	case DIFF_rights:
+		return do_rights(core, op);
 	case DIFF_mremap:
 		return do_mremap(core, op, addr);
 	case DIFF_brk:
@@ -549,7 +571,8 @@ static void do_op(struct core *core, uint32_t index, const struct diff_op *op)
 {
 	struct diff_result *result = &core->outcome->results[index];
 	const uint64_t addr =
-		diff_resolve(&op->addr, core->layout->brk_start, core->outcome->results);
+		diff_resolve(&op->addr, core->layout->brk_start, core->layout->special_start,
+			     core->outcome->results);
 
 	switch (op->kind) {
 	case DIFF_mincore:
@@ -629,7 +652,7 @@ static void mirror_huge(const struct diff_huge *huge, struct quire_config *confi
 	for (unsigned order = 2; order <= QUIRE_PMD_ORDER; order++)
 		config->anon_folios[order] = huge->orders >> order & 1 ? QUIRE_FOLIOS_MADVISE
 								       : QUIRE_FOLIOS_NEVER;
-	config->huge_zero_page = huge->zero_page;
+	config->huge_zero_page = config->zero_page && huge->zero_page;
 	config->max_ptes_none = huge->max_ptes_none;
 	config->max_ptes_shared = huge->max_ptes_shared;
 	config->max_ptes_swap = huge->max_ptes_swap;
@@ -678,6 +701,8 @@ void core_run(const struct diff_layout *layout, const struct diff_program *progr
 	config.memory_bytes = MEMORY_BYTES;
 	if (asks_for_huge(program) || core_has_more_folios(program))
 		config.memory_bytes = HUGE_MEMORY_BYTES;
+	config.zero_page = layout->zero_page;
+	config.pkeys = layout->pkeys;
 	mirror_huge(&layout->huge, &config);
 	if (core_has_more_folios(program))
 		add_folios(program->seed, &config);

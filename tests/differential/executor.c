@@ -46,6 +46,7 @@
 
 /* Newer than the headers that a host may have. */
 #define THP_DISABLE_EXCEPT_ADVISED (1 << 1)
+#define NR_MSEAL 462
 struct scan_arguments {
 	uint64_t size, flags, start, end, walk_end, regions, room, max_pages;
 	uint64_t inverted, all_of, any_of, returned;
@@ -342,15 +343,30 @@ static int64_t set_limit(const struct diff_op *op)
 {
 	const uint64_t in_use[DIFF_NR_LIMITS] = { control->initial_pages,
 						  control->initial_data_pages };
+	const uint32_t which = op->flags & ~DIFF_LIMIT_FROM_0;
+	const uint64_t base = op->flags & DIFF_LIMIT_FROM_0 ? 0 : in_use[which];
 	struct limit limit;
 	int64_t err;
 
-	err = call4(__NR_prlimit64, 0, limit_numbers[op->flags], NULL, &limit);
+	err = call4(__NR_prlimit64, 0, limit_numbers[which], NULL, &limit);
 	if (err)
 		return err;
-	limit.now = op->len == DIFF_NO_LIMIT ? control->initial_limits[op->flags]
-					     : (in_use[op->flags] + op->len) * DIFF_PAGE;
-	return call4(__NR_prlimit64, 0, limit_numbers[op->flags], &limit, NULL);
+	limit.now = op->len == DIFF_NO_LIMIT ? control->initial_limits[which]
+					     : (base + op->len) * DIFF_PAGE;
+	return call4(__NR_prlimit64, 0, limit_numbers[which], &limit, NULL);
+}
+
+/* What a process may take up again stays permitted; nothing else is. */
+static int64_t set_rights(uint32_t rights)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2] = { { 0 } };
+
+	if (control->may_lock_any)
+		sets[0].permitted = UINT32_C(1) << CAP_IPC_LOCK;
+	if (rights & DIFF_RIGHT_LOCK_ANY)
+		sets[0].effective = UINT32_C(1) << CAP_IPC_LOCK;
+	return call2(__NR_capset, &header, sets);
 }
 
 static void do_mincore(const struct diff_op *op, uint64_t addr, struct diff_result *result)
@@ -499,7 +515,8 @@ static void do_file(const struct diff_op *op, struct diff_result *result)
 /* The calls whose result is all there is; false for anything else. */
 static bool do_call(const struct diff_op *op, uint64_t addr, int64_t *ret)
 {
-	const uint64_t addr2 = diff_resolve(&op->addr2, control->brk_start, control->results);
+	const uint64_t addr2 = diff_resolve(&op->addr2, control->brk_start, control->special_start,
+					    control->results);
 
 	switch (op->kind) {
 	case DIFF_mmap:
@@ -510,6 +527,12 @@ static bool do_call(const struct diff_op *op, uint64_t addr, int64_t *ret)
 		return true;
 	case DIFF_mprotect:
 		*ret = call3(__NR_mprotect, addr, op->len, op->prot);
+		return true;
+	case DIFF_pkey_mprotect:
+		*ret = call4(__NR_pkey_mprotect, addr, op->len, op->prot, (int32_t)op->value);
+		return true;
+	case DIFF_mseal:
+		*ret = call3(NR_MSEAL, addr, op->len, op->flags);
 		return true;
 	case DIFF_mremap:
 		*ret = call5(__NR_mremap, addr, op->len, op->newlen, op->flags, addr2);
@@ -539,6 +562,9 @@ static bool do_call(const struct diff_op *op, uint64_t addr, int64_t *ret)
 	case DIFF_limit:
 		*ret = set_limit(op);
 		return true;
+	case DIFF_rights:
+		*ret = set_rights(op->flags);
+		return true;
 	default:
 		return false;
 	}
@@ -546,7 +572,8 @@ static bool do_call(const struct diff_op *op, uint64_t addr, int64_t *ret)
 
 static void do_op(uint32_t index, const struct diff_op *op)
 {
-	const uint64_t addr = diff_resolve(&op->addr, control->brk_start, control->results);
+	const uint64_t addr = diff_resolve(&op->addr, control->brk_start, control->special_start,
+					    control->results);
 	struct diff_result *result = &control->results[index];
 
 	if (do_call(op, addr, &result->ret))
@@ -682,10 +709,16 @@ static void catch_signals(void)
 static void become_ordinary(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { { 0 } };
+	struct __user_cap_data_struct had[2] = { { 0 } };
 
-	if (call2(__NR_capset, &header, none))
+	if (call2(__NR_capget, &header, had))
 		broken(__LINE__);
+	control->may_lock_any = had[0].permitted >> CAP_IPC_LOCK & 1;
+	if (set_rights(0))
+		broken(__LINE__);
+	/* Programs may use every key there is. */
+	while (call2(__NR_pkey_alloc, 0, 0) >= 0)
+		control->has_pkeys = 1;
 	control->huge_by_advice =
 		!call5(__NR_prctl, PR_SET_THP_DISABLE, 1, THP_DISABLE_EXCEPT_ADVISED, 0, 0);
 	if (!control->huge_by_advice && call5(__NR_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0))

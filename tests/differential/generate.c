@@ -35,7 +35,9 @@ static const struct {
 	{ DIFF_read, 12, true },     { DIFF_write, 18, true },	    { DIFF_exec, 3, false },
 	{ DIFF_truncate, 3, false },
 	{ DIFF_pread, 2, false },    { DIFF_pwrite, 2, false },	    { DIFF_punch, 2, false },
-	{ DIFF_limit, 1, false },    { DIFF_fork, 3, false },	    { DIFF_exit, 2, false },
+	{ DIFF_limit, 1, false },    { DIFF_rights, 1, false },	    { DIFF_mseal, 2, false },
+	{ DIFF_pkey_mprotect, 2, false },
+	{ DIFF_fork, 3, false },	    { DIFF_exit, 2, false },
 };
 
 /* ---- programs -------------------------------------------------------------------------------- */
@@ -76,6 +78,7 @@ static void draw_swarm(struct generator *gen, uint32_t nr_ops)
 					       : i == FEATURE_DISK   ? 25
 					       : i == FEATURE_HUGE   ? 30
 					       : i == FEATURE_LOSSES ? 20
+					       : i == FEATURE_FLAGS  ? 35
 								     : 50);
 	/* Many generations: who shares an anon_vma with whom. */
 	if (gen->features[FEATURE_FAMILY]) {
@@ -156,8 +159,10 @@ static void remember_placed(struct generator *gen, const struct diff_op *op)
 	const bool chooses = (op->kind == DIFF_mmap && !(op->flags & QUIRE_MAP_FIXED)) ||
 			     (op->kind == DIFF_mremap && (op->flags & QUIRE_MREMAP_MAYMOVE));
 
-	/* What lies before the heap is the executor's: nothing is told from there. */
-	if (op->addr.base == DIFF_BRK || (op->kind == DIFF_mremap && op->addr2.base == DIFF_BRK))
+	/* What lies before the heap is the executor's, and the kernel's pages are its own:
+	 * nothing is told from there. */
+	if (op->addr.base == DIFF_SPECIAL || op->addr.base == DIFF_BRK ||
+	    (op->kind == DIFF_mremap && op->addr2.base == DIFF_BRK))
 		return;
 	if (chooses && gen->nr_placed < MAX_PLACED)
 		gen->placed[gen->nr_placed++] = (uint16_t)(op - gen->program->ops);

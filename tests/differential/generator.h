@@ -18,6 +18,9 @@ enum feature {
 	FEATURE_GROWSDOWN, FEATURE_NORESERVE, FEATURE_POPULATE, FEATURE_LOCKED, FEATURE_PROTS,
 	FEATURE_OFFSETS, FEATURE_DONTUNMAP, FEATURE_SPANS, FEATURE_LONG, FEATURE_DISK,
 	FEATURE_NEAR, FEATURE_FAMILY, FEATURE_BRK, FEATURE_BAD, FEATURE_HUGE, FEATURE_COLLAPSE,
+	FEATURE_FLAGS,   /* of mmap that are seldom used */
+	FEATURE_SPECIAL, /* calls on the kernel's own pages */
+	FEATURE_RECLAIM, /* see deliberate.md, "advice to reclaim" */
 	FEATURE_LOSSES, /* see deliberate.md, "emptied tables" and "zeros after a split" */
 	NR_FEATURES
 };

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/host.h"
 #include "native.h"
 
 #define WAIT_SECONDS 10
@@ -157,11 +158,37 @@ static bool parse_map(const char *line, struct diff_map *ret_map, char *ret_name
 	return true;
 }
 
+/* Whoever runs this may say so (setarch --addr-compat-layout). */
+static bool is_bottom_up(void)
+{
+	return (personality(0xffffffff) & ADDR_COMPAT_LAYOUT) != 0;
+}
+
+/* The kernel placed its own pages first, from the top (or the bottom). */
+static void find_base(struct diff_layout *layout, uint64_t first_free)
+{
+	uint64_t base = layout->bottom_up ? first_free : first_free + DIFF_PAGE;
+	bool found;
+
+	do {
+		found = false;
+		for (uint32_t i = 0; i < layout->nr_maps && !found; i++) {
+			const struct diff_map *map = &layout->maps[i].map;
+
+			found = base == (layout->bottom_up ? map->end : map->start);
+			if (found)
+				base = layout->bottom_up ? map->start : map->end;
+		}
+	} while (found);
+	layout->mmap_base = base;
+}
+
 static int read_layout(struct native *native)
 {
 	struct diff_layout *layout = &native->layout;
 	char line[512], path[64], name[256];
 	struct diff_map map;
+	struct rlimit data;
 	FILE *maps;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", native->pid);
@@ -180,13 +207,20 @@ static int read_layout(struct native *native)
 										: LAYOUT_ANON;
 		if (!strcmp(name, "[stack]"))
 			layout->stack_top = map.end;
+		if (layout->maps[layout->nr_maps].kind == LAYOUT_SPECIAL && !layout->special_start)
+			layout->special_start = map.start;
 		snprintf(layout->maps[layout->nr_maps++].name, sizeof(layout->maps[0].name),
 			 "%.31s", name);
 	}
 	fclose(maps);
+	if (getrlimit(RLIMIT_DATA, &data))
+		return complain("getrlimit");
+	layout->data_max_bytes = data.rlim_max;
 	memcpy(layout->limits, native->control->initial_limits, sizeof(layout->limits));
 	layout->brk_start = native->control->brk_start;
-	layout->mmap_base = native->control->first_free + DIFF_PAGE;
+	native->control->special_start = layout->special_start;
+	layout->bottom_up = is_bottom_up();
+	find_base(layout, native->control->first_free);
 	return 0;
 }
 
@@ -234,9 +268,6 @@ static int read_sizes(struct native *native)
 	if (read_whole(path, text, sizeof(text)))
 		return -1;
 	native->layout.data_segment_bytes = stat_field(text, 46) - stat_field(text, 45);
-	if (read_whole("/proc/sys/vm/mmap_min_addr", text, sizeof(text)))
-		return -1;
-	native->layout.mmap_min = strtoull(text, NULL, 10);
 	return 0;
 }
 
@@ -245,57 +276,39 @@ static int read_sizes(struct native *native)
 #define HUGE_FOLDER "/sys/kernel/mm/transparent_hugepage"
 #define HUGE_ORDER 9
 
-/* The text of a setting; empty when the host has no such. */
-static void read_setting(const char *name, char *text, size_t room)
+/* Does the setting give folios to those who ask? */
+static bool gives_by_advice(uint64_t mode)
 {
-	char path[128];
-	FILE *file;
-
-	snprintf(path, sizeof(path), HUGE_FOLDER "/%s", name);
-	file = fopen(path, "re");
-	text[0] = '\0';
-	if (!file)
-		return;
-	if (!fgets(text, (int)room, file))
-		text[0] = '\0';
-	fclose(file);
+	return mode == HOST_THP_ALWAYS || mode == HOST_THP_MADVISE;
 }
 
-static uint32_t read_number(const char *name)
-{
-	char text[64];
-
-	read_setting(name, text, sizeof(text));
-	return (uint32_t)strtoul(text, NULL, 10);
-}
-
-/* Does a setting of the form "always [madvise] never" give to those who ask? */
-static bool gives_by_advice(const char *text)
-{
-	return strstr(text, "[always]") || strstr(text, "[madvise]");
-}
-
-static void read_huge(struct native *native)
+static void take_huge(struct native *native, const struct host *host)
 {
 	struct diff_huge *huge = &native->layout.huge;
-	char all[64], one[64], name[64];
 
 	huge->known = native->control->huge_by_advice;
-	read_setting("enabled", all, sizeof(all));
-	for (uint32_t order = 2; huge->known && order <= HUGE_ORDER; order++) {
-		snprintf(name, sizeof(name), "hugepages-%ukB/enabled", 4u << order);
-		read_setting(name, one, sizeof(one));
-		if (gives_by_advice(one) || (strstr(one, "[inherit]") && gives_by_advice(all)))
+	for (unsigned order = 2; huge->known && order <= HUGE_ORDER; order++)
+		if (gives_by_advice(host_thp_of_order(host, order)))
 			huge->orders |= UINT32_C(1) << order;
-	}
-	huge->zero_page = read_number("use_zero_page");
-	huge->max_ptes_none = read_number("khugepaged/max_ptes_none");
-	huge->max_ptes_shared = read_number("khugepaged/max_ptes_shared");
-	huge->max_ptes_swap = read_number("khugepaged/max_ptes_swap");
+	huge->zero_page = host_or(host, HOST_huge_zero_page, 0) != 0;
+	huge->max_ptes_none = (uint32_t)host_or(host, HOST_max_ptes_none, 0);
+	huge->max_ptes_shared = (uint32_t)host_or(host, HOST_max_ptes_shared, 0);
+	huge->max_ptes_swap = (uint32_t)host_or(host, HOST_max_ptes_swap, 0);
 	native->collapsed_fd = open(HUGE_FOLDER "/khugepaged/pages_collapsed",
 				    O_RDONLY | O_CLOEXEC);
 	native->fallback_fd = open(HUGE_FOLDER "/hugepages-2048kB/stats/anon_fault_fallback",
 				   O_RDONLY | O_CLOEXEC);
+}
+
+/* What host/ found out. */
+static void take_host(struct native *native, const struct host *host)
+{
+	struct diff_layout *layout = &native->layout;
+
+	layout->mmap_min = host_or(host, HOST_mmap_min_addr, 65536);
+	layout->mmap_min_placed = host_or(host, HOST_lsm_min_addr, layout->mmap_min);
+	layout->zero_page = host_or(host, HOST_zero_page, 1) != 0;
+	take_huge(native, host);
 }
 
 static uint64_t read_counter(int fd)
@@ -310,6 +323,28 @@ static uint64_t read_counter(int fd)
 static uint64_t count_disturbances(const struct native *native)
 {
 	return read_counter(native->collapsed_fd) + read_counter(native->fallback_fd);
+}
+
+/* ---- what else differs from host to host ----------------------------------------------- */
+
+/* Is one page refused, with this errno? */
+static bool mmap_fails(int fd, int flags, int error)
+{
+	void *mapped = mmap(NULL, DIFF_PAGE, PROT_READ, flags, fd, 0);
+
+	if (mapped == MAP_FAILED)
+		return errno == error;
+	munmap(mapped, flags & MAP_HUGETLB ? DIFF_PMD_BYTES : DIFF_PAGE);
+	return false;
+}
+
+static bool host_knows_sync(const struct native *native)
+{
+	for (uint32_t i = 0; i < DIFF_NR_FILES; i++)
+		if (diff_files[i].kind == QUIRE_FILE_HOST)
+			return mmap_fails(native->files[i], MAP_PRIVATE | QUIRE_MAP_SYNC,
+					  EOPNOTSUPP);
+	return false;
 }
 
 /* ---- starting and ending it -------------------------------------------------------------- */
@@ -345,7 +380,7 @@ static _Noreturn void become_executor(const struct native *native, const char *e
 			_exit(4);
 		close(high[i]);
 	}
-	if (personality(ADDR_NO_RANDOMIZE) < 0)
+	if (personality(ADDR_NO_RANDOMIZE | (is_bottom_up() ? ADDR_COMPAT_LAYOUT : 0)) < 0)
 		_exit(4);
 	execve(executor, argv, envp);
 	_exit(5);
@@ -370,6 +405,7 @@ static int map_shared(struct native *native)
 int native_create(const char *executor, struct native **ret_native)
 {
 	struct native *native = calloc(1, sizeof(*native));
+	struct host host;
 
 	if (!native || map_shared(native) || open_files(native, executor))
 		goto fail;
@@ -386,7 +422,13 @@ int native_create(const char *executor, struct native **ret_native)
 	}
 	if (read_layout(native) || read_sizes(native))
 		goto fail;
-	read_huge(native);
+	host_probe(&host);
+	take_host(native, &host);
+	native->layout.pkeys = native->control->has_pkeys;
+	native->layout.knows_sync = host_knows_sync(native);
+	native->layout.pool_is_empty =
+		mmap_fails(-1, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, ENOMEM);
+	native->layout.may_lock_any = native->control->may_lock_any;
 	*ret_native = native;
 	return 0;
 fail:
@@ -435,6 +477,31 @@ bool layout_has(const struct diff_layout *layout, uint64_t start, uint64_t end)
 	return false;
 }
 
+/* By bit of enum quire_map_flag.  Letters that are not here are not compared: see
+ * deliberate.md. */
+static const char *const flag_letters[] = {
+	"rd", "wr", "ex", "sh", "mr", "mw", "me", "ms", "gd", "lo", "lf", "dc", "wf",
+	"nr", "ac", "hg", "nh", "sr", "rr", "dd", "de", "mg", "dp", "sf", "sl",
+};
+
+static uint32_t flags_of_letters(const char *letters)
+{
+	uint32_t flags = 0;
+	char word[4];
+	int used;
+
+	for (; sscanf(letters, " %3s%n", word, &used) == 1; letters += used)
+		for (size_t i = 0; i < sizeof(flag_letters) / sizeof(flag_letters[0]); i++)
+			if (!strcmp(word, flag_letters[i]))
+				flags |= UINT32_C(1) << i;
+	return flags;
+}
+
+const char *diff_flag_letters(unsigned bit)
+{
+	return bit < sizeof(flag_letters) / sizeof(flag_letters[0]) ? flag_letters[bit] : "?";
+}
+
 /* A line of smaps that says more of the mapping before it. */
 static void take_detail(const struct diff_layout *layout, struct diff_snapshot *snapshot,
 			const char *line)
@@ -442,8 +509,7 @@ static void take_detail(const struct diff_layout *layout, struct diff_snapshot *
 	struct diff_map *map = &snapshot->maps[snapshot->nr_maps - 1];
 
 	if (!strncmp(line, "VmFlags:", 8)) {
-		map->grows_down = strstr(line, " gd");
-		map->locked = strstr(line, " lo");
+		map->flags = flags_of_letters(line + 8);
 	} else if (!layout_has(layout, map->start, map->end)) {
 		if (!strncmp(line, "Rss:", 4))
 			snapshot->counts[DIFF_COUNT_resident] += number_after(line, "Rss:") / 4;

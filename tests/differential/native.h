@@ -27,9 +27,17 @@ struct diff_layout {
 		char name[32];
 	} maps[LAYOUT_MAX_MAPS];
 	uint32_t nr_maps;
-	uint64_t brk_start, mmap_base, mmap_min, stack_top, data_segment_bytes;
+	uint64_t brk_start, special_start, mmap_base, mmap_min, mmap_min_placed, stack_top;
+	uint64_t data_segment_bytes;
+	bool bottom_up;  /* mappings are placed upwards from mmap_base */
 	uint64_t limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
+	uint64_t data_max_bytes; /* the hard limit */
 	struct diff_huge huge;
+	bool zero_page; /* reads of memory never written share one */
+	bool pkeys;     /* the host's CPUs have protection keys */
+	bool may_lock_any; /* programs may take CAP_IPC_LOCK up */
+	bool knows_sync; /* the disk's file system knows MAP_SYNC, and refuses it */
+	bool pool_is_empty; /* of huge pages */
 };
 
 /* Above this the host maps its own pages into every process. */

@@ -130,7 +130,7 @@ static uint64_t any_len(struct generator *gen, const struct diff_addr *addr)
 					    UINT64_C(1) << 62, (uint64_t)-4096, (uint64_t)-1 };
 	uint64_t pages = 1 + below(gen, chance(gen, 50) ? 3 : gen->max_len_pages);
 
-	if (feature(gen, FEATURE_BAD, 4)) {
+	if (feature(gen, FEATURE_BAD, 8)) {
 		if (chance(gen, 30))
 			return 0;
 		if (chance(gen, 50) || addr->base == DIFF_ABSOLUTE || addr->base == DIFF_RESULT)
@@ -202,6 +202,42 @@ static void spoil_mmap(struct generator *gen, struct diff_op *op)
 	}
 }
 
+/* Memory of the pool of huge pages: there is none, and the way to that answer is long.
+ * See deliberate.md, "the pool". */
+static void ask_for_pool(struct generator *gen, struct diff_op *op)
+{
+	static const uint32_t sizes[] = { 0, 0, 0, 21, 21, 30, 16, 63 };
+
+	op->flags |= QUIRE_MAP_HUGETLB | PICK(gen, sizes) << 26;
+	op->flags &= ~(uint32_t)QUIRE_MAP_NORESERVE;
+	if (op->addr.base == DIFF_ARENA && chance(gen, 70))
+		op->addr.offset = ((int64_t)below(gen, 6) - 3) * (int64_t)DIFF_PMD_BYTES;
+}
+
+static void seldom_flags(struct generator *gen, struct diff_op *op)
+{
+	const uint32_t type = op->flags & 0xf;
+
+	if (chance(gen, 20))
+		op->flags |= QUIRE_MAP_32BIT;
+	if (chance(gen, 12))
+		op->flags |= QUIRE_MAP_SYNC;
+	if (type == QUIRE_MAP_PRIVATE && !gen->features[FEATURE_RECLAIM] &&
+	    chance(gen, op->file < 0 ? 20 : 3))
+		op->flags ^= QUIRE_MAP_PRIVATE | QUIRE_MAP_DROPPABLE;
+	if (type == QUIRE_MAP_SHARED && chance(gen, 30))
+		op->flags |= QUIRE_MAP_SHARED_VALIDATE;
+	if (chance(gen, 10))
+		op->flags |= UINT32_C(1) << (9 + below(gen, 23));
+	if (!gen->features[FEATURE_LOCKED])
+		op->flags &= ~(uint32_t)QUIRE_MAP_LOCKED;
+	if (chance(gen, 8))
+		ask_for_pool(gen, op);
+	/* From the pool, or by a bit drawn above. */
+	if (op->flags & QUIRE_MAP_HUGETLB)
+		op->flags &= ~(uint32_t)QUIRE_MAP_NORESERVE;
+}
+
 static void mmap_options(struct generator *gen, struct diff_op *op)
 {
 	const bool private_anon = (op->flags & QUIRE_MAP_PRIVATE) && op->file < 0;
@@ -220,6 +256,8 @@ static void mmap_options(struct generator *gen, struct diff_op *op)
 		op->flags |= QUIRE_MAP_DENYWRITE;
 	if (feature(gen, FEATURE_GROWSDOWN, 4))
 		op->flags |= QUIRE_MAP_STACK;
+	if (feature(gen, FEATURE_FLAGS, 60))
+		seldom_flags(gen, op);
 	if (feature(gen, FEATURE_BAD, 6))
 		spoil_mmap(gen, op);
 }
@@ -294,11 +332,23 @@ static bool is_drop(uint32_t advice)
 	return advice == QUIRE_MADV_DONTNEED || advice == QUIRE_MADV_DONTNEED_LOCKED;
 }
 
+static bool is_reclaim(uint32_t advice)
+{
+	return advice == QUIRE_MADV_COLD || advice == QUIRE_MADV_PAGEOUT;
+}
+
 /* Keeps what deliberate.md lists out of programs where it would be seen. */
 static void restrain_advice(struct generator *gen, struct diff_op *op)
 {
 	const bool huge = gen->features[FEATURE_HUGE];
 
+	/* "Advice to reclaim." */
+	if ((is_reclaim(op->flags) && (huge || !gen->features[FEATURE_RECLAIM])) ||
+	    (op->flags == QUIRE_MADV_PAGEOUT &&
+	     (gen->features[FEATURE_SHARED] || gen->features[FEATURE_FILES])))
+		op->flags = QUIRE_MADV_MERGEABLE;
+	if (op->flags == QUIRE_MADV_FREE && gen->features[FEATURE_RECLAIM])
+		op->flags = QUIRE_MADV_UNMERGEABLE;
 	/* "Collapse of files", of which the guard is one. */
 	if (op->flags == QUIRE_MADV_COLLAPSE && op->addr.base != DIFF_ARENA)
 		op->addr = arena_addr(gen);
@@ -323,7 +373,9 @@ static void make_madvise(struct generator *gen, struct diff_op *op)
 		QUIRE_MADV_DOFORK, QUIRE_MADV_HUGEPAGE, QUIRE_MADV_NOHUGEPAGE, QUIRE_MADV_DONTDUMP,
 		QUIRE_MADV_DODUMP, QUIRE_MADV_WIPEONFORK, QUIRE_MADV_WIPEONFORK,
 		QUIRE_MADV_KEEPONFORK, QUIRE_MADV_POPULATE_READ, QUIRE_MADV_POPULATE_WRITE,
-		QUIRE_MADV_DONTNEED_LOCKED,
+		QUIRE_MADV_DONTNEED_LOCKED, QUIRE_MADV_MERGEABLE, QUIRE_MADV_MERGEABLE,
+		QUIRE_MADV_UNMERGEABLE, QUIRE_MADV_COLD, QUIRE_MADV_PAGEOUT,
+		QUIRE_MADV_GUARD_INSTALL, QUIRE_MADV_GUARD_INSTALL, QUIRE_MADV_GUARD_REMOVE,
 	};
 	static const uint32_t unknown[] = { 5, 6, 7, 26, 99, 250, (uint32_t)-1 };
 
@@ -337,6 +389,7 @@ static void make_madvise(struct generator *gen, struct diff_op *op)
 	if (op->len > UINT64_C(1) << 40 && op->len < UINT64_C(1) << 63)
 		op->len = UINT64_C(1) << 40;
 	if (op->len > gen->plain_bytes && (op->flags == QUIRE_MADV_POPULATE_READ ||
+					   op->flags == QUIRE_MADV_GUARD_INSTALL ||
 					   op->flags == QUIRE_MADV_POPULATE_WRITE))
 		op->len = DIFF_PAGE;
 }
@@ -378,10 +431,12 @@ static void make_file_op(struct generator *gen, struct diff_op *op)
 static void make_limit(struct generator *gen, struct diff_op *op)
 {
 	op->flags = (uint32_t)below(gen, DIFF_NR_LIMITS);
-	op->len = chance(gen, 30) ? DIFF_NO_LIMIT : below(gen, 48);
+	op->len = chance(gen, 30) ? DIFF_NO_LIMIT : chance(gen, 15) ? 0 : below(gen, 48);
 	/* See deliberate.md, "locked after DONTUNMAP". */
 	if (gen->features[FEATURE_DONTUNMAP] && op->flags == DIFF_LIMIT_MEMLOCK)
 		op->flags = DIFF_LIMIT_AS;
+	if (chance(gen, 25))
+		op->flags |= DIFF_LIMIT_FROM_0;
 }
 
 static void make_process(struct generator *gen, struct diff_op *op)
@@ -449,7 +504,52 @@ static void make_pages(struct generator *gen, struct diff_op *op)
 	op->value = (uint32_t)below(gen, 1 << 16);
 }
 
-void make_op(struct generator *gen, struct diff_op *op)
+static void make_seal(struct generator *gen, struct diff_op *op)
+{
+	op->addr = any_addr(gen);
+	op->len = any_len(gen, &op->addr);
+	if (chance(gen, 60))
+		op->len = DIFF_PAGE;
+	if (feature(gen, FEATURE_BAD, 5))
+		op->flags = 1;
+}
+
+static void make_pkey_mprotect(struct generator *gen, struct diff_op *op)
+{
+	static const uint32_t keys[] = { 0, 1, 1, 2, 15, (uint32_t)-1, (uint32_t)-1, 16 };
+
+	make_mprotect(gen, op);
+	op->value = PICK(gen, keys);
+}
+
+/* The same on the kernel's own pages.  None of them goes or is moved: what is in them
+ * is not to be seen, nor how many there are. */
+static void make_special(struct generator *gen, struct diff_op *op)
+{
+	op->addr = (struct diff_addr){ .base = DIFF_SPECIAL,
+				       .offset = (int64_t)(below(gen, 8) * DIFF_PAGE) };
+	op->len = (op->kind == DIFF_munmap || op->kind == DIFF_mmap ? 1 : 1 + below(gen, 4)) *
+		  DIFF_PAGE;
+	if (op->kind == DIFF_mmap)
+		op->flags |= QUIRE_MAP_FIXED;
+	if (op->kind == DIFF_mremap) {
+		op->flags &= QUIRE_MREMAP_MAYMOVE;
+		op->newlen = op->len + below(gen, 3) * DIFF_PAGE;
+	}
+	if (op->kind == DIFF_madvise && (op->flags == QUIRE_MADV_POPULATE_READ ||
+					 op->flags == QUIRE_MADV_POPULATE_WRITE ||
+					 op->flags == QUIRE_MADV_DONTFORK))
+		op->flags = QUIRE_MADV_DOFORK;
+}
+
+static bool may_be_special(uint8_t kind)
+{
+	return kind == DIFF_mmap || kind == DIFF_munmap || kind == DIFF_mprotect ||
+	       kind == DIFF_pkey_mprotect || kind == DIFF_mseal || kind == DIFF_madvise ||
+	       kind == DIFF_mremap;
+}
+
+static void make_plain_op(struct generator *gen, struct diff_op *op)
 {
 	switch (op->kind) {
 	case DIFF_mmap:
@@ -460,6 +560,15 @@ void make_op(struct generator *gen, struct diff_op *op)
 		break;
 	case DIFF_mprotect:
 		make_mprotect(gen, op);
+		break;
+	case DIFF_pkey_mprotect:
+		make_pkey_mprotect(gen, op);
+		break;
+	case DIFF_mseal:
+		make_seal(gen, op);
+		break;
+	case DIFF_rights:
+		op->flags = (uint32_t)below(gen, 2);
 		break;
 	case DIFF_madvise:
 		make_madvise(gen, op);
@@ -495,4 +604,11 @@ void make_op(struct generator *gen, struct diff_op *op)
 	default:
 		make_flags(gen, op);
 	}
+}
+
+void make_op(struct generator *gen, struct diff_op *op)
+{
+	make_plain_op(gen, op);
+	if (may_be_special(op->kind) && feature(gen, FEATURE_SPECIAL, 5))
+		make_special(gen, op);
 }

@@ -22,7 +22,8 @@ struct diff_map {
 	uint64_t start, end, offset;
 	uint64_t object; /* what is mapped, named as the side likes; 0: anonymous */
 	uint32_t prot;
-	bool shared, grows_down, locked; /* the last two in deep looks only */
+	bool shared;
+	uint32_t flags; /* enum quire_map_flag; in deep looks only */
 };
 
 /*
@@ -82,6 +83,9 @@ struct diff_snapshot *outcome_snapshot(struct diff_outcome *outcome, uint32_t op
 /* NULL when the operation made none. */
 const struct diff_snapshot *outcome_find(const struct diff_outcome *outcome, uint32_t op);
 void snapshot_add_map(struct diff_snapshot *snapshot, const struct diff_map *map);
+
+/* The two letters that smaps has for a bit of enum quire_map_flag. */
+const char *diff_flag_letters(unsigned bit);
 
 /* ---- text.c: programs as text ------------------------------------------------- */
 

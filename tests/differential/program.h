@@ -43,6 +43,8 @@
 	X(mmap, "addr len prot flags file off")           \
 	X(munmap, "addr len")                             \
 	X(mprotect, "addr len prot")                      \
+	X(pkey_mprotect, "addr len prot value")           \
+	X(mseal, "addr len flags")                        \
 	X(mremap, "addr len newlen flags addr2")          \
 	X(brk, "addr")                                    \
 	X(madvise, "addr len flags")                      \
@@ -60,6 +62,7 @@
 	X(pwrite, "file off value")                       \
 	X(punch, "file off len")                          \
 	X(limit, "flags len")                             \
+	X(rights, "flags")                                \
 	X(fork, "value")                                  \
 	X(exit, "")                                       \
 	X(look, "addr len flags")                         \
@@ -79,6 +82,7 @@ enum diff_base {
 	DIFF_ARENA,  /* from the middle of the arena */
 	DIFF_RESULT, /* from what operation `op` returned */
 	DIFF_BRK,    /* from where the heap starts */
+	DIFF_SPECIAL, /* from the first of the kernel's own pages (vvar, vdso) */
 	DIFF_NR_BASES
 };
 
@@ -88,10 +92,14 @@ struct diff_addr {
 };
 
 /* Which limit an operation sets (flags); len: pages, for the first two beyond
- * what is in use at the start; DIFF_NO_LIMIT: as it was at the start. */
+ * what is in use at the start, unless they count from 0; DIFF_NO_LIMIT: as it was at
+ * the start. */
 enum diff_limit { DIFF_LIMIT_AS, DIFF_LIMIT_DATA, DIFF_LIMIT_MEMLOCK, DIFF_LIMIT_STACK,
 		  DIFF_NR_LIMITS };
 #define DIFF_NO_LIMIT UINT64_C(0xffffffff)
+#define DIFF_LIMIT_FROM_0 0x100u
+/* What a process may do from now on (flags); at the start nothing of it. */
+#define DIFF_RIGHT_LOCK_ANY 1u /* CAP_IPC_LOCK */
 #define DIFF_MEMLOCK_PAGES UINT64_C(2048)
 #define DIFF_STACK_PAGES UINT64_C(2048)
 
@@ -163,9 +171,10 @@ struct diff_control {
 	uint32_t broken; /* the executor itself faulted or failed: line */
 	uint32_t nr_ops;
 	int32_t exiting; /* pid of a process that ends; to be waited for */
+	uint32_t has_pkeys, may_lock_any; /* see native.h */
 	uint32_t huge_by_advice; /* memory that asked for huge pages may get them, no other */
 	uint8_t alive[DIFF_MAX_PROCS];
-	uint64_t brk_start;
+	uint64_t brk_start, special_start;
 	uint64_t first_free; /* where a one-page mapping lands */
 	uint64_t initial_pages, initial_data_pages;
 	uint64_t initial_limits[DIFF_NR_LIMITS]; /* bytes; UINT64_MAX: none */
@@ -198,7 +207,7 @@ struct diff_region {
 
 /* The address an operation means, given the results so far. */
 static inline uint64_t diff_resolve(const struct diff_addr *addr, uint64_t brk_start,
-				    const struct diff_result *results)
+				    uint64_t special_start, const struct diff_result *results)
 {
 	uint64_t base = 0;
 
@@ -206,6 +215,8 @@ static inline uint64_t diff_resolve(const struct diff_addr *addr, uint64_t brk_s
 		base = DIFF_ARENA_MID;
 	else if (addr->base == DIFF_BRK)
 		base = brk_start;
+	else if (addr->base == DIFF_SPECIAL)
+		base = special_start;
 	else if (addr->base == DIFF_RESULT)
 		base = results[addr->op].ret > 0 && !results[addr->op].skipped
 			       ? (uint64_t)results[addr->op].ret

@@ -63,7 +63,9 @@ static void print_addr(FILE *to, const struct diff_addr *addr)
 	else if (addr->base == DIFF_RESULT)
 		fprintf(to, "op%u%c0x%" PRIx64, addr->op, sign, size);
 	else
-		fprintf(to, "%s%c0x%" PRIx64, addr->base == DIFF_ARENA ? "arena" : "brk", sign, size);
+		fprintf(to, "%s%c0x%" PRIx64,
+			addr->base == DIFF_ARENA ? "arena" : addr->base == DIFF_BRK ? "brk" : "special",
+			sign, size);
 }
 
 static void print_field(FILE *to, enum field field, const struct diff_op *op)
@@ -139,6 +141,8 @@ static int parse_addr(const char *text, uint32_t index, struct diff_addr *ret)
 		ret->base = DIFF_ARENA;
 	} else if (!strcmp(name, "brk")) {
 		ret->base = DIFF_BRK;
+	} else if (!strcmp(name, "special")) {
+		ret->base = DIFF_SPECIAL;
 	} else if (!strncmp(name, "op", 2) && !parse_number(name + 2, &op) && op < index) {
 		ret->base = DIFF_RESULT;
 		ret->op = (uint16_t)op;
@@ -187,7 +191,7 @@ static const char *parse_field(char *text, uint32_t index, struct diff_op *op)
 /* What a field may not say because the executors rely on it; or NULL. */
 static const char *check_op(const struct diff_program *program, const struct diff_op *op)
 {
-	if (op->kind == DIFF_limit && op->flags >= DIFF_NR_LIMITS)
+	if (op->kind == DIFF_limit && (op->flags & ~DIFF_LIMIT_FROM_0) >= DIFF_NR_LIMITS)
 		return "no such limit";
 	if ((op->kind == DIFF_read || op->kind == DIFF_write) && op->len > DIFF_ACCESS_BYTES)
 		return "access too long";

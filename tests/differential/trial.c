@@ -44,17 +44,36 @@ static bool is_collapse(const struct diff_op *op)
 	return op->kind == DIFF_madvise && op->flags == QUIRE_MADV_COLLAPSE;
 }
 
-/* A host that cannot be told to give huge pages by advice only gives none, and
- * refuses to collapse: those operations are left out. */
-static const struct diff_program *without_collapse(const struct diff_program *program)
+static bool maps_disk_file(const struct diff_op *op)
 {
-	static struct diff_program without;
+	return op->file >= 0 && op->file < DIFF_NR_FILES &&
+	       diff_files[op->file].kind == QUIRE_FILE_HOST;
+}
 
-	without = *program;
-	for (uint32_t i = 0; i < without.nr_ops; i++)
-		if (is_collapse(&without.ops[i]))
-			without.ops[i].kind = DIFF_nop;
-	return &without;
+/*
+ * What this host cannot do as the core does is left out: collapse, where it cannot be
+ * told to give huge pages by advice only and so gives none; MAP_SYNC of a file system
+ * that does not know it; and a pool of huge pages that has some.
+ */
+static const struct diff_program *adapt(const struct diff_layout *layout,
+					const struct diff_program *program)
+{
+	static struct diff_program adapted;
+
+	if (layout->huge.known && layout->knows_sync && layout->pool_is_empty)
+		return program;
+	adapted = *program;
+	for (uint32_t i = 0; i < adapted.nr_ops; i++) {
+		struct diff_op *op = &adapted.ops[i];
+
+		if (!layout->huge.known && is_collapse(op))
+			op->kind = DIFF_nop;
+		if (!layout->knows_sync && op->kind == DIFF_mmap && maps_disk_file(op))
+			op->flags &= ~(uint32_t)QUIRE_MAP_SYNC;
+		if (!layout->pool_is_empty && op->kind == DIFF_mmap)
+			op->flags &= ~(uint32_t)QUIRE_MAP_HUGETLB;
+	}
+	return &adapted;
 }
 
 static void run_both(struct trial *trial, const struct diff_program *program)
@@ -81,9 +100,7 @@ static bool is_disturbed(const struct trial *trial, const struct diff_difference
 void trial_run(struct trial *trial, const struct diff_program *program,
 	       struct diff_difference *ret_difference)
 {
-	const struct diff_program *runs = native_layout(trial->left)->huge.known
-						  ? program
-						  : without_collapse(program);
+	const struct diff_program *runs = adapt(native_layout(trial->left), program);
 
 	for (int i = 0; i < MAX_DISTURBED_RUNS; i++) {
 		run_both(trial, runs);

@@ -301,6 +301,14 @@ static void decide_something(void)
 
 /* ---- lives ------------------------------------------------------------------------------- */
 
+/* Memory gets its PMD-sized folios by the one setting or the other, or none. */
+static void draw_memory_folios(void)
+{
+	world_config.shmem_folios = (enum quire_shmem_folios)pick(QUIRE_SHMEM_FORCE + 1);
+	if (!is_host && pick(2) == 0)
+		world_config.file_order = 0;
+}
+
 static void begin(unsigned order)
 {
 	struct quire_file_config config = {
@@ -319,6 +327,7 @@ static void begin(unsigned order)
 	/* Nodes of the file's index wait for a grace period. */
 	world_config.memory_bytes = (8 * model.nr_pages + 4096) * PAGE + (UINT64_C(16) << 20);
 	world_config.file_order = order;
+	draw_memory_folios();
 	world_config.fault_around_bytes = (unsigned)(PAGE << pick(5));
 	decide_something();
 	world_begin();

@@ -332,6 +332,19 @@ static void step_split_deferred(struct model *m)
 	assert_int_equal(quire_split_deferred(q, 1 + pick(8), &nr), 0);
 }
 
+/* Large folios are nothing that a program sees, nor that it wants none. */
+static void step_thp_disable(struct model *m)
+{
+	static const enum quire_thp_disable modes[] = {
+		QUIRE_THP_ENABLED, QUIRE_THP_ENABLED, QUIRE_THP_ENABLED, QUIRE_THP_ADVISED,
+		QUIRE_THP_DISABLED,
+	};
+
+	assert_int_equal(quire_mm_set_thp_disable(m->mm, modes[pick(sizeof(modes) /
+								    sizeof(modes[0]))]),
+			 0);
+}
+
 typedef void step_fn(struct model *m);
 
 /* How often each is taken. */
@@ -343,6 +356,7 @@ static const struct {
 	{ step_map, 3 },    { step_unmap, 1 }, { step_advise, 2 }, { step_move, 3 },
 	{ step_fork, 2 },   { step_exit, 2 },  { step_pin, 1 },    { step_split, 1 },
 	{ step_collapse, 2 }, { step_khugepaged, 1 }, { step_split_deferred, 1 },
+	{ step_thp_disable, 1 },
 };
 
 static void step(void)
@@ -412,6 +426,15 @@ static unsigned run(uint64_t first_seed, uint64_t nr_steps)
 	return nr_leaves;
 }
 
+/* No zero pages, small ones, both: as a kernel may have them. */
+static void draw_zero_pages(uint64_t from)
+{
+	unsigned kind = (unsigned)dice_roll(&from, 3);
+
+	world_config.zero_page = kind > 0;
+	world_config.huge_zero_page = kind > 1;
+}
+
 enum orders { PMD_ALONE, EVERY_ORDER };
 
 static void runs(const char *row, const char *alternative, enum orders orders)
@@ -425,6 +448,7 @@ static void runs(const char *row, const char *alternative, enum orders orders)
 		world_config_default();
 		world_config.memory_bytes = 24 * HUGE + (PAGE < 4096 ? 16384 : 512) * PAGE;
 		world_config.overcommit = QUIRE_OVERCOMMIT_ALWAYS;
+		draw_zero_pages(s);
 		if (row != NULL)
 			world_decide(row, alternative);
 		for (unsigned o = 2; o < QUIRE_PMD_ORDER && orders == EVERY_ORDER; o++)

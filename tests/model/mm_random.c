@@ -2,7 +2,8 @@
 /*
  * Random calls on one address space, equal to a plain array of pages; a part
  * of the calls runs with one of its allocations failing, and must then leave
- * each page as it was or as the whole call would have.
+ * each page as it was or as the whole call would have.  What a kernel can be set to
+ * is drawn anew for each address space: zero pages, the way of placement.
  * variants: threads_4k threads_tiny threads_64k explore_tiny
  * presets: release debug asan count (it has one thread)
  *
@@ -30,6 +31,7 @@ struct model {
 };
 
 static struct model now, then; /* before the call, and if it does all it should */
+static bool bottom_up;
 static struct quire_file *file;
 static uint64_t random_state;
 
@@ -158,6 +160,44 @@ static int call_map(unsigned first, unsigned nr)
 			  shared ? file : NULL, offset * PAGE, &got);
 }
 
+/* Where a mapping goes that does not say: the lowest or the highest hole.  Behind the
+ * pages of the model all is free. */
+static unsigned place_of(unsigned nr)
+{
+	unsigned run = 0;
+
+	for (unsigned i = 0; i < NR_PAGES; i++) {
+		run = now.pages[bottom_up ? i : NR_PAGES - 1 - i].mapped ? 0 : run + 1;
+		if (run == nr)
+			return bottom_up ? i + 1 - nr : NR_PAGES - 1 - i;
+	}
+	return bottom_up ? NR_PAGES - run : NR_PAGES;
+}
+
+static int call_place(unsigned first, unsigned nr)
+{
+	uint32_t prot = random_prot();
+	unsigned want = place_of(nr);
+	uint64_t got;
+	int ret;
+
+	(void)first;
+	if (world_config.huge_placement && nr % QUIRE_TABLE_ENTRIES == 0)
+		return 0;
+	ret = quire_mmap(mm, 0, nr * PAGE, prot, PRIVATE_ANON & ~(uint32_t)QUIRE_MAP_FIXED, NULL,
+			 0, &got);
+	if (ret)
+		return ret;
+	assert_int_equal(got, at(want));
+	if (want + nr <= NR_PAGES) {
+		for (unsigned i = want; i < want + nr; i++)
+			then.pages[i] = (struct page){ .mapped = true, .prot = (uint8_t)prot };
+		return 0;
+	}
+	quire_fail_nth(0);
+	return quire_munmap(mm, got, nr * PAGE);
+}
+
 static int call_unmap(unsigned first, unsigned nr)
 {
 	for (unsigned i = 0; i < nr; i++)
@@ -257,7 +297,7 @@ static int call_fork(unsigned first, unsigned nr)
 static int random_call(void)
 {
 	static int (*const calls[])(unsigned first, unsigned nr) = {
-		call_map, call_map, call_map, call_unmap, call_protect, call_protect,
+		call_map, call_map, call_map, call_place, call_unmap, call_protect, call_protect,
 		call_lock, call_drop, call_move, call_move, call_write, call_write,
 		call_write, call_write, call_fork,
 	};
@@ -275,14 +315,32 @@ static uint64_t setting(const char *name, uint64_t otherwise)
 	return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+/* What is placed goes to the pages of the model, as long as there is room. */
+static void begin_drawn(void)
+{
+	struct quire_layout layout;
+
+	world_config_default();
+	world_config.memory_bytes = 16384 * PAGE;
+	world_config.zero_page = pick(2) == 0;
+	world_config.huge_placement = pick(2) == 0;
+	world_begin();
+	quire_mm_put(mm);
+	quire_layout_default(&layout);
+	bottom_up = pick(2) == 0;
+	layout.bottom_up = bottom_up;
+	layout.mmap_base = bottom_up ? at(0) : at(NR_PAGES);
+	layout.mmap_fallback = at(NR_PAGES);
+	layout.mmap_min_placed = at(0);
+	assert_int_equal(quire_mm_create(q, &layout, &mm), 0);
+}
+
 /* One life of one address space; how many calls failed. */
 static uint64_t live(uint64_t nr_steps)
 {
 	uint64_t nr_failed = 0;
 
-	world_config_default();
-	world_config.memory_bytes = 16384 * PAGE;
-	world_begin();
+	begin_drawn();
 	file = file_of_pages(FILE_PAGES, FILE_RW);
 	memset(&now, 0, sizeof(now));
 	for (uint64_t step = 0; step < nr_steps; step++) {

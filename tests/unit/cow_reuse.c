@@ -152,7 +152,7 @@ static void every_allocation_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		world_test(child_and_parent_do_not_see_each_other),
+		zeros_test(child_and_parent_do_not_see_each_other),
 		world_test(last_one_reuses),
 		world_test(grandchildren),
 		world_test(references_count),

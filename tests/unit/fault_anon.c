@@ -281,6 +281,30 @@ static void every_allocation_fails(void **state)
 	assert_int_equal(stats(mm).faults, 1);
 }
 
+/* Pages that the kernel mapped are not had again by a fault: fork copies their
+ * entries and tables.  What is executed there has pages like a file's. */
+static void fork_copies_what_the_kernel_mapped(void **state)
+{
+	const uint32_t prots[] = { QUIRE_PROT_READ, QUIRE_PROT_READ | QUIRE_PROT_EXEC };
+
+	(void)state;
+	for (int exec = 0; exec < 2; exec++) {
+		struct quire_mm *child;
+
+		assert_int_equal(quire_map_kernel(mm, BASE, PAGE, prots[exec], PRIVATE_ANON, NULL,
+						  0, QUIRE_MAPK_SPECIAL, "[vvar]"), 0);
+		assert_int_equal(get(mm, BASE), 0);
+		assert_true(stats(mm).page_table_bytes > 0);
+		assert_int_equal(quire_mm_fork(mm, &child), 0);
+		assert_int_equal(stats(child).page_table_bytes,
+				 exec ? 0 : stats(mm).page_table_bytes);
+		assert_int_equal(info(child, BASE).present, !exec);
+		quire_mm_put(child);
+		assert_int_equal(quire_munmap(mm, BASE, PAGE), 0);
+	}
+	quire_check(q);
+}
+
 static void populates(void **state)
 {
 	(void)state;
@@ -296,9 +320,9 @@ static void populates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		world_test(reading_costs_no_memory),
+		zeros_test(reading_costs_no_memory),
 		world_test(without_the_zero_page_a_read_gets_its_own),
-		world_test(zero_page_then_written),
+		zeros_test(zero_page_then_written),
 		world_test(written_first),
 		world_test(signals),
 		world_test(arguments),
@@ -306,10 +330,11 @@ int main(void)
 		world_test(dontneed_forgets),
 		world_test(free_keeps_what_is_not_reclaimed),
 		world_test(munmap_frees_pages_and_tables),
-		world_test(protecting_and_back_costs_no_fault),
-		world_test(moving_takes_the_pages_along),
+		zeros_test(protecting_and_back_costs_no_fault),
+		zeros_test(moving_takes_the_pages_along),
 		world_test(every_allocation_fails),
-		world_test(populates),
+		world_test(fork_copies_what_the_kernel_mapped),
+		zeros_test(populates),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));

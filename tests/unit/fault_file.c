@@ -354,6 +354,46 @@ static void every_allocation_fails(void **state)
 	fails_at(QUIRE_MAP_PRIVATE, QUIRE_TOUCH_WRITE);
 }
 
+/* /dev/zero: memory like anonymous memory, in VMAs of their own. */
+static void zeros_as_a_file(void **state)
+{
+	struct quire_file_config config = {
+		.kind = QUIRE_FILE_ZERO, .mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+	};
+	struct quire_mm *child;
+	struct quire_file *zeros;
+	uint8_t byte = 1;
+	uint64_t vmas;
+
+	(void)state;
+	assert_int_equal(quire_file_create(q, &config, &zeros), 0);
+	assert_int_equal(quire_file_write(zeros, 0, &byte, 1), -QUIRE_EINVAL);
+	assert_int_equal(quire_file_truncate(zeros, PAGE), -QUIRE_EINVAL);
+	map_anon(BASE, 2);
+	vmas = stats(mm).nr_vmas;
+	map_in(mm, BASE + 2 * PAGE, 2, RW, QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED, zeros, 2);
+	assert_int_equal(stats(mm).nr_vmas, vmas + 1);
+	/* What goes on in the file goes on in the VMA. */
+	map_in(mm, BASE + 4 * PAGE, 2, RW, QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED, zeros, 4);
+	assert_int_equal(stats(mm).nr_vmas, vmas + 1);
+	map_in(mm, BASE + 6 * PAGE, 2, RW, QUIRE_MAP_SHARED | QUIRE_MAP_FIXED, zeros, 0);
+	assert_int_equal(get(mm, BASE + 5 * PAGE), 0);
+	put(mm, BASE + 3 * PAGE, 5);
+	put(mm, BASE + 6 * PAGE, 6);
+	assert_int_equal(stats(mm).rss_anon_pages, 1);
+	assert_int_equal(stats(mm).rss_file_pages, 0);
+	assert_int_equal(stats(mm).rss_shmem_pages, 1);
+	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	put(child, BASE + 3 * PAGE, 7);
+	put(child, BASE + 6 * PAGE, 8);
+	assert_int_equal(get(mm, BASE + 3 * PAGE), 5);
+	assert_int_equal(get(mm, BASE + 6 * PAGE), 8);
+	quire_mm_put(child);
+	quire_check(q);
+	assert_int_equal(quire_munmap(mm, BASE, 8 * PAGE), 0);
+	quire_file_put(zeros);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -369,6 +409,7 @@ int main(void)
 		world_test(pinned_shared_page),
 		world_test(residency),
 		world_test(every_allocation_fails),
+		world_test(zeros_as_a_file),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));

@@ -178,7 +178,7 @@ int main(void)
 		world_test(pin_then_fork),
 		world_test(fork_then_read_pin),
 		world_test(fork_then_get_only),
-		world_test(zero_page),
+		zeros_test(zero_page),
 		world_test(pin_outlives_unmap),
 		world_test(every_allocation_fails),
 	};

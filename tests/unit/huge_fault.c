@@ -328,17 +328,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		huge_test(a_write_maps_a_leaf),
-		huge_test(a_read_maps_zeros),
+		huge_zeros_test(a_read_maps_zeros),
 		huge_test(without_the_folio_of_zeros_a_read_gets_its_own),
 		huge_test(without_any_page_of_zeros_neither),
 		huge_test(only_where_it_is_wanted_and_fits),
 		huge_test(not_in_shared_memory),
-		huge_test(every_allocation_fails),
-		huge_test(pages_when_memory_is_short),
+		huge_zeros_test(every_allocation_fails),
+		huge_zeros_test(pages_when_memory_is_short),
 		huge_test(protection_of_a_whole_leaf),
 		huge_test(ranges_fault_in_by_leaves),
 		huge_test(pages_of_a_leaf_are_pinned),
-		huge_test(pins_of_zeros),
+		huge_zeros_test(pins_of_zeros),
 		huge_test(lazily_freed_whole),
 	};
 

@@ -273,7 +273,7 @@ int main(void)
 		huge_test(a_reference_is_respected),
 		huge_test(pinned_pages_are_copied),
 		huge_test(a_read_pin_unshares),
-		huge_test(zeros_are_inherited),
+		huge_zeros_test(zeros_are_inherited),
 		huge_test(a_chain_of_forks),
 		huge_test(every_allocation_fails),
 		huge_test(with_counts_per_page),

@@ -71,7 +71,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		huge_test(one_life),
-		huge_test(zeros),
+		huge_zeros_test(zeros),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));

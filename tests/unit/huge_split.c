@@ -296,7 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		huge_test(munmap_of_a_part),
 		huge_test(dontneed_of_a_part),
-		huge_test(dontneed_of_a_part_of_zeros),
+		huge_zeros_test(dontneed_of_a_part_of_zeros),
 		huge_test(mprotect_of_a_part),
 		huge_test(a_cut_vma),
 		huge_test(a_cut_by_a_merge),

@@ -11,22 +11,44 @@
 #define FAR (BASE - BASE % (HUGE * HPAGES) + HUGE * HPAGES)
 
 /* The explore machine keeps what is freed, so a tiny world has pages to spare. */
-static inline int huge_setup(void **state)
+static inline void huge_config(void)
 {
-	struct quire_layout layout;
-
-	(void)state;
 	world_config_default();
 	world_config.memory_bytes = 12 * HUGE + (PAGE < 4096 ? 4096 : 256) * PAGE;
 	world_config.overcommit = QUIRE_OVERCOMMIT_ALWAYS;
+}
+
+static inline void huge_begin(void)
+{
+	struct quire_layout layout;
+
 	world_begin();
 	quire_mm_get_layout(mm, &layout);
 	layout.limits.may_lock_any = true;
 	quire_mm_set_limits(mm, &layout.limits);
+}
+
+static inline int huge_setup(void **state)
+{
+	(void)state;
+	huge_config();
+	huge_begin();
+	return 0;
+}
+
+/* As zeros_setup. */
+static inline int huge_zeros_setup(void **state)
+{
+	(void)state;
+	huge_config();
+	world_has_zero_pages();
+	huge_begin();
 	return 0;
 }
 
 #define huge_test(name) cmocka_unit_test_setup_teardown(name, huge_setup, world_teardown)
+#define huge_zeros_test(name) \
+	cmocka_unit_test_setup_teardown(name, huge_zeros_setup, world_teardown)
 
 /* `nr` PMD ranges that may have leaves. */
 static inline void map_huge(uint64_t addr, uint64_t nr)

@@ -21,10 +21,10 @@ static int commit_map(uint64_t page, uint64_t nr_pages, uint32_t prot, uint32_t 
 			  &addr);
 }
 
-/* Half of memory, and MAP_NORESERVE does not help. */
+/* Less than half of memory, and MAP_NORESERVE does not help. */
 static void never(void **state)
 {
-	uint64_t half = world_config.memory_bytes / PAGE / 2;
+	uint64_t half = world_config.memory_bytes / PAGE / 2 - 1;
 
 	(void)state;
 	map_prot(0, half - 1, RW);
@@ -100,13 +100,102 @@ static void shared_memory_is_charged_once(void **state)
 			 -QUIRE_ENOMEM);
 }
 
+static void begin(enum quire_overcommit mode)
+{
+	world_config_default();
+	world_config.overcommit = mode;
+}
+
 static int never_overcommit(void **state)
 {
 	(void)state;
-	world_config_default();
-	world_config.overcommit = QUIRE_OVERCOMMIT_NEVER;
+	begin(QUIRE_OVERCOMMIT_NEVER);
 	world_begin();
 	return 0;
+}
+
+/* The largest mapping that is granted, in pages; found by halving. */
+static uint64_t largest(void)
+{
+	uint64_t granted = 0, refused = 1 << 20;
+
+	while (granted + 1 < refused) {
+		uint64_t middle = (granted + refused) / 2;
+
+		if (commit_map(0, middle, RW, 0)) {
+			refused = middle;
+		} else {
+			unmap(0, middle);
+			granted = middle;
+		}
+	}
+	assert_int_equal(committed(), 0);
+	return granted;
+}
+
+/* Of memory, or a number; one below it is the most. */
+static void limits_may_be_given(void **state)
+{
+	(void)state;
+	begin(QUIRE_OVERCOMMIT_NEVER);
+	world_config.overcommit_ratio = 25;
+	world_begin();
+	assert_int_equal(largest(), world_config.memory_bytes / PAGE / 4 - 1);
+	world_end();
+	world_config.overcommit_ratio = 150;
+	world_begin();
+	assert_int_equal(largest(), world_config.memory_bytes / PAGE * 3 / 2 - 1);
+	world_end();
+	world_config.overcommit_ratio = 0;
+	world_begin();
+	assert_int_equal(largest(), 0);
+	world_end();
+	world_config.commit_limit_bytes = 5000 * PAGE + 1;
+	world_begin();
+	assert_int_equal(largest(), 4999);
+	world_end();
+	begin(QUIRE_OVERCOMMIT_HEURISTIC);
+	world_config.memory_and_swap_bytes = 5000 * PAGE;
+	world_begin();
+	assert_int_equal(largest(), 5000);
+	world_end();
+}
+
+static void reserves_are_kept_back(void **state)
+{
+	struct quire_layout layout;
+
+	(void)state;
+	begin(QUIRE_OVERCOMMIT_NEVER);
+	world_config.commit_limit_bytes = 1000 * PAGE;
+	world_config.admin_reserve_bytes = 200 * PAGE;
+	world_config.user_reserve_bytes = 10 * PAGE;
+	world_begin();
+	assert_int_equal(largest(), 799);
+	quire_mm_get_layout(mm, &layout);
+	layout.limits.may_use_reserve = true;
+	quire_mm_set_limits(mm, &layout.limits);
+	assert_int_equal(largest(), 999);
+	/* What needs no more is not asked, though it would be beyond the limit now. */
+	map_prot(0, 900, RW);
+	layout.limits.may_use_reserve = false;
+	quire_mm_set_limits(mm, &layout.limits);
+	map_prot(0, 900, RW);
+	assert_int_equal(commit_map(0, 901, RW, 0), -QUIRE_ENOMEM);
+	unmap(0, 901);
+	layout.limits.may_use_reserve = true;
+	quire_mm_set_limits(mm, &layout.limits);
+	/* From one with 160 pages 5 are kept back, from one with 3200 no more than 10. */
+	map_prot(2000, 160, R);
+	assert_int_equal(largest(), 994);
+	map_prot(2000, 3200, R);
+	assert_int_equal(largest(), 989);
+	world_end();
+	world_config.admin_reserve_bytes = 2000 * PAGE;
+	world_begin();
+	assert_int_equal(largest(), 0);
+	map_prot(0, 8, R);
+	world_end();
 }
 
 int main(void)
@@ -117,6 +206,8 @@ int main(void)
 		world_test(replacing_pays_the_difference),
 		world_test(fork_pays_again),
 		world_test(shared_memory_is_charged_once),
+		cmocka_unit_test(limits_may_be_given),
+		cmocka_unit_test(reserves_are_kept_back),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));

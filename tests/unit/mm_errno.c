@@ -269,7 +269,8 @@ static void configs_that_cannot_be(void **state)
 	REFUSED(tlb_sets, 3);
 	REFUSED(tlb_ways, 0);
 	REFUSED(fault_around_bytes, 3);
-	REFUSED(map_count_max, 0);
+	REFUSED(shmem_folios, QUIRE_SHMEM_FORCE + 1);
+	REFUSED(shared_folios, QUIRE_SHMEM_DENY);
 	REFUSED(guard_gap_bytes, 1);
 	REFUSED(decisions.chosen[0], QUIRE_NR_ALTERNATIVES);
 #undef REFUSED

@@ -92,6 +92,25 @@ static inline int world_teardown(void **state)
 
 #define world_test(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
+/* For tests that say what reading of memory never written does, on a kernel that has
+ * pages of zeros. */
+static inline void world_has_zero_pages(void)
+{
+	world_config.zero_page = true;
+	world_config.huge_zero_page = true;
+}
+
+static inline int zeros_setup(void **state)
+{
+	(void)state;
+	world_config_default();
+	world_has_zero_pages();
+	world_begin();
+	return 0;
+}
+
+#define zeros_test(name) cmocka_unit_test_setup_teardown(name, zeros_setup, world_teardown)
+
 static inline int world_main(const struct CMUnitTest *tests, size_t nr)
 {
 	assert_int_equal(quire_attach(), 0);

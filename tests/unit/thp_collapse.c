@@ -112,9 +112,17 @@ static void one_page_is_enough(void **state)
 		assert_int_equal(get(mm, BASE + i * PAGE), 0);
 }
 
+static void begin_with_zeros(void)
+{
+	world_end();
+	world_has_zero_pages();
+	world_begin();
+}
+
 static void pages_of_zeros_are_cleared(void **state)
 {
 	(void)state;
+	begin_with_zeros();
 	map_anon(BASE, 2 * NR);
 	put(mm, SECOND, 1);
 	for (uint64_t i = 0; i < NR; i++)
@@ -352,6 +360,7 @@ static void assert_unchanged(const struct before *before)
 static void nothing_there(void **state)
 {
 	(void)state;
+	begin_with_zeros();
 	map_anon(BASE, 2 * NR);
 	assert_refused(-QUIRE_EINVAL, BASE, 1);
 	/* Only read so far: nothing was ever written in this VMA. */

@@ -121,6 +121,7 @@ static void only_whole_ranges_of_a_vma(void **state)
 static void missing_pages_are_counted(void **state)
 {
 	(void)state;
+	world_has_zero_pages();
 	begin_with_limits(2, NR);
 	map_ranges(mm, 4);
 	for (unsigned i = 0; i < 4; i++)

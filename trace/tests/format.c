@@ -15,6 +15,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "sample.h"
@@ -513,11 +515,80 @@ static void test_file_appears_whole(void **state)
 	assert_int_equal(error.err, ENOENT);
 }
 
+/* Events of a file that ends without its end mark. */
+static int read_part(const char *name)
+{
+	struct trace_error error = { 0 };
+	struct trace_reader *r = trace_reader_open(name, &error);
+	const struct trace_event *e;
+	int nr = 0, got;
+
+	assert_non_null(r);
+	while ((got = trace_reader_next(r, &e, &error)) > 0)
+		nr++;
+	assert_int_equal(got, -EBADMSG);
+	trace_reader_close(r);
+	return nr;
+}
+
+static void count_call(void *context, const struct trace_error *failure)
+{
+	assert_int_equal(failure->err, EFBIG);
+	++*(int *)context;
+}
+
+/* The file can grow no more: what was written until then stays, and is said. */
 static void test_full_disk(void **state)
 {
 	struct trace_header header = sample_header();
-	struct trace_event e = { .kind = TRACE_PROCESS_START,
-		.process_start = { .parent = TRACE_NONE } };
+	struct trace_event e = { .kind = TRACE_NOTE, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.note = { .text = "a sentence" } };
+	struct trace_error error = { 0 };
+	struct rlimit before, small;
+	char path[] = "/tmp/quire-trace-XXXXXX";
+	char name[64], part[80];
+	struct trace_writer *w;
+	int said = 0;
+
+	(void)state;
+	assert_null(trace_writer_open("/dev/full", &header, &error));
+	assert_int_equal(error.err, ENOSPC);
+	error.err = 0;
+	assert_non_null(mkdtemp(path));
+	snprintf(name, sizeof(name), "%s/full", path);
+	snprintf(part, sizeof(part), "%s.part", name);
+	w = trace_writer_open(name, &header, &error);
+	assert_non_null(w);
+	trace_writer_on_failure(w, count_call, &said);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(trace_writer_put(w, &e, &error), 0);
+	assert_int_equal(trace_writer_flush(w, 0), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = trace_writer_bytes(w) + 30; /* a part of the next block */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(trace_writer_put(w, &e, &error), 0);
+	assert_int_equal(trace_writer_flush(w, 0), -EFBIG);
+	assert_int_equal(trace_writer_put(w, &e, &error), -EFBIG);
+	error.err = 0;
+	assert_int_equal(trace_writer_close(w, &error), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	assert_int_equal(said, 1);
+	assert_non_null(strstr(error.message, part));
+	assert_int_not_equal(access(name, F_OK), 0);
+	assert_int_equal(read_part(part), 10);
+	unlink(part);
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* What has waited is written before its block is full; what is young waits. */
+static void test_flush(void **state)
+{
+	struct trace_header header = sample_header();
+	struct trace_event e = { .kind = TRACE_NOTE, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.note = { .text = "a sentence" } };
 	struct trace_error error = { 0 };
 	char path[] = "/tmp/quire-trace-XXXXXX";
 	char name[64], part[80];
@@ -525,16 +596,49 @@ static void test_full_disk(void **state)
 
 	(void)state;
 	assert_non_null(mkdtemp(path));
-	snprintf(name, sizeof(name), "%s/full", path);
+	snprintf(name, sizeof(name), "%s/flushed", path);
 	snprintf(part, sizeof(part), "%s.part", name);
-	assert_int_equal(symlink("/dev/full", part), 0);
 	w = trace_writer_open(name, &header, &error);
 	assert_non_null(w);
 	trace_writer_put(w, &e, &error);
-	assert_int_equal(trace_writer_close(w, &error), -ENOSPC);
-	assert_non_null(strstr(error.message, "No space left"));
-	assert_int_not_equal(access(name, F_OK), 0);
-	assert_int_equal(rmdir(path), 0); /* nothing was left in it */
+	assert_int_equal(trace_writer_flush(w, 3600000000000u), 0);
+	assert_int_equal(read_part(part), 0);
+	usleep(2000);
+	assert_int_equal(trace_writer_flush(w, 1000000), 0);
+	assert_int_equal(read_part(part), 1);
+	trace_writer_discard(w);
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* Two writers of one name: neither takes the other's file, the last one wins. */
+static void test_two_writers(void **state)
+{
+	struct trace_header header = sample_header();
+	struct trace_error error = { 0 };
+	char path[] = "/tmp/quire-trace-XXXXXX";
+	char name[64], part[80];
+	struct trace_writer *first, *second;
+	struct trace_reader *r;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(name, sizeof(name), "%s/both", path);
+	snprintf(part, sizeof(part), "%s.part.2", name);
+	header.command = "first";
+	first = trace_writer_open(name, &header, &error);
+	header.command = "second";
+	second = trace_writer_open(name, &header, &error);
+	assert_non_null(first);
+	assert_non_null(second);
+	assert_int_equal(access(part, F_OK), 0);
+	assert_int_equal(trace_writer_close(second, &error), 0);
+	assert_int_equal(trace_writer_close(first, &error), 0);
+	r = trace_reader_open(name, &error);
+	assert_non_null(r);
+	assert_string_equal(trace_reader_header(r)->command, "first");
+	trace_reader_close(r);
+	unlink(name);
+	assert_int_equal(rmdir(path), 0);
 }
 
 int main(void)
@@ -555,6 +659,8 @@ int main(void)
 		cmocka_unit_test(test_dead_threads),
 		cmocka_unit_test(test_file_appears_whole),
 		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_two_writers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -554,8 +554,9 @@ static void test_shared_memory(void **state)
 	assert_int_equal(s.calls[TRACE_SHMAT], 1);
 	assert_int_equal(s.calls[TRACE_SHMDT], 1);
 	assert_int_equal(s.calls[TRACE_MSYNC], 1);
-	/* The first was of a file that nobody had mapped. */
-	assert_int_equal(s.calls[TRACE_FTRUNCATE], 1);
+	/* The first was of a file that nobody had mapped; who does not stop the program
+	 * may hear of it only when somebody has. */
+	assert_in_range(s.calls[TRACE_FTRUNCATE], 1, 2);
 	for (uint32_t i = 0; i < s.nr_files; i++) {
 		shm |= strncmp(s.files[i], "shm /SYSV", 9) == 0;
 		memfd |= strcmp(s.files[i], "memfd /memfd:a memfd") == 0;

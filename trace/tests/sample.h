@@ -96,7 +96,7 @@ static inline size_t sample_events(struct trace_event events[SAMPLE_MAX])
 	CALL(TRACE_IO_URING_SETUP, 20, .count = 64, .result = 5);
 	EVENT(TRACE_SIGNAL, 0, 0, 20, .signal = { 11, -6, 0x401008 });
 	EVENT(TRACE_LIMITS, 0, 0, 20, .limits = { { TRACE_UNKNOWN, 1, 2, 3, TRACE_RIGHT_KNOWN } });
-	EVENT(TRACE_CAME, 0, 0, 20, .came = { 0x7f0000000000, 300, true });
+	EVENT(TRACE_CAME, 0, 0, 20, .came = { 0x7f0000000000, 300, TRACE_CAME_BESIDE });
 	EVENT(TRACE_HOST, TRACE_NONE, TRACE_NONE, 21, .host = { "thp", "always" });
 	EVENT(TRACE_THREAD_START, 0, 1, 21, .thread_start = { 4712 });
 	EVENT(TRACE_PROCESS_START, 1, 2, 22, .process_start = { .how = TRACE_HOW_VFORK,

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -283,6 +284,32 @@ static int play_family(void)
 	return 0;
 }
 
+static volatile sig_atomic_t nr_signals;
+
+static void count_signal(int sig)
+{
+	(void)sig;
+	nr_signals++;
+}
+
+/* Ends with 7 half a second after the first signal that asks it to, with 8 if
+ * more came, with 9 if none did for long. */
+static int play_patient(void)
+{
+	static const int asking[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
+	struct sigaction count = { .sa_handler = count_signal };
+
+	for (size_t i = 0; i < sizeof(asking) / sizeof(asking[0]); i++)
+		sigaction(asking[i], &count, NULL);
+	printf("ready %d\n", (int)getpid());
+	fflush(stdout);
+	for (int i = 0; i < 1000 && !nr_signals; i++)
+		usleep(20000);
+	for (int i = 0; i < 25; i++)
+		usleep(20000);
+	return !nr_signals ? 9 : nr_signals == 1 ? 7 : 8;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -292,6 +319,7 @@ static const struct {
 	{ "exec-thread", play_exec_thread }, { "vfork", play_vfork }, { "shm", play_shm },
 	{ "fork-storm", play_fork_storm }, { "fixed", play_fixed }, { "advise", play_advise },
 	{ "peak", play_peak }, { "kernel", play_kernel }, { "kill", play_kill }, { "family", play_family },
+	{ "patient", play_patient },
 };
 
 int main(int argc, char **argv)
