@@ -88,7 +88,7 @@ static size_t list_stops(struct stop stops[MAX_STOPS], enum trace_calls by)
 		if (stops_at_call(trace_call_info(numbers[i].call)->role, by))
 			stops[nr++] = (struct stop){ numbers[i].nr, STOP_CALL, numbers[i].call };
 	for (size_t i = 0; i < NR_BIRTHS; i++)
-		if (by == TRACE_CALLS_PTRACE || births[i].kind == STOP_EXEC)
+		if (by == TRACE_CALLS_PTRACE || births[i].kind != STOP_CLONE)
 			stops[nr++] = births[i];
 	return nr;
 }
