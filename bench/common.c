@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 static double clock_ns(clockid_t clock)
 {
@@ -52,15 +51,4 @@ int bench_decide(const char *command, const char *argument, struct quire_decisio
 	fprintf(stderr, "%s: there is no decision '%s' (quire decisions lists them)\n", command,
 		argument);
 	return -1;
-}
-
-int bench_counting_path(char path[BENCH_PATH_BYTES])
-{
-	static const char suffix[] = "-counting";
-	ssize_t len = readlink("/proc/self/exe", path, BENCH_PATH_BYTES - sizeof(suffix));
-
-	if (len <= 0)
-		return -1;
-	memcpy(path + len, suffix, sizeof(suffix));
-	return 0;
 }

@@ -14,11 +14,4 @@ double bench_median(double *values, unsigned nr);
 /* --decide ROW=ALTERNATIVE: 0, or -1 with a message of the command's. */
 int bench_decide(const char *command, const char *argument, struct quire_decisions *decisions);
 
-/*
- * The program beside this one that counts what its core does: `quire-counting`
- * for `quire`.  0, or -1 when nobody says where that is.
- */
-enum { BENCH_PATH_BYTES = 4096 };
-int bench_counting_path(char path[BENCH_PATH_BYTES]);
-
 #endif

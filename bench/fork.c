@@ -25,6 +25,7 @@
 #include <quire/quire.h>
 
 #include "bench/bench.h"
+#include "bench/command.h"
 #include "bench/common.h"
 
 #define PAGE QUIRE_PAGE_SIZE
@@ -232,17 +233,22 @@ static int run(unsigned rounds, bool touch)
 	while (nr_sides > 0)
 		side_end(&sides[--nr_sides]);
 	if (err)
-		fprintf(stderr, "bench fork: a call failed (memory?)\n");
+		fprintf(stderr, "quire bench fork: a call failed (memory?)\n");
 	return err != 0;
 }
 
 static const char help_text[] =
-	"bench fork [--rounds N] [--touched] | --letter\n\n"
+	"quire bench fork [--rounds N] [--touched] | --letter\n\n"
 	"Forks per second (with the child's exit) by number of VMAs, for each way to\n"
 	"duplicate the tree of VMAs, and the line time = t0 + t1 * VMAs through them.\n\n"
 	"  --rounds N   samples of each (default 31, at most 1001)\n"
 	"  --touched    every second VMA has a page; default: none has\n"
-	"  --letter     instead: the same line through the letter's own figures\n";
+	"  --letter     instead: the same line through the letter's own figures\n"
+	"  -h, --help    this text\n"
+	"  -V, --version which quire this is\n\n"
+	"Examples:\n"
+	"  quire bench fork --letter\n"
+	"  quire bench fork --rounds 1\n";
 
 int bench_fork(int argc, char **argv)
 {
@@ -251,6 +257,7 @@ int bench_fork(int argc, char **argv)
 		{ "touched", no_argument, NULL, 't' },
 		{ "letter", no_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	unsigned long rounds = 31;
@@ -258,7 +265,7 @@ int bench_fork(int argc, char **argv)
 	int option, status;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
 		switch (option) {
 		case 'r':
 			rounds = strtoul(optarg, NULL, 10);
@@ -269,17 +276,19 @@ int bench_fork(int argc, char **argv)
 		case 'l':
 			print_letter();
 			return 0;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		case 'V':
+			return command_version();
 		default:
-			fputs(help_text, option == 'h' ? stdout : stderr);
-			return option == 'h' ? 0 : 2;
+			return command_bad_option("bench fork", argv, option);
 		}
 	}
-	if (rounds == 0 || rounds > MAX_ROUNDS) {
-		fputs(help_text, stderr);
-		return 2;
-	}
+	if (rounds == 0 || rounds > MAX_ROUNDS)
+		return command_usage_error("bench fork", "--rounds is 1 to %u", MAX_ROUNDS);
 	if (quire_attach() != 0) {
-		fprintf(stderr, "bench fork: no CPU\n");
+		fprintf(stderr, "quire bench fork: no CPU\n");
 		return 1;
 	}
 	status = run((unsigned)rounds, touch);

@@ -19,6 +19,7 @@
 #include <quire/machine.h>
 
 #include "bench/bench.h"
+#include "bench/command.h"
 #include "phys/objcache.h"
 #include "tree/maple.h"
 
@@ -518,13 +519,24 @@ static const char help_text[] =
 	"Without options: every row at every size, the density after sequential\n"
 	"stores, and duplication beside a plain copy of the same bytes.\n"
 	"With --row: that row alone, N ranges (1621), R times (1).\n"
-	"Instructions per range: scripts/callgrind-maple.\n\nRows:\n";
+	"Instructions per range: scripts/callgrind-maple.\n\n"
+	"  --row NAME     one of the rows below\n"
+	"  --size N       ranges in the tree, 1 to 1000000\n"
+	"  --repeat R     how often, 1 to 1000000\n"
+	"  -h, --help     this text\n"
+	"  -V, --version  which quire this is\n\nRows:\n";
+
+static const char examples[] =
+	"\nExamples:\n"
+	"  quire bench maple --row dup --size 100\n"
+	"  quire bench maple --row dup --size 1621 --repeat 10\n";
 
 static int print_help(void)
 {
 	fputs(help_text, stdout);
 	for (unsigned r = 0; r < ARRAY_LEN(rows); r++)
 		printf("  %s\n", rows[r].name);
+	fputs(examples, stdout);
 	return 0;
 }
 
@@ -538,13 +550,6 @@ static bool parse_number(const char *text, u64 max, u64 *ret)
 	return *end == '\0' && *ret != 0 && *ret <= max;
 }
 
-static int usage_error(const char *what, const char *value)
-{
-	fprintf(stderr, "quire bench maple: %s%s%s; try: quire bench maple --help\n", what,
-		value != NULL ? " " : "", value != NULL ? value : "");
-	return 2;
-}
-
 static int run_arguments(int argc, char **argv)
 {
 	const struct row *row = NULL;
@@ -556,19 +561,21 @@ static int run_arguments(int argc, char **argv)
 		if (strcmp(argv[i], "--row") == 0) {
 			row = find_row(value);
 			if (row == NULL)
-				return usage_error("there is no row", value);
+				return command_usage_error("bench maple", "there is no row '%s'",
+							   value ? value : "");
 		} else if (strcmp(argv[i], "--size") == 0) {
 			if (!parse_number(value, 1000000, &nr))
-				return usage_error("--size is 1 to 1000000, not", value);
+				return command_usage_error("bench maple", "--size is 1 to 1000000");
 		} else if (strcmp(argv[i], "--repeat") == 0) {
 			if (!parse_number(value, 1000000, &repeat))
-				return usage_error("--repeat is 1 to 1000000, not", value);
+				return command_usage_error("bench maple", "--repeat is 1 to 1000000");
 		} else {
-			return usage_error("unknown option", argv[i]);
+			return command_usage_error("bench maple", "there is no option '%s'",
+						   argv[i]);
 		}
 	}
 	if (row == NULL && argc > 1)
-		return usage_error("--size and --repeat need --row", NULL);
+		return command_usage_error("bench maple", "--size and --repeat need --row");
 	return row != NULL ? print_one(row, nr, repeat) : print_all();
 }
 
@@ -578,6 +585,8 @@ int bench_maple(int argc, char **argv)
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
 		return print_help();
+	if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
+		return command_version();
 	if (mach_attach() != 0) {
 		fprintf(stderr, "quire bench maple: no CPU of the machine is free\n");
 		return 1;

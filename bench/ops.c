@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/command.h"
 #include "bench/common.h"
 #include "bench/ops.h"
 #include "host/host.h"
@@ -716,7 +717,7 @@ static int run(struct bench *b, const struct host *host, const char *only, unsig
 	const struct ops_row *row = only != NULL ? row_of(only) : NULL;
 
 	if (only != NULL && row == NULL) {
-		fprintf(stderr, "bench ops: there is no row '%s'\n", only);
+		fprintf(stderr, "quire bench ops: there is no row '%s'\n", only);
 		return 2;
 	}
 	if (row != NULL) {
@@ -731,7 +732,7 @@ static int run(struct bench *b, const struct host *host, const char *only, unsig
 		print_host(host);
 	}
 	if (b->failed)
-		fprintf(stderr, "bench ops: a call failed (memory?)\n");
+		fprintf(stderr, "quire bench ops: a call failed (memory?)\n");
 	return b->failed;
 }
 
@@ -743,14 +744,20 @@ struct arguments {
 };
 
 static const char help_text[] =
-	"bench ops [--rounds N] [--pages N] [--vmas N] [--decide ROW=ALTERNATIVE] [--row NAME]\n\n"
+	"quire bench ops [--rounds N] [--pages N] [--vmas N] [--decide ROW=ALTERNATIVE] [--row NAME]\n\n"
 	"What operations on memory cost in the core alone and, in the same run, in the\n"
 	"host's kernel: nanoseconds per unit (medians) and the median ratio.\n\n"
 	"  --rounds N    pairs of measurements for each row (default 101, at most 1000)\n"
 	"  --pages N     touched pages of the large fork (default 262144: 1 GiB)\n"
 	"  --vmas N      VMAs of the forks of many (default 6400)\n"
-	"  --decide R=A  the core's alternative A for the decision R\n"
-	"  --row NAME    the core's side of one row only, for callgrind\n";
+	"  -d, --decide R=A\n"
+	"                the core's alternative A for the decision R\n"
+	"  --row NAME    the core's side of one row only, for callgrind\n"
+	"  -h, --help     this text\n"
+	"  -V, --version  which quire this is\n\n"
+	"Examples:\n"
+	"  quire bench ops --rounds 3 --pages 512 --vmas 50\n"
+	"  quire bench ops --row fork-vma --rounds 1 --vmas 50\n";
 
 /* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct arguments *args)
@@ -762,12 +769,13 @@ static int parse(int argc, char **argv, struct arguments *args)
 		{ "decide", required_argument, NULL, 'd' },
 		{ "row", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":d:hV", options, NULL)) != -1) {
 		switch (option) {
 		case 'r':
 			args->rounds = strtoul(optarg, NULL, 10);
@@ -779,22 +787,26 @@ static int parse(int argc, char **argv, struct arguments *args)
 			args->fork_vmas = strtoul(optarg, NULL, 10);
 			break;
 		case 'd':
-			if (bench_decide("bench ops", optarg, &args->decisions) != 0)
+			if (bench_decide("quire bench ops", optarg, &args->decisions) != 0)
 				return 2;
 			break;
 		case 'o':
 			args->only = optarg;
 			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		case 'V':
+			return command_version();
 		default:
-			fputs(help_text, option == 'h' ? stdout : stderr);
-			return option == 'h' ? 0 : 2;
+			return command_bad_option("bench ops", argv, option);
 		}
 	}
 	if (args->rounds > 0 && args->rounds <= MAX_ROUNDS && args->fork_pages > 0 &&
 	    args->fork_vmas > 0)
 		return -1;
-	fputs(help_text, stderr);
-	return 2;
+	return command_usage_error("bench ops", "--rounds is 1 to %u, --pages and --vmas at least 1",
+				   MAX_ROUNDS);
 }
 
 int bench_ops(int argc, char **argv)
@@ -814,7 +826,7 @@ int bench_ops(int argc, char **argv)
 	host_probe(&host);
 	if ((args.only == NULL && host_begin(&b) != 0) || quire_attach() != 0 ||
 	    begin(&b, &host, &args.decisions) != 0) {
-		fprintf(stderr, "bench ops: no memory\n");
+		fprintf(stderr, "quire bench ops: no memory\n");
 		return 1;
 	}
 	status = run(&b, &host, args.only, (unsigned)args.rounds);

@@ -8,7 +8,7 @@
  *   room    one folio's state alone: an update without and with contention
  *
  * Times are of this program.  Atomics are counted by another build of the same
- * core, so that the plain one pays nothing: `quire-counting`, which stands beside
+ * core, so that the plain one pays nothing: `quire-counting`, which is inside
  * `quire`, runs the same once and hands its figures over as JSON.
  */
 #include "bench/sharing.h"
@@ -23,7 +23,9 @@
 #include <quire/quire.h>
 
 #include "bench/bench.h"
+#include "bench/command.h"
 #include "bench/common.h"
+#include "bench/counting.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define CHECK_RATIO 1.30
@@ -38,23 +40,29 @@ struct arguments {
 };
 
 static const char help_text[] =
-	"bench sharing [options]\n\n"
+	"quire bench sharing [options]\n\n"
 	"What it costs to know whether one address space maps a large folio or several,\n"
 	"for each rival: operations on memory, and one folio's state alone.\n\n"
 	"  --bytes N      memory of the operations: 64M, 1G, ... (default 64M; whole 2 MiB)\n"
-	"  --folios LIST  sizes: 4k,16k,64k,256k,2m-pages,2m or all (default all)\n"
+	"  -f, --folios LIST\n"
+	"                 sizes: 4k,16k,64k,256k,2m-pages,2m or all (default all)\n"
 	"  --rounds N     samples of each (default 7, at most 101)\n"
 	"  --part PART    letter (operations on memory) or room (the state alone)\n"
 	"  --check        exit 1 if an update of moments costs more than 1.30 of mm-ids'\n"
-	"  --json         print JSON instead of tables\n"
+	"  -j, --json     print JSON instead of tables\n"
 	"  --row NAME     for callgrind: {new,map,unmap,exclusive,shared}/RIVAL, or an\n"
-	"                 operation on memory: OPERATION/FOLIOS/ALTERNATIVE\n";
+	"                 operation on memory: OPERATION/FOLIOS/ALTERNATIVE\n"
+	"  -h, --help      this text\n"
+	"  -V, --version   which quire this is\n\n"
+	"Examples:\n"
+	"  quire bench sharing --part room --rounds 1\n"
+	"  quire bench sharing --bytes 2M --row fork/2m/owner\n";
 
 /* ---- arguments ------------------------------------------------------------------------- */
 
 static int bad_argument(const char *option, const char *value)
 {
-	fprintf(stderr, "bench sharing: --%s: '%s' cannot be; try: --help\n", option, value);
+	fprintf(stderr, "quire bench sharing: --%s: '%s' cannot be; try: quire bench sharing --help\n", option, value);
 	return 2;
 }
 
@@ -139,6 +147,7 @@ static int parse(int argc, char **argv, struct arguments *args)
 		{ "check", no_argument, NULL, 'c' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -148,23 +157,27 @@ static int parse(int argc, char **argv, struct arguments *args)
 	args->letter.rounds = args->room.rounds = 7;
 	parse_folios("all", args->letter.wanted);
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":f:jhV", options, NULL)) != -1) {
 		int status;
 
-		if (option == 'h' || option == '?') {
-			fputs(help_text, option == 'h' ? stdout : stderr);
-			return option == 'h' ? 0 : 2;
+		if (option == '?' || option == ':')
+			return command_bad_option("bench sharing", argv, option);
+		if (option == 'V')
+			return command_version();
+		if (option == 'h') {
+			fputs(help_text, stdout);
+			return 0;
 		}
 		status = take_option(option, optarg, args);
 		if (status)
 			return status;
 	}
 	if (optind < argc) {
-		fprintf(stderr, "bench sharing: '%s' is too much; try: --help\n", argv[optind]);
+		fprintf(stderr, "quire bench sharing: '%s' is too much; try: quire bench sharing --help\n", argv[optind]);
 		return 2;
 	}
 	if (args->check && !args->with_room) {
-		fprintf(stderr, "bench sharing: --check looks at the room, which --part leaves out\n");
+		fprintf(stderr, "quire bench sharing: --check looks at the room, which --part leaves out\n");
 		return 2;
 	}
 	return -1;
@@ -172,17 +185,19 @@ static int parse(int argc, char **argv, struct arguments *args)
 
 /* ---- counts, from the build that counts ------------------------------------------------- */
 
-/* Becomes `quire-counting bench sharing` with its output in `fd`. */
+/* Becomes the counting build's `bench sharing` with its output in `fd`. */
 static void run_counting(const struct arguments *args, int fd)
 {
-	char path[BENCH_PATH_BYTES];
+	char *argv[] = { "quire", "bench", "sharing", "--json", "--part", "letter", "--rounds", "1",
+			 "--bytes", COUNTING_BYTES, "--folios",
+			 args->folios ? args->folios : "all", NULL };
+	int err;
 
-	if (bench_counting_path(path) != 0 || dup2(fd, STDOUT_FILENO) < 0)
+	if (dup2(fd, STDOUT_FILENO) < 0)
 		_exit(1);
-	execl(path, path, "bench", "sharing", "--json", "--part", "letter", "--rounds", "1",
-	      "--bytes", COUNTING_BYTES, "--folios", args->folios ? args->folios : "all", NULL);
-	fprintf(stderr, "bench sharing: atomics are not counted: cannot run %s: %s\n", path,
-		strerror(errno));
+	err = counting_become(argv);
+	fprintf(stderr, "quire bench sharing: atomics are not counted: cannot run the core that "
+		"counts: %s\n", strerror(-err));
 	_exit(1);
 }
 
@@ -264,7 +279,7 @@ static int report(const struct arguments *args)
 			room_print(stdout, &args->room);
 	}
 	if (!status && args->check && room_moments_ratio(&args->room) > CHECK_RATIO) {
-		fprintf(stderr, "bench sharing: an update of moments costs %.2f of mm-ids'\n",
+		fprintf(stderr, "quire bench sharing: an update of moments costs %.2f of mm-ids'\n",
 			room_moments_ratio(&args->room));
 		status = 1;
 	}
@@ -282,7 +297,7 @@ static int run_row(const struct arguments *args)
 {
 	if (room_run_row(args->row) == 0 || letter_run_row(args->row, args->letter.bytes) == 0)
 		return 0;
-	fprintf(stderr, "bench sharing: there is no row '%s', or it failed\n", args->row);
+	fprintf(stderr, "quire bench sharing: there is no row '%s', or it failed\n", args->row);
 	return 2;
 }
 
@@ -294,7 +309,7 @@ int bench_sharing(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (quire_attach() != 0) {
-		fprintf(stderr, "bench sharing: no CPU\n");
+		fprintf(stderr, "quire bench sharing: no CPU\n");
 		return 1;
 	}
 	if (args.row != NULL)

@@ -331,7 +331,7 @@ static int measure_size(struct letter_figures *f, unsigned size)
 
 			if (run_turn(f, size, variant, rounds[round]) == 0)
 				continue;
-			fprintf(stderr, "bench sharing: folios of %s with %s=%s: no memory\n",
+			fprintf(stderr, "quire bench sharing: folios of %s with %s=%s: no memory\n",
 				folio_sizes[size].name, variants[variant].row,
 				variants[variant].alternative);
 			return -1;

@@ -325,7 +325,7 @@ int room_measure(struct room_figures *figures)
 		for (unsigned nr = 1; nr <= ROOM_MAX_THREADS && !err; nr++)
 			err = measure_contention(figures, batch, nr);
 	if (err)
-		fprintf(stderr, "bench sharing: no memory, or no CPU\n");
+		fprintf(stderr, "quire bench sharing: no memory, or no CPU\n");
 	return err;
 }
 

@@ -11,7 +11,11 @@ static const char help_text[] =
 	"  maple    the maple tree's operations, 21 to 100,000 ranges\n"
 	"  ops      faults, copies, unmaps and forks, beside the host kernel's own\n"
 	"  sharing  who maps a large folio: what each way to know it costs\n\n"
-	"Each takes --help.\n";
+	"  -h, --help     this text; each benchmark has its own\n"
+	"  -V, --version  which quire this is\n\n"
+	"Examples:\n"
+	"  quire bench fork --letter\n"
+	"  quire bench sharing --part room --rounds 1\n";
 
 int cmd_bench(int argc, char **argv)
 {
@@ -19,6 +23,10 @@ int cmd_bench(int argc, char **argv)
 		fputs(help_text, argc < 2 ? stderr : stdout);
 		return argc < 2 ? EXIT_USAGE : 0;
 	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+		return command_version();
+	if (argv[1][0] == '-')
+		return command_usage_error("bench", "there is no option '%s'", argv[1]);
 	if (strcmp(argv[1], "fork") == 0)
 		return bench_fork(argc - 1, argv + 1);
 	if (strcmp(argv[1], "maple") == 0)
@@ -27,5 +35,5 @@ int cmd_bench(int argc, char **argv)
 		return bench_ops(argc - 1, argv + 1);
 	if (strcmp(argv[1], "sharing") == 0)
 		return bench_sharing(argc - 1, argv + 1);
-	return usage_error("bench", "there is no benchmark '%s'", argv[1]);
+	return command_usage_error("bench", "there is no benchmark '%s'", argv[1]);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Costs are counted by another build of the same core, so that the plain one
- * pays nothing: this command runs itself again from quire-counting, which
- * stands beside quire.
+ * pays nothing: this command runs itself again on that one (bench/counting.h).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -12,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/common.h"
+#include "bench/counting.h"
 #include "commands.h"
 #include "replay/compare.h"
 
@@ -25,10 +24,16 @@ static const char help_text[] =
 	"  -d, --decide ROW=ALTERNATIVE  for the rows that are not varied\n"
 	"  -f, --folios SIZE,SIZE...     large folios: 64k,2m and the like, or all; 4k: none\n"
 	"                                (default: as the recorded kernel was set)\n"
-	"  -p, --progress                say on standard error how far it is, though that\n"
+	"  -P, --progress                say on standard error how far it is, though that\n"
 	"                                is no terminal\n"
 	"  -R, --report FILE.html        write one self-contained page with plots\n"
-	"  -j, --json                    print JSON instead of tables\n";
+	"  -j, --json                    print JSON instead of tables\n"
+	"  -h, --help                    this text\n"
+	"  -V, --version                 which quire this is\n\n"
+	"Examples:\n"
+	"  quire compare --rows fork-tree ls.quire\n"
+	"  quire compare --rows sharing,cow-reuse --folios 64k --report compare.html ls.quire\n"
+	"  quire compare --rows sharing --folios all --json -- true\n";
 
 struct compare_arguments {
 	struct compare_options options;
@@ -46,7 +51,7 @@ static int rows_option(char *list, bool rows[QUIRE_NR_DECISIONS])
 			if (strcmp(quire_decision_info((enum quire_decision)row)->name, name) == 0)
 				break;
 		if (row == QUIRE_NR_DECISIONS)
-			return usage_error("compare", "there is no decision '%s' (quire decisions "
+			return command_usage_error("compare", "there is no decision '%s' (quire decisions "
 						      "lists them)", name);
 		rows[row] = true;
 	}
@@ -58,17 +63,18 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 	static const struct option longs[] = { { "rows", required_argument, NULL, 'r' },
 					       { "decide", required_argument, NULL, 'd' },
 					       { "folios", required_argument, NULL, 'f' },
-					       { "progress", no_argument, NULL, 'p' },
+					       { "progress", no_argument, NULL, 'P' },
 					       { "report", required_argument, NULL, 'R' },
 					       { "json", no_argument, NULL, 'j' },
 					       { "help", no_argument, NULL, 'h' },
+					       { "version", no_argument, NULL, 'V' },
 					       { 0 } };
 	struct quire_config *config = &args->options.replay.config;
 	int c;
 
 	for (unsigned row = 0; row < QUIRE_NR_DECISIONS; row++)
 		args->options.rows[row] = true;
-	while ((c = getopt_long(argc, argv, "+r:d:f:pR:jh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:r:d:f:PR:jhV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'r':
 			if (rows_option(optarg, args->options.rows) != 0)
@@ -82,7 +88,7 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 			if (folios_option("compare", optarg, &args->options.replay) != 0)
 				return EXIT_USAGE;
 			break;
-		case 'p':
+		case 'P':
 			args->progress = true;
 			break;
 		case 'R':
@@ -94,33 +100,33 @@ static int parse(int argc, char **argv, struct compare_arguments *args)
 		case 'h':
 			fputs(help_text, stdout);
 			return 0;
+		case 'V':
+			return command_version();
 		default:
-			return EXIT_USAGE;
+			return command_bad_option("compare", argv, c);
 		}
 	}
 	return -1;
 }
 
-/* Becomes quire-counting with the same arguments; returns only on failure. */
-static int run_counting(char **argv)
+/* Becomes the program that counts, with the same arguments; returns only on failure. */
+static void run_counting(char **argv)
 {
-	char path[BENCH_PATH_BYTES];
+	static char name[] = "quire";
 	char **arguments;
-	int argc = 0;
+	int argc = 0, err = -ENOMEM;
 
-	if (bench_counting_path(path) != 0)
-		return -1;
 	while (argv[argc])
 		argc++;
 	arguments = calloc((size_t)argc + 2, sizeof(*arguments));
-	if (!arguments)
-		return -1;
-	arguments[0] = path;
-	memcpy(arguments + 1, argv, (size_t)argc * sizeof(*arguments));
-	execv(path, arguments);
-	fprintf(stderr, "quire compare: cannot run %s: %s\n", path, strerror(errno));
-	free(arguments);
-	return -1;
+	if (arguments) {
+		arguments[0] = name;
+		memcpy(arguments + 1, argv, (size_t)argc * sizeof(*arguments));
+		err = counting_become(arguments);
+		free(arguments);
+	}
+	fprintf(stderr, "quire compare: cannot run the core that counts its costs from memory nor "
+		"from %s: %s\n", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", strerror(-err));
 }
 
 static int print_json(const struct compare_result *result)
@@ -137,15 +143,14 @@ static int print_json(const struct compare_result *result)
 
 static int print_result(const struct compare_arguments *args, const struct compare_result *result)
 {
-	int err;
+	struct trace_error error = { 0 };
 
 	if (args->json && print_json(result) != 0)
 		return 1;
 	if (!args->json)
 		compare_print(stdout, result);
-	err = args->report ? compare_write_report(args->report, result) : 0;
-	if (err) {
-		fprintf(stderr, "quire compare: cannot write %s: %s\n", args->report, strerror(-err));
+	if (args->report && compare_write_report(args->report, result, &error) != 0) {
+		fprintf(stderr, "quire compare: %s\n", error.message);
 		return 1;
 	}
 	if (args->report && !args->json)
@@ -179,8 +184,10 @@ int cmd_compare(int argc, char **argv)
 	struct input input;
 	int status;
 
-	if (!quire_counts_costs() && run_counting(argv) != 0)
+	if (!quire_counts_costs()) {
+		run_counting(argv);
 		return 1;
+	}
 	replay_options_default(&args.options.replay);
 	args.options.progress = show_progress;
 	args.options.context = &args;

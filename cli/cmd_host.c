@@ -15,7 +15,12 @@ static const char help_text[] =
 	"quire host [options]\n\n"
 	"Prints what the kernel of this machine is set to, as far as a program can notice\n"
 	"it in its memory.  A recording keeps this, and a replay sets the core as it says.\n\n"
-	"  -j, --json  print JSON instead of a table\n";
+	"  -j, --json     print JSON instead of a table\n"
+	"  -h, --help     this text\n"
+	"  -V, --version  which quire this is\n\n"
+	"Examples:\n"
+	"  quire host\n"
+	"  quire host --json\n";
 
 /* For people: sizes with a unit, times in microseconds. */
 static void text_of(const struct host *host, enum host_trait trait, char text[HOST_TEXT_BYTES])
@@ -87,12 +92,13 @@ int cmd_host(int argc, char **argv)
 {
 	static const struct option longs[] = { { "json", no_argument, NULL, 'j' },
 					       { "help", no_argument, NULL, 'h' },
+					       { "version", no_argument, NULL, 'V' },
 					       { 0 } };
 	struct host host;
 	bool json = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":jhV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'j':
 			json = true;
@@ -100,12 +106,14 @@ int cmd_host(int argc, char **argv)
 		case 'h':
 			fputs(help_text, stdout);
 			return 0;
+		case 'V':
+			return command_version();
 		default:
-			return EXIT_USAGE;
+			return command_bad_option("host", argv, c);
 		}
 	}
 	if (optind != argc)
-		return usage_error("host", "'%s' is not understood", argv[optind]);
+		return command_usage_error("host", "'%s' is not understood", argv[optind]);
 	host_probe(&host);
 	if (json)
 		return print_json(&host);

@@ -16,8 +16,14 @@ static const char help_text[] =
 	"  -f, --folios SIZE,SIZE...     large folios: 64k,2m and the like, or all; 4k: none\n"
 	"                                (default: as the recorded kernel was set)\n"
 	"  -m, --memory MIB              physical memory of the instance (default 8192)\n"
-	"  -r, --report FILE.html        write one self-contained page with plots\n"
-	"  -j, --json                    print JSON instead of tables\n";
+	"  -R, --report FILE.html        write one self-contained page with plots\n"
+	"  -j, --json                    print JSON instead of tables\n"
+	"  -h, --help                    this text\n"
+	"  -V, --version                 which quire this is\n\n"
+	"Examples:\n"
+	"  quire replay ls.quire\n"
+	"  quire replay --decide fork-tree=insert-each --report ls.html ls.quire\n"
+	"  quire replay --json -- sh -c 'ls / | wc -l'\n";
 
 struct replay_arguments {
 	struct replay_options options;
@@ -31,14 +37,15 @@ static int parse(int argc, char **argv, struct replay_arguments *args)
 	static const struct option longs[] = { { "decide", required_argument, NULL, 'd' },
 					       { "folios", required_argument, NULL, 'f' },
 					       { "memory", required_argument, NULL, 'm' },
-					       { "report", required_argument, NULL, 'r' },
+					       { "report", required_argument, NULL, 'R' },
 					       { "json", no_argument, NULL, 'j' },
 					       { "help", no_argument, NULL, 'h' },
+					       { "version", no_argument, NULL, 'V' },
 					       { 0 } };
 	char *end;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+d:f:m:r:jh", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:d:f:m:R:jhV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'd':
 			if (decide_option("replay", optarg, &args->options.config.decisions) != 0)
@@ -51,9 +58,9 @@ static int parse(int argc, char **argv, struct replay_arguments *args)
 		case 'm':
 			args->options.config.memory_bytes = strtoull(optarg, &end, 10) << 20;
 			if (*end || args->options.config.memory_bytes == 0)
-				return usage_error("replay", "--memory takes MiB, not '%s'", optarg);
+				return command_usage_error("replay", "--memory takes MiB, not '%s'", optarg);
 			break;
-		case 'r':
+		case 'R':
 			args->report = optarg;
 			break;
 		case 'j':
@@ -62,8 +69,10 @@ static int parse(int argc, char **argv, struct replay_arguments *args)
 		case 'h':
 			fputs(help_text, stdout);
 			return 0;
+		case 'V':
+			return command_version();
 		default:
-			return EXIT_USAGE;
+			return command_bad_option("replay", argv, c);
 		}
 	}
 	return -1;
@@ -71,7 +80,7 @@ static int parse(int argc, char **argv, struct replay_arguments *args)
 
 static int print_result(const struct replay_arguments *args, const struct replay_result *result)
 {
-	int err;
+	struct trace_error error = { 0 };
 
 	if (args->json) {
 		json_t *json = replay_json(result);
@@ -86,9 +95,8 @@ static int print_result(const struct replay_arguments *args, const struct replay
 	}
 	if (!args->report)
 		return 0;
-	err = replay_write_report(args->report, result);
-	if (err) {
-		fprintf(stderr, "quire replay: cannot write %s: %s\n", args->report, strerror(-err));
+	if (replay_write_report(args->report, result, &error) != 0) {
+		fprintf(stderr, "quire replay: %s\n", error.message);
 		return 1;
 	}
 	if (!args->json)

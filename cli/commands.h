@@ -2,16 +2,18 @@
 /*
  * The subcommands of `quire`: one file each, no logic of their own beyond
  * reading arguments.  Exit status: 0 done; 1 it failed, with a message on
- * standard error; 2 the arguments are wrong.
+ * standard error; 2 the arguments are wrong.  An option has the same letter in
+ * all of them: docs/commands.md.
  */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
 #include <stdbool.h>
 
+#include "bench/command.h"
 #include "replay/replay.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE COMMAND_EXIT_USAGE
 
 struct command {
 	const char *name, *arguments, *what;
@@ -26,10 +28,6 @@ int cmd_decisions(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_import(int argc, char **argv);
-
-/* Prints "quire NAME: ..." and returns EXIT_USAGE. */
-int usage_error(const char *command, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 
 /*
  * Commands that take FILE or -- CMD...: sets *ret_path to the recording, made
@@ -52,6 +50,9 @@ int decide_option(const char *command, const char *argument, struct quire_decisi
  * taken apart.  0 or EXIT_USAGE.
  */
 int folios_option(const char *command, char *list, struct replay_options *options);
+
+/* For struct record_options: a line on standard error; context: the command's name. */
+void tell_line(void *context, const char *sentence);
 
 /* Progress on one line of standard error, when that is a terminal. */
 void progress_line(void *context, uint64_t nr_events, uint64_t time_us);

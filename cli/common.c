@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What several subcommands need. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,21 +9,17 @@
 #include "commands.h"
 #include "trace/record.h"
 
-int usage_error(const char *command, const char *format, ...)
+void tell_line(void *context, const char *sentence)
 {
-	va_list args;
+	const char *command = context;
 
-	fprintf(stderr, "quire %s: ", command);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, "; try: quire %s --help\n", command);
-	return EXIT_USAGE;
+	fprintf(stderr, "quire %s: %s\n", command, sentence);
 }
 
 static int input_record(const char *command, char **argv, struct input *input)
 {
-	struct record_options options = { .output = input->temporary };
+	struct record_options options = { .output = input->temporary, .tell = tell_line,
+					  .context = (void *)(uintptr_t)command };
 	struct record_result result;
 	struct trace_error error = { 0 };
 	const char *folder = getenv("TMPDIR");
@@ -58,12 +53,12 @@ int input_open(const char *command, int argc, char **argv, int first, struct inp
 {
 	*input = (struct input){ 0 };
 	if (first >= argc)
-		return usage_error(command, "a recording or '-- CMD...' is missing");
+		return command_usage_error(command, "a recording or '-- CMD...' is missing");
 	/* getopt has stepped over "--": a command follows it */
 	if (first > 1 && strcmp(argv[first - 1], "--") == 0)
 		return input_record(command, argv + first, input);
 	if (first + 1 < argc)
-		return usage_error(command, "one recording at a time ('%s' is too much); "
+		return command_usage_error(command, "one recording at a time ('%s' is too much); "
 					    "a command comes after --", argv[first + 1]);
 	input->path = argv[first];
 	return 0;
@@ -83,7 +78,7 @@ int decide_option(const char *command, const char *argument, struct quire_decisi
 	int err;
 
 	if (!equals || (size_t)(equals - argument) >= sizeof(row))
-		return usage_error(command, "--decide takes ROW=ALTERNATIVE, not '%s'", argument);
+		return command_usage_error(command, "--decide takes ROW=ALTERNATIVE, not '%s'", argument);
 	memcpy(row, argument, (size_t)(equals - argument));
 	row[equals - argument] = '\0';
 	err = quire_decisions_set(decisions, row, equals + 1);

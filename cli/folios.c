@@ -95,5 +95,5 @@ int folios_option(const char *command, char *list, struct replay_options *option
 		for (unsigned each = 2; each <= QUIRE_PMD_ORDER; each++)
 			offer(config, each);
 	}
-	return any ? 0 : usage_error(command, "--folios takes sizes, such as 64k,2m, or all");
+	return any ? 0 : command_usage_error(command, "--folios takes sizes, such as 64k,2m, or all");
 }

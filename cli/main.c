@@ -25,23 +25,63 @@ static void help(FILE *out)
 	for (size_t i = 0; i < NR_COMMANDS; i++)
 		fprintf(out, "  quire %-9s %-21s %s\n", commands[i].name, commands[i].arguments,
 			commands[i].what);
-	fprintf(out, "\nEach command explains itself with --help.\n");
+	fprintf(out, "\nEach command explains itself with --help; quire --version says which this is.\n\n"
+		     "Examples:\n"
+		     "  quire record -o ls.quire -- ls -l /\n"
+		     "  quire replay ls.quire\n"
+		     "  quire compare --rows fork-tree ls.quire\n");
 }
 
-int main(int argc, char **argv)
+static const struct command *find(const char *name)
 {
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static bool is(const char *word, const char *letter, const char *option, const char *name)
+{
+	return strcmp(word, letter) == 0 || strcmp(word, option) == 0 || strcmp(word, name) == 0;
+}
+
+/* `quire help NAME` is `quire NAME --help`. */
+static int help_of(char *name)
+{
+	const struct command *command = find(name);
+	char *argv[] = { name, "--help", NULL };
+
+	return command ? command->run(2, argv) : command_usage_error("help",
+		"there is no command '%s'", name);
+}
+
+static int run(int argc, char **argv)
+{
+	const struct command *command;
+
 	if (argc < 2) {
 		help(stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    strcmp(argv[1], "help") == 0) {
+	if (is(argv[1], "-h", "--help", "help")) {
+		if (argc > 2)
+			return help_of(argv[2]);
 		help(stdout);
 		return 0;
 	}
-	for (size_t i = 0; i < NR_COMMANDS; i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
-	fprintf(stderr, "quire: there is no command '%s'; try: quire help\n", argv[1]);
+	if (is(argv[1], "-V", "--version", "version"))
+		return command_version();
+	command = find(argv[1]);
+	if (command)
+		return command->run(argc - 1, argv + 1);
+	fprintf(stderr, "quire: there is no %s '%s'; try: quire help\n",
+		argv[1][0] == '-' ? "option" : "command", argv[1]);
 	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	int status = run(argc, argv);
+
+	return command_end(argc > 1 && find(argv[1]) ? argv[1] : NULL, status);
 }

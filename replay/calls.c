@@ -601,14 +601,6 @@ static int call_dispatch(const struct call *c)
 	}
 }
 
-static uint64_t faults_of(struct quire_mm *mm)
-{
-	struct quire_mm_stats stats;
-
-	quire_mm_stats(mm, &stats);
-	return stats.faults + stats.major_faults;
-}
-
 /* Does it work on a mapping of a file, or on several mappings? */
 static bool on_file(const struct call *c)
 {
@@ -632,11 +624,11 @@ int replay_call(struct replay *replay, const struct trace_event *event)
 		return 0;
 	c.space = space;
 	c.mm = space->mm;
-	faults = faults_of(c.mm);
+	faults = replay_faults_of(space);
 	if (frees_tables(c.in))
 		replay_note_tables(space);
 	err = call_dispatch(&c);
-	faults = faults_of(c.mm) - faults;
+	faults = replay_faults_of(space) - faults;
 	space->account.nr_call_faults += faults;
 	if (faults && c.in->nr != TRACE_MREMAP && on_file(&c))
 		space->account.nr_forgivable += faults;

@@ -54,7 +54,8 @@ void compare_result_fini(struct compare_result *result);
 void compare_print(FILE *out, const struct compare_result *result);
 json_t *compare_json(const struct compare_result *result);
 /* One HTML page with plots: 0 or negative errno. */
-int compare_write_report(const char *path, const struct compare_result *result);
+int compare_write_report(const char *path, const struct compare_result *result,
+			 struct trace_error *error);
 
 /* The median of the times. */
 uint64_t compare_median_ns(const struct compare_run *run);

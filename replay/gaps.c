@@ -11,6 +11,9 @@
 
 #include "state.h"
 
+/* What one read from a disk brings in at the most, by default. */
+#define READ_AHEAD_PAGES 32u
+
 static int name_cause(struct replay_gap *gap, const char *cause)
 {
 	size_t old = gap->causes ? strlen(gap->causes) : 0;
@@ -36,7 +39,7 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[11];
+	const char *other[12];
 	size_t nr = 0;
 	int err = 0;
 
@@ -48,8 +51,13 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		other[nr++] = "inferred touches";
 	/* The replay's page cache has all of a file that is mapped; Linux had to read,
 	 * so its did not, and what it had not it could not map around a fault. */
-	if (figure != REPLAY_VMAS && space->nr_major)
+	if (space->nr_major && figure != REPLAY_VMAS &&
+	    (figure != REPLAY_FAULTS || size <= space->nr_major * READ_AHEAD_PAGES))
 		other[nr++] = "files not in memory";
+	/* Who does not stop the program sees the peak of its tables now and then. */
+	if (figure == REPLAY_TABLES && replay->header->calls == TRACE_CALLS_TRACEPOINT &&
+	    space->quire_says.peak_page_table_bytes > space->linux_said.peak_page_table_bytes)
+		other[nr++] = "a peak not seen";
 	if (figure == REPLAY_TABLES && size <= account->nr_leaf_windows * QUIRE_PAGE_SIZE)
 		other[nr++] = "large folios of files";
 	if (figure == REPLAY_FAULTS && space->quire_says.faults < space->linux_said.faults &&

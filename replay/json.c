@@ -22,11 +22,25 @@ static json_t *account_json(const struct replay_account *a)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < a->nr_explained; i++)
-		json_array_append_new(list, json_pack("{s:s, s:I}", "kind", a->explained[i].kind,
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "kind",
+			a->explained[i].kind, "words", replay_cause_words(a->explained[i].kind),
 			"count", (json_int_t)a->explained[i].count));
 	return json_pack("{s:o, s:o, s:o, s:I}", "linux_faults", number(a->linux_faults), "touches",
 			 number(a->touches), "explained", list, "unexplained",
 			 (json_int_t)a->unexplained);
+}
+
+static void add_trait(void *context, const char *name, const char *text)
+{
+	json_object_set_new(context, name, json_string(text));
+}
+
+static json_t *host_json(const struct host *host)
+{
+	json_t *out = json_object();
+
+	host_for_each(host, add_trait, out);
+	return out;
 }
 
 static json_t *gaps_json(const struct replay_result *r)
@@ -87,7 +101,7 @@ json_t *replay_json(const struct replay_result *r)
 		"linux", figures_json(&r->linux_said), "quire", figures_json(&r->quire_says),
 		"events", number(r->nr_events), "calls", number(r->nr_calls), "touches",
 		number(r->nr_touches), "replay_seconds", (double)r->replay_ns / 1e9,
-		"peak_process_bytes", number(r->peak_process_bytes), "lost", number(r->nr_lost),
+		"peak_process_bytes", number(r->peak_process_bytes), "lost", number(r->nr_lost), "lost_calls", number(r->nr_lost_calls),
 		"duration_us", number(r->duration_us));
 	json_t *list;
 
@@ -105,6 +119,7 @@ json_t *replay_json(const struct replay_result *r)
 		number(r->nr_sizes_inferred), "touches_idle", number(r->nr_idle),
 		"mapped_beside", number(r->nr_beside),
 		"refused_unasked", number(r->nr_refused_unasked)));
+	json_object_set_new(out, "host", host_json(&r->host));
 	json_object_set_new(out, "account", account_json(&r->account));
 	json_object_set_new(out, "gaps", gaps_json(r));
 	json_object_set_new(out, "notes", notes_json(r));

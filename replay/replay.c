@@ -124,6 +124,7 @@ static int replay_event(struct replay *replay, const struct trace_event *event)
 		return 0;
 	case TRACE_LOST:
 		replay->result->nr_lost += event->lost.nr;
+		replay->result->nr_lost_calls += event->lost.nr_calls;
 		return 0;
 	case TRACE_LIMITS:
 		replay_limits(replay, event);
@@ -257,6 +258,7 @@ int replay_file(const char *path, const struct replay_options *options,
 		goto out_close;
 	}
 	replay.host = replay.header->host;
+	result->host = replay.host;
 	result->nr_cpus = (uint32_t)host_or(&replay.host, HOST_cpus, 0);
 	replay_mirror_host(&config, &replay.host, options->folios_chosen);
 	replay.config = config;

@@ -87,7 +87,7 @@ struct replay_sample {
 
 struct replay_result {
 	char *command, *source, *kernel; /* of the recording */
-	uint64_t nr_events, nr_calls, nr_touches, nr_lost;
+	uint64_t nr_events, nr_calls, nr_touches, nr_lost, nr_lost_calls;
 	uint64_t duration_us;            /* recorded */
 	uint64_t replay_ns;              /* to apply the events: reading included */
 	uint64_t peak_process_bytes;     /* of this process: the replay's own memory */
@@ -105,7 +105,8 @@ struct replay_result {
 	uint64_t nr_touches_refused;     /* where Linux granted them, or, in a recording
 	                                    of version 1, it is not known whether it did */
 	uint64_t nr_signals_alike, nr_signals_missed; /* sent by Linux; and not by the core */
-	uint32_t nr_cpus;                /* of the recorded host; 0: not known */
+	struct host host;                /* the recorded one, when the recording began */
+	uint32_t nr_cpus;                /* its, or 0: not known */
 	bool signals_known;              /* the recording has them */
 	uint64_t nr_sizes_inferred;      /* files that grew unseen */
 	uint64_t nr_refused_unasked;     /* calls that Linux refused, and that were left undone */

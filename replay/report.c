@@ -11,6 +11,7 @@
 
 #include "compare.h"
 #include "output.h"
+#include "trace/output.h"
 #include "report_assets.h" /* made by the build */
 
 /* JSON inside a script element must not close it. */
@@ -67,36 +68,40 @@ static void write_page(FILE *out, const char *page, const char *data)
 }
 
 /* Takes the reference to `json`, which may be NULL. */
-static int write_report(const char *path, const unsigned char *page, json_t *json)
+static int write_report(const char *path, const unsigned char *page, json_t *json,
+			struct trace_error *error)
 {
 	char *data = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	FILE *out;
-	int err = 0;
+	struct output out;
+	int err;
 
 	json_decref(json);
 	if (!data)
-		return -ENOMEM;
-	out = fopen(path, "w");
-	if (!out) {
-		err = -errno;
+		return trace_fail(error, ENOMEM, 0, "%s: no memory for a report", path);
+	err = output_open(&out, path, error);
+	if (err)
 		goto out_free;
-	}
-	write_page(out, (const char *)page, data);
-	if (ferror(out))
-		err = -EIO;
-	if (fclose(out) != 0 && !err)
-		err = -errno;
+	errno = 0;
+	write_page(out.file, (const char *)page, data);
+	if (fflush(out.file) != 0 || ferror(out.file))
+		err = trace_fail(error, errno ? errno : EIO, 0, "%s: cannot write: %s", path,
+				 strerror(errno ? errno : EIO));
+	else
+		err = output_commit(&out, error);
+	output_fini(&out);
 out_free:
 	free(data);
 	return err;
 }
 
-int replay_write_report(const char *path, const struct replay_result *result)
+int replay_write_report(const char *path, const struct replay_result *result,
+			struct trace_error *error)
 {
-	return write_report(path, replay_page, replay_json(result));
+	return write_report(path, replay_page, replay_json(result), error);
 }
 
-int compare_write_report(const char *path, const struct compare_result *result)
+int compare_write_report(const char *path, const struct compare_result *result,
+			 struct trace_error *error)
 {
-	return write_report(path, compare_page, compare_json(result));
+	return write_report(path, compare_page, compare_json(result), error);
 }

@@ -142,6 +142,14 @@ int replay_exec(struct replay *replay, const struct trace_event *event);
 int replay_end_space(struct replay *replay, const struct trace_event *event);
 void replay_end_process(struct replay *replay, const struct trace_event *event);
 struct space_slot *replay_space_of(struct replay *replay, uint32_t process);
+/* Faults of a space that is there, so far. */
+static inline uint64_t replay_faults_of(const struct space_slot *space)
+{
+	struct quire_mm_stats stats;
+
+	quire_mm_stats(space->mm, &stats);
+	return stats.faults + stats.major_faults;
+}
 /* The recorder looked how large the page tables are. */
 void replay_note_tables(struct space_slot *space);
 /* Limits and rights of a process changed. */

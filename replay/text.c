@@ -74,6 +74,13 @@ static int cause_lost(const struct replay_result *r, char *buf, size_t size)
 		"resident pages are short by up to that many.", r->nr_lost) : 0;
 }
 
+static int cause_lost_calls(const struct replay_result *r, char *buf, size_t size)
+{
+	return r->nr_lost_calls ? snprintf(buf, size,
+		"%" PRIu64 " records of calls were lost while recording (buffer overflow): mappings "
+		"differ from there on.", r->nr_lost_calls) : 0;
+}
+
 static int cause_left_out(const struct replay_result *r, char *buf, size_t size)
 {
 	return r->nr_spaces_compared < r->nr_spaces ? snprintf(buf, size,
@@ -155,7 +162,8 @@ const char *replay_cause(const struct replay_result *result, size_t i, char *buf
 {
 	/* Each prints its sentence, or nothing where the recording does not prove it. */
 	static int (*const causes[])(const struct replay_result *, char *, size_t) = {
-		cause_lost, cause_left_out, cause_source, cause_folios, cause_notes, cause_idle, cause_beside,
+		cause_lost, cause_lost_calls, cause_left_out, cause_source, cause_folios, cause_notes,
+		cause_idle, cause_beside,
 		cause_sizes, cause_slack, cause_newer,
 	};
 
@@ -268,7 +276,7 @@ static void print_wrapped(FILE *out, const char *mark, const char *text)
 	}
 }
 
-static const char *words_of_cause(const char *kind)
+const char *replay_cause_words(const char *kind)
 {
 	static const char *const words[][2] = {
 		{ "exec", "by exec itself" },
@@ -300,7 +308,7 @@ static void print_account(FILE *out, const struct replay_result *r)
 		const struct replay_cause *cause = &a->explained[i];
 
 		format_count((uint64_t)(cause->count < 0 ? -cause->count : cause->count), text, CELL);
-		fprintf(out, "    %-26.44s %*s%s\n", words_of_cause(cause->kind),
+		fprintf(out, "    %-26.44s %*s%s\n", replay_cause_words(cause->kind),
 			(int)(13 - strlen(text)), cause->count < 0 ? "-" : "", text);
 	}
 	fprintf(out, "    %-26s %13s", "unexplained",

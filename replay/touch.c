@@ -24,14 +24,6 @@
 
 #define LINUX_SIGBUS 7u
 
-static uint64_t faults_of(const struct space_slot *space)
-{
-	struct quire_mm_stats stats;
-
-	quire_mm_stats(space->mm, &stats);
-	return stats.faults + stats.major_faults;
-}
-
 static enum quire_touch kind_of(uint32_t flags)
 {
 	return flags & TRACE_TOUCH_WRITE ? QUIRE_TOUCH_WRITE :
@@ -238,13 +230,13 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 	} else {
 		space->account.nr_touches++;
 	}
-	before = faults_of(space);
+	before = replay_faults_of(space);
 	err = quire_touch(space->mm, touch->addr, kind_of(touch->flags), &fault);
 	if (err == -ENOMEM)
 		return err;
 	if (err)
 		return refused(replay, event, space, fault.signal);
-	before = faults_of(space) - before;
+	before = replay_faults_of(space) - before;
 	space->account.nr_idle += before == 0;
 	if (replay_reserve_thread(replay, event->thread))
 		return -ENOMEM;
@@ -295,7 +287,7 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 		return 0;
 	/* Or who shared it had ended, and that is told later. */
 	copied = info.present && info.anon;
-	before = faults_of(space);
+	before = replay_faults_of(space);
 	err = quire_touch(space->mm, addr, is_written(how) ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ,
 			  NULL);
 	if (err) {
@@ -304,9 +296,9 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 	}
 	/* Linux took no fault for what came beside one. */
 	if (how == TRACE_CAME_BESIDE)
-		space->account.nr_beside += faults_of(space) - before;
+		space->account.nr_beside += replay_faults_of(space) - before;
 	else if (quire_page_info(space->mm, addr, &info) == 0)
-		count_came(space, caller, faults_of(space) - before, info.anon && !copied);
+		count_came(space, caller, replay_faults_of(space) - before, info.anon && !copied);
 	return 0;
 }
 
@@ -345,7 +337,7 @@ static bool add_range(const struct quire_map_info *map, void *arg)
 /* A page that a fork made read-only is written.  *left: faults to find a page for. */
 static int write_if_shared(struct space_slot *space, uint64_t addr, uint64_t *left)
 {
-	uint64_t before = faults_of(space);
+	uint64_t before = replay_faults_of(space);
 	struct quire_page_info info;
 	int err;
 
@@ -355,7 +347,7 @@ static int write_if_shared(struct space_slot *space, uint64_t addr, uint64_t *le
 	err = quire_touch(space->mm, addr, QUIRE_TOUCH_WRITE, NULL);
 	if (err)
 		return err == -ENOMEM ? err : 0;
-	before = faults_of(space) - before;
+	before = replay_faults_of(space) - before;
 	*left -= before < *left ? before : *left;
 	/* Other threads' exceptions may have been on their way when it was counted. */
 	count_came(space, space, before, !space->account.has_threads);

@@ -41,16 +41,24 @@ static bool stands_apart(pid_t tid, const struct file_piece *piece, bool before,
 	return apart;
 }
 
-bool beside_stands_apart(struct tracee *tracee, const struct trace_call *call, uint64_t page_bytes)
+void beside_note(struct file_pieces *pieces, const struct trace_call *call, uint64_t page_bytes,
+	bool *before, bool *after)
 {
-	struct file_pieces *pieces = &tracee->proc->space->pieces;
 	struct file_piece piece = piece_of(call, page_bytes);
-	bool before = false, after = false;
 
+	*before = *after = false;
 	for (uint32_t i = 0; i < NR_FILE_PIECES; i++) {
-		before |= goes_on(&pieces->piece[i], &piece);
-		after |= goes_on(&piece, &pieces->piece[i]);
+		*before |= goes_on(&pieces->piece[i], &piece);
+		*after |= goes_on(&piece, &pieces->piece[i]);
 	}
 	pieces->piece[pieces->next++ % NR_FILE_PIECES] = piece;
+}
+
+bool beside_stands_apart(struct tracee *tracee, const struct trace_call *call, uint64_t page_bytes)
+{
+	struct file_piece piece = piece_of(call, page_bytes);
+	bool before, after;
+
+	beside_note(&tracee->proc->space->pieces, call, page_bytes, &before, &after);
 	return (before || after) && stands_apart(tracee->tid, &piece, before, after);
 }

@@ -15,6 +15,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -52,7 +53,7 @@ static const struct {
 #undef CALL_NUMBER
 };
 
-/* Calls that make a process or a program: not in the table. */
+/* Calls that make a process or a program, or watch one: not in the table. */
 static const struct stop births[] = {
 #ifdef SYS_fork
 	{ SYS_fork, STOP_CLONE, TRACE_OTHER },
@@ -64,25 +65,58 @@ static const struct stop births[] = {
 	{ SYS_clone3, STOP_CLONE, TRACE_OTHER },
 	{ SYS_execve, STOP_EXEC, TRACE_OTHER },
 	{ SYS_execveat, STOP_EXEC, TRACE_OTHER },
+	{ SYS_ptrace, STOP_PTRACE, TRACE_OTHER },
 };
 
 #define NR_BIRTHS (sizeof(births) / sizeof(births[0]))
 #define MAX_STOPS (TRACE_NR_CALLS + NR_BIRTHS)
 
-/* Those that the program is stopped for. */
-static size_t list_stops(struct stop stops[MAX_STOPS])
+/* Those that the program is stopped for when calls are seen by the one means,
+ * or the other.  RIGHTS and REACHES need a look at the process as it stands. */
+static bool stops_at_call(enum trace_role role, enum trace_calls by)
+{
+	if (role == TRACE_IMPORTED || role == TRACE_SIZES)
+		return false;
+	return by == TRACE_CALLS_PTRACE || role == TRACE_RIGHTS || role == TRACE_REACHES;
+}
+
+static size_t list_stops(struct stop stops[MAX_STOPS], enum trace_calls by)
 {
 	size_t nr = 0;
+
+	for (size_t i = 0; i < TRACE_NR_CALLS; i++)
+		if (stops_at_call(trace_call_info(numbers[i].call)->role, by))
+			stops[nr++] = (struct stop){ numbers[i].nr, STOP_CALL, numbers[i].call };
+	for (size_t i = 0; i < NR_BIRTHS; i++)
+		if (by == TRACE_CALLS_PTRACE || births[i].kind != STOP_CLONE)
+			stops[nr++] = births[i];
+	return nr;
+}
+
+static bool add_number(char *text, size_t size, size_t *at, uint32_t nr)
+{
+	int len = snprintf(text + *at, size - *at, "%sid==%u", *at ? "||" : "", nr);
+
+	*at += (size_t)len;
+	return *at < size;
+}
+
+bool calls_perf_filter(char *text, size_t size)
+{
+	size_t at = 0;
 
 	for (size_t i = 0; i < TRACE_NR_CALLS; i++) {
 		enum trace_role role = trace_call_info(numbers[i].call)->role;
 
-		if (role != TRACE_IMPORTED && role != TRACE_SIZES)
-			stops[nr++] = (struct stop){ numbers[i].nr, STOP_CALL, numbers[i].call };
+		if (stops_at_call(role, TRACE_CALLS_PTRACE) &&
+		    !stops_at_call(role, TRACE_CALLS_TRACEPOINT) &&
+		    !add_number(text, size, &at, numbers[i].nr))
+			return false;
 	}
 	for (size_t i = 0; i < NR_BIRTHS; i++)
-		stops[nr++] = births[i];
-	return nr;
+		if (births[i].kind == STOP_CLONE && !add_number(text, size, &at, births[i].nr))
+			return false;
+	return true;
 }
 
 /*
@@ -100,6 +134,11 @@ static const struct {
 };
 
 #define NR_CONDITIONS (sizeof(conditions) / sizeof(conditions[0]))
+
+/* Where the low word (0) or the high word (1) of an argument is. */
+#define ARGUMENT_AT(n, word) \
+	((uint32_t)(offsetof(struct seccomp_data, args) + (n) * 8 + \
+		(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? (word) : 1 - (word)) * 4))
 
 static struct sock_filter load(uint32_t offset)
 {
@@ -120,8 +159,7 @@ static struct sock_filter give(uint32_t action)
 /* For one conditional call, six or seven instructions: is it this one?  Then decide. */
 static size_t put_condition(struct sock_filter *code, size_t i)
 {
-	uint32_t low = (uint32_t)(offsetof(struct seccomp_data, args) +
-		conditions[i].argument * sizeof(uint64_t));
+	uint32_t low = ARGUMENT_AT(conditions[i].argument, 0);
 	size_t at = 0;
 
 	code[at++] = if_equal(conditions[i].nr, 0, conditions[i].nonzero ? 6 : 5);
@@ -129,7 +167,7 @@ static size_t put_condition(struct sock_filter *code, size_t i)
 	if (conditions[i].nonzero) {
 		/* A pointer: one of its halves is not 0. */
 		code[at++] = if_equal(0, 0, 2);
-		code[at++] = load(low + 4);
+		code[at++] = load(ARGUMENT_AT(conditions[i].argument, 1));
 		code[at++] = if_equal(0, 1, 0);
 	} else {
 		code[at++] = if_equal(conditions[i].values[0], 2, 0);
@@ -144,19 +182,43 @@ static size_t put_condition(struct sock_filter *code, size_t i)
 }
 
 /*
+ * A munmap of so much is worth a stop even where it is seen without: the peak
+ * of page tables is read before they go.  High word set, or low word at least
+ * that?
+ */
+
+/* So many instructions. */
+#define LARGE_MUNMAP 6
+
+static size_t put_large_munmap(struct sock_filter *code)
+{
+	size_t at = 0;
+
+	code[at++] = if_equal(SYS_munmap, 0, 5);
+	code[at++] = load(ARGUMENT_AT(1, 1));
+	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 0, 2, 0);
+	code[at++] = load(ARGUMENT_AT(1, 0));
+	code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, CALLS_LARGE_BYTES, 0, 1);
+	code[at++] = give(SECCOMP_RET_TRACE);
+	return at;
+}
+
+/*
  *	load arch; native? else allow
  *	load nr
  *	conditional calls decide for themselves
  *	nr == stops[i]? goto trace	(for each)
+ *	a large munmap? ask the tracer	(where calls are seen without stops)
  *	allow
  *	trace: ask the tracer
  */
-int calls_install_filter(void)
+int calls_install_filter(enum trace_calls by)
 {
-	struct sock_filter code[MAX_STOPS + 6 + 8 * NR_CONDITIONS];
+	struct sock_filter code[MAX_STOPS + 6 + 8 * NR_CONDITIONS + LARGE_MUNMAP];
 	struct sock_fprog program = { .filter = code };
 	struct stop stops[MAX_STOPS];
-	size_t nr_stops = list_stops(stops), at = 0;
+	size_t nr_stops = list_stops(stops, by), at = 0;
+	size_t rest = by == TRACE_CALLS_TRACEPOINT ? LARGE_MUNMAP : 0;
 
 	code[at++] = load(offsetof(struct seccomp_data, arch));
 	code[at++] = if_equal(NATIVE_ARCH, 1, 0);
@@ -165,7 +227,9 @@ int calls_install_filter(void)
 	for (size_t i = 0; i < NR_CONDITIONS; i++)
 		at += put_condition(code + at, i);
 	for (size_t i = 0; i < nr_stops; i++)
-		code[at++] = if_equal(stops[i].nr, nr_stops - i, 0);
+		code[at++] = if_equal(stops[i].nr, nr_stops - i + rest, 0);
+	if (rest)
+		at += put_large_munmap(code + at);
 	code[at++] = give(SECCOMP_RET_ALLOW);
 	code[at++] = give(SECCOMP_RET_TRACE);
 	program.len = (unsigned short)at;
@@ -250,7 +314,7 @@ static void decode_call(const uint64_t arg[6], struct stopped_call *out)
 	decode_rest(arg, out);
 }
 
-static enum stop_kind kind_of(uint64_t nr, enum trace_call_nr *call)
+enum stop_kind calls_kind(uint64_t nr, enum trace_call_nr *call)
 {
 	for (size_t i = 0; i < TRACE_NR_CALLS; i++)
 		if (numbers[i].nr == nr) {
@@ -271,7 +335,7 @@ void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_
 	};
 	for (size_t i = 0; i < 6; i++)
 		out->arg[i] = arg[i];
-	out->kind = kind_of(nr, &out->call.nr);
+	out->kind = calls_kind(nr, &out->call.nr);
 	if (out->kind == STOP_CALL)
 		decode_call(arg, out);
 	else if (out->kind == STOP_CLONE)

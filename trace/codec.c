@@ -313,13 +313,14 @@ static void count_pair(void *context, const char *name, const char *text)
 
 static void encode_header(struct codec *c, struct trace_header *h)
 {
-	uint64_t nr_pairs = 4, nr_calls = TRACE_NR_CALLS;
+	uint64_t nr_pairs = 5, nr_calls = TRACE_NR_CALLS;
 	char start[24];
 
 	host_for_each(&h->host, count_pair, &nr_pairs);
 	codec_u64(c, &nr_pairs);
 	snprintf(start, sizeof(start), "%" PRIu64, h->start_unix_us);
 	encode_pair(c, "source", trace_source_name(h->source));
+	encode_pair(c, "calls", trace_calls_name(h->calls));
 	encode_pair(c, "start-us", start);
 	encode_pair(c, "command", h->command ? h->command : "");
 	encode_pair(c, "recorder", h->recorder ? h->recorder : "");
@@ -347,6 +348,8 @@ static void decode_pair(struct codec *c, struct trace_header *h, bool *has_sourc
 		*has_source = trace_source_of_name(text, &h->source);
 		if (!*has_source)
 			codec_fail(c, EBADMSG, "the source of touches is not known");
+	} else if (strcmp(name, "calls") == 0) {
+		h->calls = trace_calls_of_name(text);
 	} else if (strcmp(name, "start-us") == 0) {
 		h->start_unix_us = strtoull(text, NULL, 10);
 	} else if (strcmp(name, "command") == 0) {
@@ -659,6 +662,14 @@ static void codec_came(struct codec *c, const struct trace_state *s, struct trac
 		came->addr = page * s->page_bytes;
 }
 
+/* The second field came later: a body that ends before it has none. */
+static void codec_lost(struct codec *c, struct trace_lost *lost)
+{
+	codec_u64(c, &lost->nr);
+	if (c->version > 1 && (!c->decoding || c->at < c->len_bytes))
+		codec_u64(c, &lost->nr_calls);
+}
+
 static void codec_body(struct codec *c, const struct trace_state *s, struct trace_event *e)
 {
 	switch (e->kind) {
@@ -685,7 +696,7 @@ static void codec_body(struct codec *c, const struct trace_state *s, struct trac
 		codec_process_exit(c, &e->process_exit);
 		break;
 	case TRACE_LOST:
-		codec_u64(c, &e->lost.nr);
+		codec_lost(c, &e->lost);
 		break;
 	case TRACE_NOTE:
 		codec_string(c, &e->note.text);

@@ -6,8 +6,9 @@
  * A recording is a list of these.  Its promises to whoever replays it:
  *
  *  1. Events stand in the order in which they happened.  The calls of one
- *     address space never overlapped while they were recorded, so their order
- *     is exact; touches are placed among them by the kernel's own clock.
+ *     address space never overlapped while they were recorded, or are ordered by
+ *     its lock (the header's calls say which), so their order is exact; touches
+ *     are placed among them by the kernel's own clock.
  *  2. Indexes (process, thread, address space, file) are dense, start at 0 and
  *     are never used again.  Each is introduced before it is used: a process
  *     by PROCESS_START, which also starts its first thread and, unless
@@ -45,7 +46,7 @@ enum trace_kind {
 	TRACE_TOUCH, /* a page fault */
 	TRACE_MM_END,
 	TRACE_PROCESS_EXIT,
-	TRACE_LOST, /* the kernel's buffer overflowed: touches are missing here */
+	TRACE_LOST, /* the kernel's buffer overflowed: touches or calls are missing here */
 	TRACE_NOTE, /* a sentence for the reader of a report */
 	TRACE_SIGNAL, /* delivered to the thread for an access to memory */
 	TRACE_LIMITS, /* limits and rights changed: what they are now */
@@ -65,6 +66,14 @@ enum trace_source {
 	TRACE_NR_SOURCES
 };
 
+/* How calls were seen: one means per recording. */
+enum trace_calls {
+	TRACE_CALLS_UNKNOWN, /* an import, or an old recording */
+	TRACE_CALLS_TRACEPOINT, /* the program ran on; ordered by the kernel's lock */
+	TRACE_CALLS_PTRACE, /* it was stopped; one at a time in an address space */
+	TRACE_NR_CALLS_MEANS
+};
+
 /*
  * In a file the header is a list of names and texts, the host's traits among
  * them, and the calls that may occur; what a reader does not know it counts.
@@ -72,6 +81,7 @@ enum trace_source {
 struct trace_header {
 	uint32_t version;
 	enum trace_source source;
+	enum trace_calls calls;
 	uint64_t start_unix_us; /* wall clock at time 0 */
 	const char *command; /* the words, joined by spaces, for people */
 	const char *recorder; /* which program made this: "quire record 0.1" */
@@ -322,7 +332,8 @@ struct trace_process_exit {
 };
 
 struct trace_lost {
-	uint64_t nr;
+	uint64_t nr; /* touches */
+	uint64_t nr_calls; /* records of calls: up to three for each call */
 };
 
 struct trace_note {
@@ -406,6 +417,9 @@ bool trace_call_set(struct trace_call *, enum trace_argument, uint64_t value);
 /* False: not one of the names of sources. */
 bool trace_source_of_name(const char *name, enum trace_source *source);
 const char *trace_source_name(enum trace_source);
+/* "tracepoint", "ptrace"; TRACE_CALLS_UNKNOWN for other words. */
+enum trace_calls trace_calls_of_name(const char *name);
+const char *trace_calls_name(enum trace_calls);
 const char *trace_how_name(enum trace_how);
 const char *trace_came_name(enum trace_came_how);
 const char *trace_file_kind_name(enum trace_file_kind);

@@ -182,6 +182,24 @@ bool trace_source_of_name(const char *name, enum trace_source *source)
 	return false;
 }
 
+static const char *const calls_names[TRACE_NR_CALLS_MEANS] = {
+	[TRACE_CALLS_UNKNOWN] = "unknown", [TRACE_CALLS_TRACEPOINT] = "tracepoint",
+	[TRACE_CALLS_PTRACE] = "ptrace",
+};
+
+enum trace_calls trace_calls_of_name(const char *name)
+{
+	for (uint32_t i = 0; i < TRACE_NR_CALLS_MEANS; i++)
+		if (strcmp(calls_names[i], name) == 0)
+			return (enum trace_calls)i;
+	return TRACE_CALLS_UNKNOWN;
+}
+
+const char *trace_calls_name(enum trace_calls means)
+{
+	return name_of(calls_names, TRACE_NR_CALLS_MEANS, means);
+}
+
 const char *trace_how_name(enum trace_how how)
 {
 	static const char *const names[TRACE_NR_HOWS] = {

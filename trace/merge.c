@@ -3,7 +3,8 @@
  * One stream out of two.
  *
  * The tracer's items come in the order of their time, and so do the samples
- * of each CPU; the merge always takes the earliest of all.  It does so only up
+ * of each CPU, and the calls if the kernel told of them (call_stream.c); the
+ * merge always takes the earliest of all.  It does so only up
  * to a moment that lies a little in the past (SETTLE_NS), because a CPU may
  * have taken the time of a sample and not yet shown it.
  *
@@ -22,16 +23,20 @@
  *    that lives; after it Linux's numbers were read before: dropped.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "call_source.h"
 #include "recorder.h"
+#include "renumber.h"
 
 #define SETTLE_NS 20000000u
 #define PERIOD_NS 50000000
+#define FLUSH_NS 1000000000u /* what has waited so long is written */
 
 /* A thread id, open addressing by id. */
 struct id_slot {
@@ -52,6 +57,13 @@ struct repeat {
 	uint32_t nr;
 };
 
+struct merge_process {
+	uint32_t mm;
+	pid_t pid;
+	bool foreign; /* its calls are not ours to read */
+	uint32_t touches; /* since its page tables were looked at */
+};
+
 struct merge {
 	struct trace_writer *writer;
 	struct drain *drain;
@@ -60,9 +72,11 @@ struct merge {
 	uint64_t page_bytes;
 	pthread_t thread;
 
-	pthread_mutex_t lock; /* for the next four */
+	pthread_mutex_t lock; /* for the next six */
 	pthread_cond_t wake;
 	struct item *first, **last;
+	struct item *introduced, **introduced_last; /* of files; is there one? is asked
+						     * without the lock */
 	bool finishing;
 
 	/* The rest belongs to the merge's thread. */
@@ -70,16 +84,21 @@ struct merge {
 	unsigned int nr_queues;
 	struct id_slot *id;
 	size_t ids_used, ids_capacity; /* a power of two */
-	uint32_t *process_mm; /* by process index */
-	pid_t *process_pid;
 	uint64_t nr_forks; /* after one, what was touched may be touched again */
+	struct merge_process *process; /* by process index */
 	uint64_t nr_unclaimed; /* samples that wait for an unknown thread */
 	uint32_t processes_capacity;
+	struct item *pending; /* taken, and later than what was merged */
+	struct call_stream *calls; /* NULL: they are among the items */
+	bool begun; /* the command runs: before, it was our own child */
+	uint64_t *mm_peak; /* bytes of page tables, by index of address space */
+	uint32_t mms_capacity;
+	struct renumber renumber;
 	struct model *model; /* NULL: the source is exact */
 	struct repeat *repeat; /* for the model: of the samples ahead */
 	size_t repeats_capacity; /* a power of two */
 	uint64_t last_us;
-	uint64_t touches, lost;
+	uint64_t touches, lost, lost_calls, strange_calls;
 	struct trace_error error;
 };
 
@@ -123,8 +142,9 @@ void merge_push(struct merge *m, struct item *item)
 	pthread_mutex_unlock(&m->lock);
 }
 
-static void put(struct merge *m, struct trace_event *event, uint64_t time_ns)
+static void put_one(struct merge *m, struct trace_event *event, uint64_t time_ns)
 {
+	struct trace_event out;
 	uint64_t us = time_ns > m->start_ns ? (time_ns - m->start_ns) / 1000 : 0;
 
 	/* A sample that a CPU showed too late. */
@@ -133,7 +153,46 @@ static void put(struct merge *m, struct trace_event *event, uint64_t time_ns)
 	m->last_us = event->time_us = us;
 	if (m->model)
 		model_event(m->model, event);
-	trace_writer_put(m->writer, event, &m->error);
+	out = *event;
+	if (renumber_event(&m->renumber, &out))
+		trace_writer_put(m->writer, &out, &m->error);
+	else
+		trace_fail(&m->error, ENOMEM, 0, "no memory for the recorder");
+}
+
+/* Files that were met: before whatever names them. */
+static void put_introduced(struct merge *m, uint64_t time_ns)
+{
+	struct item *list, *next;
+
+	/* Who saw the file put it there before what names it came to us. */
+	if (!__atomic_load_n(&m->introduced, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_lock(&m->lock);
+	list = m->introduced;
+	__atomic_store_n(&m->introduced, NULL, __ATOMIC_RELAXED);
+	m->introduced_last = &m->introduced;
+	pthread_mutex_unlock(&m->lock);
+	for (; list; list = next) {
+		next = list->next;
+		put_one(m, &list->event, time_ns);
+		item_destroy(list);
+	}
+}
+
+static void put(struct merge *m, struct trace_event *event, uint64_t time_ns)
+{
+	put_introduced(m, time_ns);
+	put_one(m, event, time_ns);
+}
+
+void merge_introduce(struct merge *m, struct item *item)
+{
+	item->next = NULL;
+	pthread_mutex_lock(&m->lock);
+	__atomic_store_n(m->introduced_last, item, __ATOMIC_RELAXED);
+	m->introduced_last = &item->next;
+	pthread_mutex_unlock(&m->lock);
 }
 
 /* ---- ids ---- */
@@ -268,7 +327,82 @@ static void look_ahead(struct merge *m, uint64_t until)
 
 static uint32_t mm_of(const struct merge *m, uint32_t process)
 {
-	return m->process_mm[process];
+	return m->process[process].mm;
+}
+
+/* ---- the peak of page tables, where no call stops the program ---- */
+
+/* So many faults make no more tables than that. */
+#define TOUCHES_FOR_A_LOOK 64u
+
+static void count_for_peak(struct merge *m, uint32_t process)
+{
+	if (m->calls)
+		m->process[process].touches++;
+}
+
+void merge_look_at_tables(struct merge *m, pid_t tid)
+{
+	struct trace_said said = { .page_table_bytes = TRACE_UNKNOWN };
+	struct item *item;
+
+	if (procfs_read_status(tid, &said) < 0 || said.page_table_bytes == TRACE_UNKNOWN)
+		return;
+	item = item_create(ITEM_PEAK);
+	if (!item)
+		return;
+	item->tid = tid;
+	item->event.mm_end.said = said;
+	merge_push(m, item);
+}
+
+/* Looks at the tables of the thread's process, if it touched much since the
+ * last look.  What is seen is of now, and the stream is behind: an item. */
+static void look_for_peak(struct merge *m, const struct id_slot *slot)
+{
+	if (slot->state != ID_ALIVE || m->process[slot->process].touches < TOUCHES_FOR_A_LOOK)
+		return;
+	m->process[slot->process].touches = 0;
+	merge_look_at_tables(m, slot->tid);
+}
+
+static void look_for_peaks(struct merge *m)
+{
+	for (size_t i = 0; m->calls && i < m->ids_capacity; i++)
+		if (m->id[i].tid)
+			look_for_peak(m, &m->id[i]);
+}
+
+static void handle_peak(struct merge *m, const struct item *item)
+{
+	uint64_t bytes = item->event.mm_end.said.page_table_bytes;
+	struct id_slot *slot = find_id(m, item->tid);
+	uint32_t mm;
+
+	if (!slot || slot->state != ID_ALIVE)
+		return;
+	mm = mm_of(m, slot->process);
+	if (mm >= m->mms_capacity) {
+		uint32_t capacity = (mm + 64) * 2;
+		uint64_t *grown = realloc(m->mm_peak, capacity * sizeof(*grown));
+
+		if (!grown)
+			return;
+		memset(grown + m->mms_capacity, 0,
+			(capacity - m->mms_capacity) * sizeof(*grown));
+		m->mm_peak = grown;
+		m->mms_capacity = capacity;
+	}
+	if (bytes > m->mm_peak[mm])
+		m->mm_peak[mm] = bytes;
+}
+
+static void raise_peak(const struct merge *m, struct trace_mm_end *end)
+{
+	uint64_t *peak = &end->said.peak_page_table_bytes;
+
+	if (end->mm < m->mms_capacity && *peak != TRACE_UNKNOWN && *peak < m->mm_peak[end->mm])
+		*peak = m->mm_peak[end->mm];
 }
 
 static void put_touch(struct merge *m, const struct id_slot *slot, uint64_t addr,
@@ -281,6 +415,7 @@ static void put_touch(struct merge *m, const struct id_slot *slot, uint64_t addr
 
 	m->touches++;
 	put(m, &event, time_ns);
+	count_for_peak(m, slot->process);
 }
 
 /*
@@ -330,7 +465,7 @@ static bool is_io_worker(const struct sample *s)
 	if (s->pid == s->tid)
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)s->pid, (int)s->tid);
-	return procfs_read_line(path, name, sizeof(name)) && strncmp(name, "iou-", 4) == 0;
+	return host_read_line(path, name, sizeof(name)) && strncmp(name, "iou-", 4) == 0;
 }
 
 /* A thread id is seen for the first time. */
@@ -351,7 +486,7 @@ static void adopt_io_worker(struct merge *m, pid_t tid, pid_t pid)
 /* A thread that was said to have ended touched something. */
 static void put_for_main(struct merge *m, const struct id_slot *slot, const struct sample *s)
 {
-	struct id_slot *main = find_id(m, m->process_pid[slot->process]);
+	struct id_slot *main = find_id(m, m->process[slot->process].pid);
 
 	if (main && main->state == ID_ALIVE && main->process == slot->process)
 		put_sample(m, main, s, s->time_ns);
@@ -374,11 +509,11 @@ static void handle_sample(struct merge *m, struct sample *s)
 	}
 	if (!slot)
 		put_lost(m, 1, s->time_ns);
-	else if (slot->state == ID_ALIVE)
+	else if (slot->state == ID_ALIVE && m->begun)
 		put_sample(m, slot, s, s->time_ns);
 	else if (slot->state == ID_LEAVING)
 		put_for_main(m, slot, s);
-	else if (slot->state != ID_DEAD)
+	else if (slot->state != ID_DEAD && slot->state != ID_ALIVE)
 		hold_back(m, slot, s);
 }
 
@@ -388,21 +523,17 @@ static bool note_process(struct merge *m, const struct trace_event *e, uint32_t 
 {
 	if (e->process >= m->processes_capacity) {
 		uint32_t capacity = (e->process + 64) * 2;
-		uint32_t *grown = realloc(m->process_mm, capacity * sizeof(*grown));
-		pid_t *pids;
+		struct merge_process *grown = realloc(m->process, capacity * sizeof(*grown));
 
 		if (!grown)
 			return false;
-		m->process_mm = grown;
-		pids = realloc(m->process_pid, capacity * sizeof(*pids));
-		if (!pids)
-			return false;
-		m->process_pid = pids;
+		m->process = grown;
 		m->processes_capacity = capacity;
 	}
-	m->process_mm[e->process] = mm;
-	if (e->kind == TRACE_PROCESS_START)
-		m->process_pid[e->process] = (pid_t)e->process_start.pid;
+	m->process[e->process] = (struct merge_process){
+		.mm = mm, .pid = e->kind == TRACE_PROCESS_START ? (pid_t)e->process_start.pid :
+			m->process[e->process].pid,
+	};
 	return true;
 }
 
@@ -413,7 +544,7 @@ static bool note_process(struct merge *m, const struct trace_event *e, uint32_t 
  */
 static void claim_waiting(struct merge *m, const struct item *item)
 {
-	pid_t pid = m->process_pid[item->event.process];
+	pid_t pid = m->process[item->event.process].pid;
 	struct id_slot owner = { .process = item->event.process, .thread = item->event.thread };
 
 	for (size_t i = 0; m->nr_unclaimed && i < m->ids_capacity; i++) {
@@ -476,12 +607,10 @@ static void handle_event(struct merge *m, struct item *item)
 		if (slot)
 			release_waiting(m, slot, item->time_ns);
 		break;
-	case TRACE_MM_END:
-		claim_waiting(m, item);
-		put(m, e, item->time_ns);
-		break;
 	case TRACE_EXEC:
-		note_process(m, e, e->exec.mm);
+		if (note_process(m, e, e->exec.mm))
+			m->process[e->process].foreign = item->foreign;
+		m->begun = true;
 		put(m, e, item->time_ns);
 		handle_exec(m, item);
 		break;
@@ -499,6 +628,11 @@ static void handle_event(struct merge *m, struct item *item)
 		slot = find_id(m, item->tid);
 		if (slot)
 			slot->last_flags = UINT32_MAX;
+		put(m, e, item->time_ns);
+		break;
+	case TRACE_MM_END:
+		claim_waiting(m, item);
+		raise_peak(m, &e->mm_end);
 		put(m, e, item->time_ns);
 		break;
 	default:
@@ -600,6 +734,94 @@ static void handle_item(struct merge *m, struct item *item)
 	case ITEM_PAGES:
 		handle_pages(m, item);
 		break;
+	case ITEM_PEAK:
+		handle_peak(m, item);
+		break;
+	}
+}
+
+/* ---- calls that the kernel told of ---- */
+
+static void put_note(struct merge *m, const char *text, uint64_t time_ns)
+{
+	struct trace_event event = {
+		.kind = TRACE_NOTE, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.note = { .text = text },
+	};
+
+	put(m, &event, time_ns);
+}
+
+static void put_lost_calls(struct merge *m, const struct seen_call *call)
+{
+	struct trace_event event = {
+		.kind = TRACE_LOST, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.lost = { .nr_calls = call->lost },
+	};
+
+	m->lost_calls += call->lost;
+	put(m, &event, call->time_ns);
+	put_note(m, "calls are missing here: the kernel's buffer overflowed; from here on "
+		    "mappings may differ", call->time_ns);
+}
+
+static void put_process_madvise(struct merge *m, struct trace_event *event,
+	const struct seen_call *call)
+{
+	struct id_slot *target = call->target ? find_id(m, call->target) : NULL;
+
+	if (target && target->state != ID_UNKNOWN && target->state != ID_DEAD)
+		event->call.target = target->process;
+	for (uint32_t i = 0; i < call->ranges->nr; i++) {
+		event->call.addr = call->ranges->range[i][0];
+		event->call.len = call->ranges->range[i][1];
+		put(m, event, call->time_ns);
+	}
+}
+
+static void handle_call(struct merge *m, const struct seen_call *call)
+{
+	struct trace_event event = { .kind = TRACE_CALL, .call = call->call };
+	struct id_slot *slot;
+
+	if (call->lost) {
+		put_lost_calls(m, call);
+		return;
+	}
+	if (!m->begun)
+		return;
+	slot = find_id(m, call->tid);
+	if (!slot || slot->state != ID_ALIVE) {
+		m->strange_calls++;
+		return;
+	}
+	slot->last_flags = UINT32_MAX;
+	if (m->process[slot->process].foreign)
+		return;
+	event.process = slot->process;
+	event.thread = slot->thread;
+	if (call->ranges)
+		put_process_madvise(m, &event, call);
+	else
+		put(m, &event, call->time_ns);
+}
+
+/* What could not be told, in the end. */
+static void put_regrets(struct merge *m)
+{
+	char text[160];
+	const char *regret;
+
+	for (unsigned int i = 0; m->calls; i++) {
+		regret = call_stream_regret(m->calls, i, text, sizeof(text));
+		if (!regret)
+			break;
+		put_note(m, regret, 0);
+	}
+	if (m->strange_calls) {
+		snprintf(text, sizeof(text), "%" PRIu64 " calls are of threads that nobody heard of",
+			m->strange_calls);
+		put_note(m, text, 0);
 	}
 }
 
@@ -645,13 +867,19 @@ static struct item *merge_part(struct merge *m, struct item *items, uint64_t unt
 {
 	for (;;) {
 		struct sample_queue *q = earliest(m);
+		const struct seen_call *call = m->calls ? call_stream_first(m->calls) : NULL;
 		uint64_t sample_ns = q ? q->sample[q->first].time_ns : UINT64_MAX;
+		uint64_t call_ns = call ? call->time_ns : UINT64_MAX;
+		uint64_t other_ns = call_ns < sample_ns ? call_ns : sample_ns;
 		struct item *item = items;
 
-		if (item && item->time_ns <= sample_ns && item->time_ns <= until) {
+		if (item && item->time_ns <= other_ns && item->time_ns <= until) {
 			items = item->next;
 			handle_item(m, item);
 			item_destroy(item);
+		} else if (call && call_ns <= sample_ns && call_ns <= until) {
+			handle_call(m, call);
+			call_stream_pop(m->calls);
 		} else if (q && sample_ns <= until) {
 			handle_sample(m, &q->sample[q->first++]);
 		} else {
@@ -663,7 +891,7 @@ static struct item *merge_part(struct merge *m, struct item *items, uint64_t unt
 /* The time of the next fork, after which pages fault again for another reason. */
 static uint64_t next_fork(const struct item *item, uint64_t until)
 {
-	for (; item; item = item->next)
+	for (; item && item->time_ns <= until; item = item->next)
 		if (item->kind == ITEM_EVENT && item->event.kind == TRACE_PROCESS_START)
 			return item->time_ns;
 	return until;
@@ -671,11 +899,17 @@ static uint64_t next_fork(const struct item *item, uint64_t until)
 
 static void merge_until(struct merge *m, uint64_t until)
 {
-	struct item *items = take_items(m, until);
+	struct item **last = &m->pending, *items;
 
+	while (*last)
+		last = &(*last)->next;
+	*last = take_items(m, until);
 	if (m->drain)
 		drain_take(m->drain, m->queue);
-	while (m->model && items) {
+	if (m->calls)
+		until = call_stream_run(m->calls, &m->pending, until);
+	items = m->pending;
+	while (m->model && items && items->time_ns <= until) {
 		uint64_t part = next_fork(items, until);
 
 		look_ahead(m, part);
@@ -683,7 +917,8 @@ static void merge_until(struct merge *m, uint64_t until)
 	}
 	if (m->model)
 		look_ahead(m, until);
-	merge_part(m, items, until);
+	m->pending = merge_part(m, items, until);
+	look_for_peaks(m);
 }
 
 /* Touches of threads that nobody ever reported: they are not in the recording. */
@@ -719,19 +954,33 @@ static void *merge_thread(void *argument)
 		finishing = m->finishing;
 		pthread_mutex_unlock(&m->lock);
 		merge_until(m, finishing ? UINT64_MAX : until);
+		/* A failure is the next event's. */
+		trace_writer_flush(m->writer, FLUSH_NS);
 	} while (!finishing);
 	count_unclaimed(m);
+	put_regrets(m);
+	put_introduced(m, 0);
 	return NULL;
+}
+
+static void destroy_items(struct item *list)
+{
+	while (list) {
+		struct item *item = list;
+
+		list = item->next;
+		item_destroy(item);
+	}
 }
 
 static void merge_destroy(struct merge *m)
 {
-	while (m->first) {
-		struct item *item = m->first;
-
-		m->first = item->next;
-		item_destroy(item);
-	}
+	destroy_items(m->first);
+	destroy_items(m->pending);
+	destroy_items(m->introduced);
+	call_stream_destroy(m->calls);
+	renumber_fini(&m->renumber);
+	free(m->mm_peak);
 	for (unsigned int i = 0; m->queue && i < m->nr_queues; i++)
 		free(m->queue[i].sample);
 	for (size_t i = 0; i < m->ids_capacity; i++)
@@ -742,13 +991,12 @@ static void merge_destroy(struct merge *m)
 	free(m->queue);
 	free(m->repeat);
 	free(m->id);
-	free(m->process_mm);
-	free(m->process_pid);
+	free(m->process);
 	free(m);
 }
 
 struct merge *merge_create(struct trace_writer *writer, struct drain *drain,
-	enum trace_source source, uint64_t start_ns)
+	struct call_rings *calls, enum trace_source source, uint64_t start_ns)
 {
 	struct merge *m = calloc(1, sizeof(*m));
 	pthread_condattr_t monotonic;
@@ -761,6 +1009,7 @@ struct merge *merge_create(struct trace_writer *writer, struct drain *drain,
 	m->start_ns = start_ns;
 	m->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	m->last = &m->first;
+	m->introduced_last = &m->introduced;
 	m->nr_queues = drain ? drain_nr_queues(drain) : 0;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -770,7 +1019,9 @@ struct merge *merge_create(struct trace_writer *writer, struct drain *drain,
 	m->queue = calloc(m->nr_queues + 1, sizeof(m->queue[0]));
 	if (source != TRACE_SOURCE_TRACEPOINT)
 		m->model = model_create(m->page_bytes);
-	if (!m->queue || (source != TRACE_SOURCE_TRACEPOINT && !m->model) ||
+	if (calls)
+		m->calls = call_stream_create(calls);
+	if (!m->queue || (calls && !m->calls) || (source != TRACE_SOURCE_TRACEPOINT && !m->model) ||
 	    pthread_create(&m->thread, NULL, merge_thread, m) != 0) {
 		merge_destroy(m);
 		return NULL;
@@ -789,6 +1040,7 @@ int merge_finish(struct merge *m, struct record_result *result, struct trace_err
 	pthread_join(m->thread, NULL);
 	result->touches = m->touches;
 	result->lost = m->lost;
+	result->lost_calls = m->lost_calls;
 	if (m->error.err)
 		err = trace_fail(error, m->error.err, m->error.offset, "%s", m->error.message);
 	merge_destroy(m);

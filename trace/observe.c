@@ -15,6 +15,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "call_source.h"
+#include "cgroup.h"
 #include "tracer.h"
 
 static struct item *new_event(struct tracer *t, const struct tracee *tracee,
@@ -75,12 +77,26 @@ static void raise_to(uint64_t *peak, uint64_t value)
 		*peak = value;
 }
 
+/* Events of a group do not follow who leaves it. */
+static void observe_group(struct tracer *t, const struct tracee *tracee)
+{
+	if (!t->cgroup || t->left_cgroup || cgroup_contains(t->cgroup, tracee->tid))
+		return;
+	t->left_cgroup = true;
+	note(t, tracee, "a process moved to another control group: from there on its touches "
+			"are missing, and its calls if tracepoints see them (--no-cgroup helps)");
+}
+
 void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
 {
 	struct space *space = tracee->proc->space;
 	struct proc_numbers numbers;
 
 	*c = (struct capture){ .said = said_nothing() };
+	/* It still has its descriptors and its memory: not for long. */
+	if (t->calls)
+		call_rings_look(t->calls);
+	observe_group(t, tracee);
 	if (space->ours || procfs_read_status(tracee->tid, &c->said) < 0 ||
 	    procfs_read_numbers(tracee->tid, &numbers) < 0 ||
 	    procfs_read_maps(tracee->tid, &c->maps) < 0)
@@ -326,22 +342,24 @@ void tell_signal(struct tracer *t, struct tracee *tracee, const struct trace_sig
 /* ---- starts and ends ---- */
 
 void tell_process_start(struct tracer *t, struct tracee *tracee,
-	const struct trace_process_start *start)
+	const struct trace_process_start *start, pid_t maker)
 {
 	struct item *item = new_event(t, tracee, TRACE_PROCESS_START);
 
 	if (!item)
 		return;
+	item->maker = maker;
 	item->event.process_start = *start;
 	merge_push(t->merge, item);
 }
 
-void tell_thread_start(struct tracer *t, struct tracee *tracee)
+void tell_thread_start(struct tracer *t, struct tracee *tracee, pid_t maker)
 {
 	struct item *item = new_event(t, tracee, TRACE_THREAD_START);
 
 	if (!item)
 		return;
+	item->maker = maker;
 	item->event.thread_start.tid = (uint32_t)tracee->tid;
 	merge_push(t->merge, item);
 }
@@ -436,21 +454,22 @@ static uint64_t guess_mmap_base(const struct maps_buffer *maps, const struct tra
 	return base;
 }
 
-static void note_foreign(struct tracer *t, const struct tracee *tracee)
+static bool is_foreign(const struct tracee *tracee)
 {
 	enum { ELF_CLASS_AT = 4, ELF_CLASS_64 = 2 };
 	char path[64];
 	unsigned char ident[5] = { 0 };
 	FILE *file;
+	bool foreign;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)tracee->tid);
 	file = fopen(path, "re");
 	if (!file)
-		return;
-	if (fread(ident, 1, sizeof(ident), file) == sizeof(ident) &&
-	    memcmp(ident, "\177ELF", 4) == 0 && ident[ELF_CLASS_AT] != ELF_CLASS_64)
-		note(t, tracee, "a 32-bit program: its memory calls were not recorded");
+		return false;
+	foreign = fread(ident, 1, sizeof(ident), file) == sizeof(ident) &&
+		memcmp(ident, "\177ELF", 4) == 0 && ident[ELF_CLASS_AT] != ELF_CLASS_64;
 	fclose(file);
+	return foreign;
 }
 
 /* Of the pages in item->pages: the anonymous ones, which exec itself filled. */
@@ -470,6 +489,7 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	struct trace_exec *exec;
 	struct proc_numbers numbers = {
 		.minor_faults = TRACE_UNKNOWN, .major_faults = TRACE_UNKNOWN };
+	bool foreign;
 
 	if (!item)
 		return;
@@ -500,8 +520,10 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 		exec->rights.flags & TRACE_RIGHT_BOTTOM_UP);
 	tracee->proc->rights = exec->rights;
 	forget_unseen(t, tracee);
+	foreign = item->foreign = is_foreign(tracee);
 	merge_push(t->merge, item);
-	note_foreign(t, tracee);
+	if (foreign)
+		note(t, tracee, "a 32-bit program: its memory calls were not recorded");
 }
 
 void tell_exec_enter(struct tracer *t, struct tracee *tracee)
@@ -613,7 +635,7 @@ static void find_file(struct tracer *t, struct tracee *tracee, bool known_only)
 	call->file = files_of_fd(t->files, tracee->tid, fd, known_only, &call->file_bytes);
 	if (call->file != TRACE_NONE)
 		call->mode = procfs_read_mode(tracee->tid, fd,
-			call->nr == TRACE_MMAP && files_is_memfd(t->files, call->file));
+			call->nr == TRACE_MMAP && files_is_memfd(t->files, call->file), NULL);
 	if (call->nr == TRACE_MMAP && call->file != TRACE_NONE && call->addr != 0 &&
 	    beside_stands_apart(tracee, call, (uint64_t)sysconf(_SC_PAGESIZE)))
 		call->mode |= TRACE_MODE_APART;

@@ -7,45 +7,17 @@
  * need privilege.  The software event PERF_COUNT_SW_PAGE_FAULTS has order and
  * address alone, and is open to ordinary users for user mode where
  * perf_event_paranoid is 2 or less.  Both sample every fault (period 1).
- *
- * An event that children inherit must be bound to one CPU to have a ring, so
- * there is one event (or two tracepoints into one ring) for each CPU.  Its
- * clock is CLOCK_MONOTONIC, as the tracer's, which is what lets the two
- * streams be merged.  See perf_event_open(2).
  */
 #include "recorder.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/mount.h>
-#include <linux/perf_event.h>
-#include <poll.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-/* The most to ask for, on all CPUs and on one; and the least that an ordinary
- * user gets everywhere. */
-#define RINGS_MAX_BYTES (128u << 20)
-#define RING_MAX_BYTES (8u << 20)
-#define RING_MIN_BYTES (64u << 10)
+#include "ring.h"
 
-struct ring {
-	int fd[2]; /* the second: the kernel's tracepoint; or -1 */
-	struct perf_event_mmap_page *control;
-	uint8_t *data;
-	size_t data_bytes;
-	uint64_t last_time_ns;
-	uint64_t dropped; /* samples for which there was no memory */
-	struct sample_queue queue; /* drained, not yet taken; under lock */
-};
+#define RING_MAX_BYTES (8u << 20)
 
 struct fault_count {
 	pid_t pid; /* 0: free */
@@ -56,212 +28,76 @@ struct fault_count {
 };
 
 struct drain {
-	struct ring *ring;
-	unsigned int nr_rings;
+	struct ring_set rings;
 	enum trace_source source;
-	int stop_fd;
-	pthread_t thread;
-	bool running;
-	pthread_mutex_t lock;
-	/* Exceptions by process, open addressing; under lock. */
+	struct sample_queue *queue; /* drained, not yet taken; one per ring; under
+				     * the lock of the rings */
+	uint64_t dropped; /* samples that no memory was found for; the same lock */
+	/* Exceptions by process, open addressing; the same lock. */
 	struct fault_count *count;
 	size_t counts_used, counts_capacity; /* a power of two */
 };
 
-static int open_event(struct perf_event_attr *attr, pid_t pid, int cpu)
-{
-	return (int)syscall(SYS_perf_event_open, attr, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-}
-
-static struct perf_event_attr base_attr(void)
-{
-	return (struct perf_event_attr){
-		.size = sizeof(struct perf_event_attr),
-		.sample_period = 1,
-		.sample_type = PERF_SAMPLE_TID | PERF_SAMPLE_TIME,
-		.disabled = 1,
-		.enable_on_exec = 1,
-		.inherit = 1,
-		.exclude_hv = 1,
-		.watermark = 1,
-		.use_clockid = 1,
-		.clockid = CLOCK_MONOTONIC,
-	};
-}
-
-/* tracefs without a place in the tree, for where nobody has mounted it. */
-static int mount_tracefs(void)
-{
-	int fs = (int)syscall(SYS_fsopen, "tracefs", FSOPEN_CLOEXEC);
-	int mount = -1;
-
-	if (fs < 0)
-		return -1;
-	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-		mount = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
-	close(fs);
-	return mount;
-}
-
-static bool read_at(int dir, const char *name, char *text, size_t size)
-{
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	ssize_t got;
-
-	if (fd < 0)
-		return false;
-	got = read(fd, text, size - 1);
-	close(fd);
-	if (got < 0)
-		return false;
-	text[got] = 0;
-	return true;
-}
-
-/* The number of one of our tracepoints; 0 where it is not there, or not of
- * the shape that parse_raw reads. */
-static uint64_t tracepoint_id(int dir, const char *name)
-{
-	char path[128], text[4096];
-
-	snprintf(path, sizeof(path), "events/exceptions/%s/format", name);
-	if (!read_at(dir, path, text, sizeof(text)) ||
-	    !strstr(text, "address;\toffset:8;\tsize:8;") ||
-	    !strstr(text, "error_code;\toffset:24;\tsize:8;"))
-		return 0;
-	snprintf(path, sizeof(path), "events/exceptions/%s/id", name);
-	if (!read_at(dir, path, text, sizeof(text)))
-		return 0;
-	return strtoull(text, NULL, 10);
-}
-
 static bool find_tracepoints(uint64_t id[2])
 {
-	int dir = open("/sys/kernel/tracing", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* The shape that parse_raw reads. */
+	static const char *const lines[] = {
+		"address;\toffset:8;\tsize:8;", "error_code;\toffset:24;\tsize:8;", NULL };
+	int dir = tracefs_open();
 
-	id[0] = dir >= 0 ? tracepoint_id(dir, "page_fault_user") : 0;
-	if (!id[0]) {
-		if (dir >= 0)
-			close(dir);
-		dir = mount_tracefs();
-		if (dir < 0)
-			return false;
-		id[0] = tracepoint_id(dir, "page_fault_user");
-	}
-	id[1] = tracepoint_id(dir, "page_fault_kernel");
+	if (dir < 0)
+		return false;
+	id[0] = tracefs_event_id(dir, "exceptions/page_fault_user", lines);
+	id[1] = tracefs_event_id(dir, "exceptions/page_fault_kernel", lines);
 	close(dir);
 	return id[0] && id[1];
 }
 
-static void close_ring(struct ring *r)
+static bool open_rings(struct drain *d, const struct record_target *target,
+	enum trace_source source)
 {
-	if (r->control)
-		munmap(r->control, r->data_bytes + (size_t)sysconf(_SC_PAGESIZE));
-	for (int i = 0; i < 2; i++)
-		if (r->fd[i] >= 0)
-			close(r->fd[i]);
-	free(r->queue.sample);
-	*r = (struct ring){ .fd = { -1, -1 } };
-}
+	struct ring_plan plan = { .nr_events = 1, .ring_bytes = RING_MAX_BYTES };
+	struct perf_event_attr attr = ring_attr();
+	uint64_t id[2] = { 0, 0 };
 
-/* As large as we may. */
-static bool map_ring(struct ring *r, size_t most)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	for (size_t size = most; size >= RING_MIN_BYTES; size /= 2) {
-		void *at = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd[0], 0);
-
-		if (at == MAP_FAILED)
-			continue;
-		r->control = at;
-		r->data = (uint8_t *)at + page;
-		r->data_bytes = size;
-		return true;
-	}
-	return false;
-}
-
-static bool open_ring(struct ring *r, pid_t pid, int cpu, unsigned int nr_cpus,
-	enum trace_source source, const uint64_t id[2])
-{
-	struct perf_event_attr attr = base_attr();
-	size_t most = RING_MAX_BYTES;
-	int err;
-
-	*r = (struct ring){ .fd = { -1, -1 } };
-	attr.wakeup_watermark = RING_MIN_BYTES / 2;
 	if (source == TRACE_SOURCE_TRACEPOINT) {
+		if (!find_tracepoints(id))
+			return false;
+		plan.nr_events = 2;
 		attr.type = PERF_TYPE_TRACEPOINT;
 		attr.sample_type |= PERF_SAMPLE_RAW;
 		attr.config = id[0];
+		plan.attr[1] = attr;
+		plan.attr[1].config = id[1];
 	} else {
 		attr.type = PERF_TYPE_SOFTWARE;
 		attr.sample_type |= PERF_SAMPLE_ADDR | PERF_SAMPLE_IP;
 		attr.config = PERF_COUNT_SW_PAGE_FAULTS;
 		attr.exclude_kernel = source == TRACE_SOURCE_PERF_USER;
 	}
-	r->fd[0] = open_event(&attr, pid, cpu);
-	while (most > RING_MIN_BYTES && most * nr_cpus > RINGS_MAX_BYTES)
-		most /= 2;
-	if (r->fd[0] < 0 || !map_ring(r, most))
-		goto fail;
-	if (source == TRACE_SOURCE_TRACEPOINT) {
-		attr.config = id[1];
-		r->fd[1] = open_event(&attr, pid, cpu);
-		if (r->fd[1] < 0 || ioctl(r->fd[1], PERF_EVENT_IOC_SET_OUTPUT, r->fd[0]) != 0)
-			goto fail;
-	}
-	return true;
-fail:
-	err = errno;
-	close_ring(r);
-	errno = err;
-	return false;
-}
-
-static bool open_rings(struct drain *d, pid_t pid, enum trace_source source)
-{
-	uint64_t id[2] = { 0, 0 };
-	unsigned int i;
-
-	if (source == TRACE_SOURCE_TRACEPOINT && !find_tracepoints(id))
+	plan.attr[0] = attr;
+	if (ring_set_open(&d->rings, target, &plan) < 0)
 		return false;
-	/* A CPU that is switched off has no events (ENODEV) and needs none. */
-	for (i = 0; i < d->nr_rings; i++)
-		if (!open_ring(&d->ring[i], pid, (int)i, d->nr_rings, source, id) &&
-		    errno != ENODEV)
-			break;
-	if (i == d->nr_rings) {
-		d->source = source;
-		return true;
-	}
-	while (i-- > 0)
-		close_ring(&d->ring[i]);
-	return false;
+	d->source = source;
+	return true;
 }
 
-static void push_sample(struct ring *r, struct sample sample)
+static void push_sample(struct drain *d, const struct ring *r, struct sample sample)
 {
-	struct sample_queue *q = &r->queue;
+	struct sample_queue *q = &d->queue[r->cpu];
 
 	if (q->nr == q->capacity) {
 		size_t capacity = q->capacity ? q->capacity * 2 : 4096;
 		struct sample *grown = realloc(q->sample, capacity * sizeof(*grown));
 
 		if (!grown) {
-			r->dropped++;
+			d->dropped += sample.flags & SAMPLE_LOST ? sample.addr : 1;
 			return;
 		}
 		q->sample = grown;
 		q->capacity = capacity;
 	}
 	q->sample[q->nr++] = sample;
-	if (r->dropped && q->nr < q->capacity) {
-		q->sample[q->nr++] = (struct sample){
-			.time_ns = sample.time_ns, .addr = r->dropped, .flags = SAMPLE_LOST };
-		r->dropped = 0;
-	}
 }
 
 static struct fault_count *count_of(struct fault_count *table, size_t capacity, pid_t pid)
@@ -360,12 +196,13 @@ static void parse_sample(struct drain *d, struct ring *r, uint16_t misc, const u
 	/* Upper half: the kernel's own memory. */
 	if (!(s.addr >> 63)) {
 		count_fault(d, &s);
-		push_sample(r, s);
+		push_sample(d, r, s);
 	}
 }
 
-static void parse_record(struct drain *d, struct ring *r, const uint8_t *record)
+static void parse_record(void *context, struct ring *r, const uint8_t *record)
 {
+	struct drain *d = context;
 	struct perf_event_header header;
 	uint64_t lost;
 
@@ -375,101 +212,28 @@ static void parse_record(struct drain *d, struct ring *r, const uint8_t *record)
 			header.size - sizeof(header));
 	} else if (header.type == PERF_RECORD_LOST && header.size >= sizeof(header) + 16) {
 		memcpy(&lost, record + sizeof(header) + 8, 8);
-		push_sample(r, (struct sample){
+		push_sample(d, r, (struct sample){
 			.time_ns = r->last_time_ns, .addr = lost, .flags = SAMPLE_LOST });
 	}
 }
 
-/* Under lock. */
-static void drain_ring_locked(struct drain *d, struct ring *r)
+struct drain *drain_create(const struct record_target *target, enum trace_source *source)
 {
-	uint8_t copy[UINT16_MAX + 1];
-	uint64_t head, tail;
-
-	if (!r->control)
-		return;
-	/* Pairs with the kernel's store of data_head after the record. */
-	head = __atomic_load_n(&r->control->data_head, __ATOMIC_ACQUIRE);
-	tail = r->control->data_tail;
-	while (tail < head) {
-		size_t at = tail & (r->data_bytes - 1);
-		struct perf_event_header header;
-		size_t first;
-
-		/* Records are multiples of 8: a header never wraps. */
-		memcpy(&header, r->data + at, sizeof(header));
-		if (header.size < sizeof(header))
-			break;
-		first = r->data_bytes - at;
-		if (first >= header.size) {
-			parse_record(d, r, r->data + at);
-		} else {
-			memcpy(copy, r->data + at, first);
-			memcpy(copy + first, r->data, header.size - first);
-			parse_record(d, r, copy);
-		}
-		tail += header.size;
-	}
-	/* Pairs with the kernel's load of data_tail before it overwrites. */
-	__atomic_store_n(&r->control->data_tail, tail, __ATOMIC_RELEASE);
-}
-
-static void drain_all(struct drain *d)
-{
-	pthread_mutex_lock(&d->lock);
-	for (unsigned int i = 0; i < d->nr_rings; i++)
-		drain_ring_locked(d, &d->ring[i]);
-	pthread_mutex_unlock(&d->lock);
-}
-
-static void *drain_thread(void *argument)
-{
-	struct drain *d = argument;
-	struct pollfd *fds = calloc(d->nr_rings + 1, sizeof(*fds));
-
-	if (!fds)
-		return NULL;
-	for (unsigned int i = 0; i < d->nr_rings; i++)
-		fds[i] = (struct pollfd){ .fd = d->ring[i].fd[0], .events = POLLIN };
-	fds[d->nr_rings] = (struct pollfd){ .fd = d->stop_fd, .events = POLLIN };
-	while (poll(fds, d->nr_rings + 1, -1) >= 0 || errno == EINTR) {
-		if (fds[d->nr_rings].revents)
-			break;
-		drain_all(d);
-		/* The last task has gone: nothing more comes, and poll would
-		 * return at once for ever. */
-		for (unsigned int i = 0; i < d->nr_rings; i++)
-			if (fds[i].revents & (POLLHUP | POLLERR))
-				fds[i].fd = -1;
-	}
-	free(fds);
-	return NULL;
-}
-
-struct drain *drain_create(pid_t pid, enum trace_source *source)
-{
-	long nr = sysconf(_SC_NPROCESSORS_CONF);
 	struct drain *d = calloc(1, sizeof(*d));
 	enum trace_source try = *source;
 
 	*source = TRACE_SOURCE_PAGEMAP;
 	if (!d)
 		return NULL;
-	d->nr_rings = (unsigned int)(nr > 0 ? nr : 1);
-	d->ring = calloc(d->nr_rings, sizeof(d->ring[0]));
-	d->stop_fd = eventfd(0, EFD_CLOEXEC);
-	pthread_mutex_init(&d->lock, NULL);
-	for (unsigned int i = 0; d->ring && i < d->nr_rings; i++)
-		d->ring[i] = (struct ring){ .fd = { -1, -1 } };
-	if (!d->ring || d->stop_fd < 0)
+	if (ring_set_init(&d->rings, parse_record, d) < 0)
 		goto fail;
-	while (try < TRACE_SOURCE_PAGEMAP && !open_rings(d, pid, try))
+	d->queue = calloc(d->rings.nr, sizeof(d->queue[0]));
+	if (!d->queue)
+		goto fail;
+	while (try < TRACE_SOURCE_PAGEMAP && !open_rings(d, target, try))
 		try++;
-	if (try >= TRACE_SOURCE_PAGEMAP)
+	if (try >= TRACE_SOURCE_PAGEMAP || ring_set_start(&d->rings, -1) < 0)
 		goto fail;
-	if (pthread_create(&d->thread, NULL, drain_thread, d) != 0)
-		goto fail;
-	d->running = true;
 	*source = try;
 	return d;
 fail:
@@ -477,12 +241,18 @@ fail:
 	return NULL;
 }
 
-unsigned int drain_nr_queues(const struct drain *d)
+void drain_enable(struct drain *d)
 {
-	return d->nr_rings;
+	ring_set_enable(&d->rings);
 }
 
-static void append(struct sample_queue *to, struct sample_queue *from)
+unsigned int drain_nr_queues(const struct drain *d)
+{
+	return d->rings.nr;
+}
+
+/* False: no memory, and from is as it was. */
+static bool append(struct sample_queue *to, struct sample_queue *from)
 {
 	if (to->first == to->nr) {
 		struct sample_queue empty = *to;
@@ -490,31 +260,39 @@ static void append(struct sample_queue *to, struct sample_queue *from)
 		empty.first = empty.nr = 0;
 		*to = *from;
 		*from = empty;
-		return;
+		return true;
 	}
 	if (to->nr + from->nr > to->capacity) {
 		size_t capacity = (to->nr + from->nr) * 2;
 		struct sample *grown = realloc(to->sample, capacity * sizeof(*grown));
 
 		if (!grown)
-			return; /* what is left stays where it is, and is taken next time */
+			return false;
 		to->sample = grown;
 		to->capacity = capacity;
 	}
 	memcpy(to->sample + to->nr, from->sample, from->nr * sizeof(from->sample[0]));
 	to->nr += from->nr;
 	from->nr = 0;
+	return true;
 }
 
 void drain_take(struct drain *d, struct sample_queue *queues)
 {
-	pthread_mutex_lock(&d->lock);
-	for (unsigned int i = 0; i < d->nr_rings; i++) {
-		drain_ring_locked(d, &d->ring[i]);
-		if (d->ring[i].queue.nr)
-			append(&queues[i], &d->ring[i].queue);
-	}
-	pthread_mutex_unlock(&d->lock);
+	uint64_t dropped;
+
+	pthread_mutex_lock(&d->rings.lock);
+	ring_set_drain_locked(&d->rings);
+	dropped = d->dropped;
+	d->dropped = 0;
+	if (dropped)
+		push_sample(d, &d->rings.ring[0], (struct sample){
+			.time_ns = d->rings.ring[0].last_time_ns, .addr = dropped,
+			.flags = SAMPLE_LOST });
+	for (unsigned int i = 0; i < d->rings.nr; i++)
+		if (d->queue[i].nr)
+			append(&queues[i], &d->queue[i]);
+	pthread_mutex_unlock(&d->rings.lock);
 }
 
 uint64_t drain_faults_of(struct drain *d, pid_t pid)
@@ -523,12 +301,11 @@ uint64_t drain_faults_of(struct drain *d, pid_t pid)
 
 	if (!d)
 		return 0;
-	pthread_mutex_lock(&d->lock);
-	for (unsigned int i = 0; i < d->nr_rings; i++)
-		drain_ring_locked(d, &d->ring[i]);
+	pthread_mutex_lock(&d->rings.lock);
+	ring_set_drain_locked(&d->rings);
 	if (d->counts_capacity)
 		nr = count_of(d->count, d->counts_capacity, pid)->nr;
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->rings.lock);
 	return nr;
 }
 
@@ -536,31 +313,21 @@ void drain_forked(struct drain *d, pid_t pid)
 {
 	if (!d)
 		return;
-	pthread_mutex_lock(&d->lock);
-	for (unsigned int i = 0; i < d->nr_rings; i++)
-		drain_ring_locked(d, &d->ring[i]);
+	pthread_mutex_lock(&d->rings.lock);
+	ring_set_drain_locked(&d->rings);
 	if (d->counts_capacity)
 		count_of(d->count, d->counts_capacity, pid)->last_tid = 0;
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&d->rings.lock);
 }
 
 void drain_destroy(struct drain *d)
 {
 	if (!d)
 		return;
-	if (d->running) {
-		uint64_t one = 1;
-
-		while (write(d->stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-			;
-		pthread_join(d->thread, NULL);
-	}
-	for (unsigned int i = 0; d->ring && i < d->nr_rings; i++)
-		close_ring(&d->ring[i]);
-	if (d->stop_fd >= 0)
-		close(d->stop_fd);
-	pthread_mutex_destroy(&d->lock);
+	ring_set_fini(&d->rings);
+	for (unsigned int i = 0; d->queue && i < d->rings.nr; i++)
+		free(d->queue[i].sample);
+	free(d->queue);
 	free(d->count);
-	free(d->ring);
 	free(d);
 }

@@ -72,20 +72,6 @@ static char *read_proc(pid_t tid, const char *name, size_t *len_bytes)
 	return text;
 }
 
-bool procfs_read_line(const char *path, char *line, size_t size)
-{
-	FILE *file = fopen(path, "re");
-	bool got;
-
-	if (!file)
-		return false;
-	got = fgets(line, (int)size, file) != NULL;
-	fclose(file);
-	if (got)
-		line[strcspn(line, "\n")] = 0;
-	return got;
-}
-
 void maps_buffer_fini(struct maps_buffer *m)
 {
 	free(m->text);
@@ -267,7 +253,7 @@ static bool is_sealed(pid_t tid, int fd)
 	return seals > 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
 }
 
-uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed)
+uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed, uint64_t *ino)
 {
 	char name[32];
 	size_t len;
@@ -289,6 +275,9 @@ uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed)
 			mode = TRACE_MODE_READ | TRACE_MODE_WRITE;
 			break;
 		}
+	at = text ? strstr(text, "\nino:") : NULL;
+	if (ino) /* since Linux 5.14 */
+		*ino = at ? strtoull(at + 5, NULL, 10) : 0;
 	if (may_be_sealed && is_sealed(tid, fd))
 		mode &= ~(uint32_t)TRACE_MODE_WRITE;
 	free(text);

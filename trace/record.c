@@ -8,16 +8,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ptrace.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "format.h"
+#include "call_source.h"
+#include "cgroup.h"
 #include "recorder.h"
 
 extern long ptrace(int request, ...);
@@ -41,10 +42,12 @@ static char *join(char **argv)
 	return text;
 }
 
-static struct trace_writer *open_writer(const char *output, enum trace_source source,
+static struct trace_writer *open_writer(const char *output, const struct record_result *result,
 	char **argv, struct trace_error *error)
 {
-	struct trace_header header = { .source = source, .recorder = "quire record" };
+	struct trace_header header = {
+		.source = result->source, .calls = result->calls, .recorder = "quire record",
+	};
 	struct trace_writer *writer;
 	struct timespec now;
 	char *command = join(argv);
@@ -62,19 +65,19 @@ static struct trace_writer *open_writer(const char *output, enum trace_source so
 
 struct command {
 	pid_t pid;
-	int go; /* write a byte: it may start */
+	int go; /* write one of enum trace_calls as a byte: it may start */
 	int failure; /* read: the errno of a failed exec, or nothing */
 };
 
 /* In the child, until exec: nothing here may need a lock or memory. */
 static _Noreturn void become(int go, int failure, char **argv)
 {
-	char byte;
+	uint8_t byte;
 	int err;
 
 	if (read(go, &byte, 1) != 1)
 		_exit(EXIT_RECORDER_FAILED);
-	err = -calls_install_filter();
+	err = -calls_install_filter((enum trace_calls)byte);
 	if (!err) {
 		execvp(argv[0], argv);
 		err = errno;
@@ -129,42 +132,6 @@ static int end_command(struct command *c)
 	return err;
 }
 
-/* ---- signals ---- */
-
-static const int caught[] = { SIGTERM, SIGHUP };
-static const int ignored[] = { SIGINT, SIGQUIT };
-
-struct saved_signals {
-	struct sigaction caught[2], ignored[2];
-};
-
-static void on_terminate(int sig)
-{
-	(void)sig;
-	tracer_interrupt();
-}
-
-/* An interrupt from the terminal is the command's affair; to be told to end
- * is ours: the tree is killed and the recording completed. */
-static void take_signals(struct saved_signals *saved)
-{
-	struct sigaction terminate = { .sa_handler = on_terminate };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-
-	for (int i = 0; i < 2; i++) {
-		sigaction(caught[i], &terminate, &saved->caught[i]);
-		sigaction(ignored[i], &ignore, &saved->ignored[i]);
-	}
-}
-
-static void give_signals_back(const struct saved_signals *saved)
-{
-	for (int i = 0; i < 2; i++) {
-		sigaction(caught[i], &saved->caught[i], NULL);
-		sigaction(ignored[i], &saved->ignored[i], NULL);
-	}
-}
-
 /* ---- all of it ---- */
 
 static int exit_code(int wait_status)
@@ -177,29 +144,125 @@ struct recording {
 	struct command command;
 	struct trace_writer *writer;
 	struct drain *drain;
+	struct cgroup *cgroup; /* that the command is in; NULL: none of its own */
+	bool grouped; /* and its events are the group's */
+	struct call_rings *calls; /* NULL: the tracer sees them */
 	struct merge *merge;
 	struct files *files;
 	struct tracer *tracer;
+	const struct record_options *options;
 };
+
+/* The writer's failure, said by the merge's thread while the command runs. */
+static void tell_failure(void *context, const struct trace_error *failure)
+{
+	const struct record_options *options = context;
+	char sentence[sizeof(failure->message) + 80];
+
+	if (!options->tell)
+		return;
+	snprintf(sentence, sizeof(sentence), "%s; the command goes on, but is not recorded any more",
+		failure->message);
+	options->tell(options->context, sentence);
+}
+
+static struct merge *start_merge(struct recording *r, enum trace_source source)
+{
+	struct merge *merge;
+	sigset_t before;
+
+	signals_block(&before);
+	merge = merge_create(r->writer, r->drain, r->calls, source, now_ns());
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return merge;
+}
+
+static int start_calls(struct recording *r)
+{
+	sigset_t before;
+	int err;
+
+	signals_block(&before);
+	err = call_rings_start(r->calls, r->merge, r->files);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
+/* Threads of the recorder must get no signals. */
+static struct drain *start_drain(const struct record_target *target, enum trace_source *source)
+{
+	struct drain *drain;
+	sigset_t before;
+
+	signals_block(&before);
+	drain = drain_create(target, source);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return drain;
+}
+
+/* Calls are seen without a stop where that is permitted, and where touches
+ * need no look at the program before calls that take pages away. */
+static void open_sources(struct recording *r, const struct record_options *options,
+	struct record_result *result)
+{
+	struct record_target target = {
+		.pid = r->command.pid, .cgroup_fd = r->grouped ? cgroup_fd(r->cgroup) : -1,
+	};
+
+	result->source = options->best_source == TRACE_SOURCE_NONE ? TRACE_SOURCE_TRACEPOINT :
+		options->best_source;
+	r->drain = start_drain(&target, &result->source);
+	if (options->best_calls != TRACE_CALLS_PTRACE && result->source < TRACE_SOURCE_PERF_USER)
+		r->calls = call_rings_create(&target);
+	result->calls = r->calls ? TRACE_CALLS_TRACEPOINT : TRACE_CALLS_PTRACE;
+}
+
+/* A group gives events as good as without, or is given up. */
+static void choose_sources(struct recording *r, const struct record_options *options,
+	struct record_result *result)
+{
+	if (!options->no_cgroup && geteuid() == 0 &&
+	    options->best_source < TRACE_SOURCE_PERF_USER)
+		r->cgroup = cgroup_create(r->command.pid);
+	r->grouped = r->cgroup != NULL;
+	open_sources(r, options, result);
+	if (r->grouped && result->source >= TRACE_SOURCE_PERF_USER) {
+		drain_destroy(r->drain);
+		r->grouped = false;
+		open_sources(r, options, result);
+	}
+	if (r->grouped) {
+		drain_enable(r->drain);
+		if (r->calls)
+			call_rings_enable(r->calls);
+	}
+}
 
 /* Everything up to the moment at which the command may go. */
 static int prepare(struct recording *r, const struct record_options *options, char **argv,
 	struct record_result *result, struct trace_error *error)
 {
-	result->source = options->best_source == TRACE_SOURCE_NONE ? TRACE_SOURCE_TRACEPOINT :
-		options->best_source;
 	if (ptrace(PTRACE_SEIZE, r->command.pid, 0, (long)tracer_options) != 0)
 		return trace_fail(error, errno, 0, "cannot trace the command: %s",
 			strerror(errno));
-	r->drain = drain_create(r->command.pid, &result->source);
-	r->writer = open_writer(options->output, result->source, argv, error);
+	choose_sources(r, options, result);
+	r->writer = open_writer(options->output, result, argv, error);
 	if (!r->writer)
 		return -error->err;
-	r->merge = merge_create(r->writer, r->drain, result->source, now_ns());
+	trace_writer_on_failure(r->writer, tell_failure, (void *)(uintptr_t)options);
+	r->merge = start_merge(r, result->source);
 	if (r->merge)
 		r->files = files_create(r->merge);
-	if (r->files)
-		r->tracer = tracer_create(r->merge, r->files, r->drain, result->source);
+	if (r->files) {
+		const struct tracer_sources sources = {
+			.drain = r->drain, .calls = r->calls,
+			.cgroup = r->grouped ? r->cgroup : NULL, .source = result->source,
+		};
+
+		r->tracer = tracer_create(r->merge, r->files, &sources, options);
+	}
+	if (r->tracer && r->calls && start_calls(r) < 0)
+		return trace_fail(error, EAGAIN, 0, "no thread for the recorder");
 	if (!r->tracer || tracer_adopt(r->tracer, r->command.pid) < 0)
 		return trace_fail(error, ENOMEM, 0, "no memory for the recorder");
 	return 0;
@@ -207,16 +270,14 @@ static int prepare(struct recording *r, const struct record_options *options, ch
 
 static void run(struct recording *r, struct record_result *result, struct trace_error *error)
 {
-	struct saved_signals saved;
+	uint8_t calls = (uint8_t)result->calls;
 
-	take_signals(&saved);
-	if (write(r->command.go, "g", 1) != 1)
+	if (write(r->command.go, &calls, 1) != 1)
 		trace_fail(error, errno, 0, "cannot start the command: %s", strerror(errno));
 	close(r->command.go);
 	r->command.go = -1;
 	tracer_run(r->tracer, &result->wait_status, error);
 	result->processes = tracer_nr_processes(r->tracer);
-	give_signals_back(&saved);
 }
 
 /* The child may still wait for its start: it is killed and reaped. */
@@ -240,17 +301,39 @@ static void give_up_command(struct command *c)
 	}
 }
 
-static int finish(struct recording *r, const struct record_options *options, char **argv,
-	struct record_result *result, struct trace_error *error)
+/* Ends the file: whole, or what there is of it, or not at all. */
+static int finish_file(struct recording *r, bool ran, struct record_result *result,
+	struct trace_error *error)
 {
-	struct stat about;
+	result->events = trace_writer_events(r->writer);
+	if (!ran) {
+		trace_writer_discard(r->writer);
+		return -EIO;
+	}
+	if (error->err) {
+		trace_writer_abandon(r->writer, error);
+		return -error->err;
+	}
+	if (trace_writer_flush(r->writer, 0) == 0)
+		result->bytes = trace_writer_bytes(r->writer) + TRACE_END_BYTES;
+	return trace_writer_close(r->writer, error);
+}
+
+static int finish(struct recording *r, char **argv, struct record_result *result,
+	struct trace_error *error)
+{
+	bool ran = r->command.go < 0;
 	int exec_errno;
 
 	give_up_command(&r->command);
 	exec_errno = end_command(&r->command);
+	if (r->calls)
+		call_rings_stop(r->calls);
 	if (r->merge)
 		merge_finish(r->merge, result, error);
 	drain_destroy(r->drain);
+	call_rings_destroy(r->calls);
+	cgroup_destroy(r->cgroup);
 	tracer_destroy(r->tracer);
 	files_destroy(r->files);
 	if (exec_errno && !error->err)
@@ -258,14 +341,8 @@ static int finish(struct recording *r, const struct record_options *options, cha
 			strerror(exec_errno));
 	if (!r->writer)
 		return EXIT_RECORDER_FAILED;
-	result->events = trace_writer_events(r->writer);
-	if (error->err) {
-		trace_writer_discard(r->writer);
-	} else if (trace_writer_close(r->writer, error) == 0) {
-		if (stat(options->output, &about) == 0)
-			result->bytes = (uint64_t)about.st_size;
+	if (finish_file(r, ran && !exec_errno, result, error) == 0)
 		return exit_code(result->wait_status);
-	}
 	if (exec_errno && error->err == exec_errno)
 		return exec_errno == ENOENT ? 127 : 126;
 	return EXIT_RECORDER_FAILED;
@@ -276,13 +353,18 @@ int record_command(const struct record_options *options, char **argv,
 {
 	struct recording r = { .command = { .pid = -1, .go = -1, .failure = -1 } };
 	struct record_result ignored_result;
+	struct saved_signals saved;
+	int code;
 
 	if (!result)
 		result = &ignored_result;
 	*result = (struct record_result){ 0 };
 	if (start_command(&r.command, argv, error) < 0)
 		return EXIT_RECORDER_FAILED;
+	signals_take(&saved);
 	if (prepare(&r, options, argv, result, error) == 0)
 		run(&r, result, error);
-	return finish(&r, options, argv, result, error);
+	code = finish(&r, argv, result, error);
+	signals_give_back(&saved);
+	return code;
 }

@@ -11,11 +11,20 @@ struct record_options {
 	/* The best source to try; what is not permitted falls back to the next
 	 * one down in enum trace_source.  NONE means the best there is. */
 	enum trace_source best_source;
+	/* How calls are seen, at best.  UNKNOWN means the best there is. */
+	enum trace_calls best_calls;
+	/* Perf events follow each task, also where a control group would do. */
+	bool no_cgroup;
+	/* Said at once, while the command runs: what goes wrong, what is unlike a
+	 * run without the recorder.  May be NULL; is called by any thread. */
+	void (*tell)(void *context, const char *sentence);
+	void *context;
 };
 
 struct record_result {
 	enum trace_source source;
-	uint64_t events, touches, lost, bytes;
+	enum trace_calls calls;
+	uint64_t events, touches, lost, lost_calls, bytes;
 	uint32_t processes;
 	int wait_status; /* of the command */
 };
@@ -27,8 +36,9 @@ struct record_result {
  *
  * Returns what a shell would: the command's exit status, 128 + the signal
  * that killed it, 127 or 126 where it could not be run; 125 where recording
- * itself failed.  Except in the first two cases error says why and no file
- * is left.  result may be NULL.
+ * itself failed.  Except in the first two cases error says why.  Of a recording
+ * that failed under way what is good is left, and error says where; the command
+ * has run to its end all the same.  result may be NULL.
  */
 int record_command(const struct record_options *options, char **argv,
 	struct record_result *result, struct trace_error *error);

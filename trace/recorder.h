@@ -4,8 +4,9 @@
  *
  *	tracer (ptrace stops)  --items-->  merge  --events-->  writer
  *	drain (perf rings)  ----samples-->   "
+ *	call rings (the same)  --calls-->    "	(or by the tracer's stops)
  *
- * Three threads.  The tracer is the one that forked the command, as ptrace
+ * Three threads, or four.  The tracer is the one that forked the command, as ptrace
  * demands, and does nothing that could keep a stopped thread waiting.  The
  * drain empties the kernel's rings before they overflow.  The merge puts both
  * streams, each in the order of its own time, into one; infers what the
@@ -15,11 +16,33 @@
 #define QUIRE_TRACE_RECORDER_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include "event.h"
 #include "record.h"
 #include "writer.h"
+
+/* ---- beside.c: mappings of one file side by side ---- */
+
+/* A mapping of a file, as it was made. */
+struct file_piece {
+	uint32_t file, prot;
+	bool shared;
+	uint64_t start, end, offset;
+};
+
+/* The latest of an address space. */
+#define NR_FILE_PIECES 32
+struct file_pieces {
+	struct file_piece piece[NR_FILE_PIECES];
+	uint32_t next;
+};
+
+/* Remembers the piece that a mmap made.  *before, *after: one that was made lately
+ * goes on there, in memory and in the file. */
+void beside_note(struct file_pieces *, const struct trace_call *, uint64_t page_bytes,
+	bool *before, bool *after);
 
 /* ---- procfs.c: what /proc tells ---- */
 
@@ -47,13 +70,11 @@ void procfs_read_rlimits(pid_t tid, struct trace_rights *out);
 bool procfs_may_lock_any(pid_t tid);
 uint32_t procfs_read_personality(pid_t tid);
 /* The access of an open descriptor: TRACE_MODE_*; 0: not known. */
-uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed);
+uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed, uint64_t *ino);
 /* argv joined by spaces; malloced; NULL when out of memory. */
 char *procfs_read_arguments(pid_t tid);
 /* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */
 char *procfs_read_link(pid_t tid, const char *name);
-/* The first line of a file, without its newline. */
-bool procfs_read_line(const char *path, char *line, size_t size);
 
 /* Pages that are mapped, as pagemap shows them. */
 enum {
@@ -86,6 +107,7 @@ enum item_kind {
 	ITEM_EXEC_ENTER, /* touches of tid are held back from here on */
 	ITEM_EXEC_FAILED, /* they were the old program's after all */
 	ITEM_PAGES, /* what a look into pagemap showed */
+	ITEM_PEAK, /* tid's page tables take event.mm_end.said.page_table_bytes */
 };
 
 struct item {
@@ -94,6 +116,8 @@ struct item {
 	uint64_t time_ns; /* set by merge_push */
 	pid_t tid; /* EVENT of a start or exec: the thread's id from here on */
 	struct trace_event event; /* others: process and thread alone */
+	pid_t maker; /* of a start: the thread that called; 0: none */
+	bool foreign; /* EXEC: of another architecture, whose calls have other numbers */
 	uint32_t mm; /* PAGES: of this address space */
 	/* PAGES: the kernel brought some without an exception; what files have there
 	 * is to be told. */
@@ -117,13 +141,20 @@ struct sample {
 
 struct merge;
 struct drain;
+struct call_rings; /* call_source.h */
+struct cgroup; /* cgroup.h */
 
 struct item *item_create(enum item_kind);
 void item_destroy(struct item *);
 
-/* drain may be NULL: no samples. */
-struct merge *merge_create(struct trace_writer *, struct drain *, enum trace_source,
-	uint64_t start_ns);
+/* drain may be NULL: no samples; and so may calls: the tracer sends them. */
+struct merge *merge_create(struct trace_writer *, struct drain *, struct call_rings *calls,
+	enum trace_source, uint64_t start_ns);
+/* Takes over an item that introduces a file: it is written before all that is
+ * seen from now on, whatever its time. */
+void merge_introduce(struct merge *, struct item *);
+/* Tells how large the page tables of tid's address space are now. */
+void merge_look_at_tables(struct merge *, pid_t tid);
 /* Stamps the item with the time and takes it over. */
 void merge_push(struct merge *, struct item *);
 /* Waits until all is written; totals into result.  Does not close the writer. */
@@ -132,12 +163,19 @@ uint64_t now_ns(void);
 
 /* ---- perf.c: the kernel's page-fault events ---- */
 
+/* The command, which must not have exec'ed yet, and all it will start. */
+struct record_target {
+	pid_t pid;
+	int cgroup_fd; /* of a group that it is alone in; or -1 */
+};
+
 /*
- * Attaches to pid, which must not have exec'ed yet, and to all it will start.
  * *source: in, the best to try; out, what was permitted.  Returns NULL, with
  * *source PAGEMAP, where none was.
  */
-struct drain *drain_create(pid_t pid, enum trace_source *source);
+struct drain *drain_create(const struct record_target *, enum trace_source *source);
+/* Before the command may go. */
+void drain_enable(struct drain *);
 /* Moves what has come in to the end of the caller's arrays, one per CPU. */
 struct sample_queue {
 	struct sample *sample;
@@ -156,8 +194,16 @@ void drain_destroy(struct drain *);
 struct tracer;
 struct files;
 
-/* drain: NULL where the source has none. */
-struct tracer *tracer_create(struct merge *, struct files *, struct drain *, enum trace_source);
+/* drain: NULL where the source has none.  calls: NULL where the tracer itself tells
+ * of calls.  cgroup: that nobody may leave unnoticed; or NULL. */
+struct tracer_sources {
+	struct drain *drain;
+	struct call_rings *calls;
+	const struct cgroup *cgroup;
+	enum trace_source source;
+};
+struct tracer *tracer_create(struct merge *, struct files *, const struct tracer_sources *,
+	const struct record_options *);
 /* The command, stopped before its exec and already seized. */
 int tracer_adopt(struct tracer *, pid_t pid);
 /* Runs until the last process has ended; gives the status of the command. */
@@ -166,8 +212,20 @@ uint32_t tracer_nr_processes(const struct tracer *);
 void tracer_destroy(struct tracer *);
 extern const int tracer_options; /* for PTRACE_SEIZE */
 
-/* Kills the tree at the next stop; safe in a signal handler. */
-void tracer_interrupt(void);
+/* ---- signals.c: those sent to the recorder ---- */
+
+enum { SIGNALS_FORWARDED = 4, SIGNALS_IGNORED = 2 };
+
+struct saved_signals {
+	struct sigaction forwarded[SIGNALS_FORWARDED], ignored[SIGNALS_IGNORED], alarm;
+};
+
+void signals_take(struct saved_signals *);
+void signals_give_back(const struct saved_signals *);
+/* Threads made while they are blocked never get them: only the tracer does. */
+void signals_block(sigset_t *ret_before);
+/* A signal that came and is to reach the command, once each; or 0. */
+int signals_next(void);
 
 /* ---- calls.c: system calls ---- */
 
@@ -177,6 +235,7 @@ enum stop_kind {
 	STOP_CALL, /* a memory call: which, in stopped_call.call.nr */
 	STOP_CLONE, /* fork, vfork, clone, clone3 */
 	STOP_EXEC,
+	STOP_PTRACE,
 };
 
 struct stopped_call {
@@ -188,8 +247,15 @@ struct stopped_call {
 	bool frees; /* may give pages or page tables back */
 };
 
+/* A munmap of so much stops the program even where calls are seen without. */
+#define CALLS_LARGE_BYTES (4u << 20)
+
 /* Installs the filter in the calling process; a negative errno on failure. */
-int calls_install_filter(void);
+int calls_install_filter(enum trace_calls by);
+/* What the kernel is to tell of calls without stopping: a filter for the field
+ * id of raw_syscalls.  False: it does not fit. */
+bool calls_perf_filter(char *text, size_t size);
+enum stop_kind calls_kind(uint64_t nr, enum trace_call_nr *call);
 /* Decodes the system call at which tid stopped. */
 void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out);
 /* Reads len bytes of the tracee's memory. */
@@ -204,8 +270,16 @@ void files_destroy(struct files *);
 /* The index of the file behind an open descriptor, introducing it if it is
  * new; *bytes its size now.  known_only: TRACE_NONE for a new one. */
 uint32_t files_of_fd(struct files *, pid_t tid, int fd, bool known_only, uint64_t *bytes);
-bool files_is_memfd(const struct files *, uint32_t index);
+bool files_is_memfd(struct files *, uint32_t index);
 uint32_t files_of_shm(struct files *, int shmid, uint64_t *bytes);
+/* The file of a mapping that the kernel told of a moment ago, or TRACE_NONE;
+ * *bytes its size then. */
+uint32_t files_of_mapping(struct files *, pid_t tid, const struct trace_map *, uint64_t dev,
+	uint64_t ino, uint64_t *bytes);
+/* The descriptor's file is resized, to to_bytes if that is not 0.  False: it
+ * cannot be told any more.  *file: TRACE_NONE if nobody has mapped it. */
+bool files_resized(struct files *, pid_t tid, int fd, uint64_t to_bytes, uint32_t *file,
+	uint64_t *bytes);
 /* Fills in the file of each map. */
 void files_of_maps(struct files *, pid_t tid, struct maps_buffer *maps);
 

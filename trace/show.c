@@ -180,7 +180,8 @@ static void show_body(FILE *out, const struct trace_event *e)
 		show_number(out, "major_faults", e->process_exit.major_faults);
 		break;
 	case TRACE_LOST:
-		fprintf(out, "%" PRIu64 " touches", e->lost.nr);
+		fprintf(out, "%" PRIu64 " touches, %" PRIu64 " records of calls", e->lost.nr,
+			e->lost.nr_calls);
 		break;
 	case TRACE_NOTE:
 		fprintf(out, "%s", e->note.text);
@@ -246,7 +247,7 @@ struct process_summary {
 struct summary {
 	struct process_summary *process;
 	uint32_t nr, capacity;
-	uint64_t events, touches, calls, lost, files;
+	uint64_t events, touches, calls, lost, lost_calls, files;
 };
 
 static struct process_summary *summary_of(struct summary *s, uint32_t process)
@@ -295,6 +296,7 @@ static bool add_to_summary(struct summary *s, const struct trace_event *e)
 		break;
 	case TRACE_LOST:
 		s->lost += e->lost.nr;
+		s->lost_calls += e->lost.nr_calls;
 		break;
 	case TRACE_PROCESS_START:
 		p->pid = e->process_start.pid;
@@ -352,7 +354,8 @@ static void show_header(FILE *out, const struct trace_header *h)
 
 	fprintf(out, "command: %s\nrecorder: %s, format version %u\n", h->command, h->recorder,
 		h->version);
-	fprintf(out, "touches: %s\nhost:", trace_source_name(h->source));
+	fprintf(out, "touches: %s\ncalls: %s\nhost:", trace_source_name(h->source),
+		trace_calls_name(h->calls));
 	host_for_each(&h->host, show_trait, &line);
 	fputc('\n', out);
 	if (h->nr_unknown)
@@ -374,6 +377,8 @@ static void show_summary(FILE *out, const struct summary *s)
 		s->events, s->touches, s->calls, s->nr);
 	if (s->lost)
 		fprintf(out, "; %" PRIu64 " touches were LOST", s->lost);
+	if (s->lost_calls)
+		fprintf(out, "; %" PRIu64 " records of calls were LOST", s->lost_calls);
 	fprintf(out, "\n%7s %7s %8s %7s %8s %6s %10s %8s %6s %7s  %s\n", "process", "pid",
 		"touches", "calls", "minor", "major", "peak RSS K", "tables K", "VMAs", "end",
 		"program");

@@ -21,22 +21,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* <sys/ptrace.h> and <linux/ptrace.h> do not go together. */
 extern long ptrace(int request, ...);
 
+#define SAME_WISH_NS 500000000u
+
 const int tracer_options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
 	PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_TRACESECCOMP |
 	PTRACE_O_EXITKILL;
-
-static volatile sig_atomic_t interrupted;
-
-void tracer_interrupt(void)
-{
-	interrupted = 1;
-}
 
 /* ---- the tree ---- */
 
@@ -201,6 +197,17 @@ static void end_call(struct tracer *t, struct tracee *tracee)
 	}
 }
 
+/* It stopped only for a look at what goes, page tables and pages: the call itself
+ * is seen without. */
+static bool seen_without(struct tracer *t, struct tracee *tracee)
+{
+	if (tracee->call.kind != STOP_CALL || tracee->call.call.nr != TRACE_MUNMAP)
+		return false;
+	observe_peak(tracee);
+	observe_pages_of_call(t, tracee);
+	return true;
+}
+
 static void on_entry(struct tracer *t, struct tracee *tracee)
 {
 	struct ptrace_syscall_info info;
@@ -214,7 +221,10 @@ static void on_entry(struct tracer *t, struct tracee *tracee)
 	for (int i = 0; i < 6; i++)
 		arg[i] = info.seccomp.args[i];
 	calls_decode(tracee->tid, info.seccomp.nr, arg, &tracee->call);
-	if (tracee->call.kind == STOP_NONE)
+	if (tracee->call.kind == STOP_PTRACE)
+		restraint_of_ptrace(t, tracee);
+	if (tracee->call.kind == STOP_NONE || tracee->call.kind == STOP_PTRACE ||
+	    (t->calls && seen_without(t, tracee)))
 		resume(tracee, 0);
 	else if (tracee->proc->space->busy)
 		hold(tracee);
@@ -240,15 +250,23 @@ static void on_exit_of_call(struct tracer *t, struct tracee *tracee)
 }
 
 /* The flags with which tracee made child. */
-static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child)
+static uint64_t clone_flags_of(const struct tracee *tracee, pid_t child, int event)
 {
+	enum { SAME_MEMORY = 1 }; /* KCMP_VM */
 	char path[64];
+	uint64_t flags;
+	long same;
 
 	if (tracee->in_call && tracee->call.kind == STOP_CLONE)
 		return tracee->call.clone_flags;
-	/* A call that the filter did not stop: there was none yet. */
+	/* A call that the filter did not stop. */
 	snprintf(path, sizeof(path), "/proc/%d/task/%d", (int)tracee->proc->pid, (int)child);
-	return access(path, F_OK) == 0 ? CLONE_VM | CLONE_THREAD : 0;
+	if (access(path, F_OK) == 0)
+		return CLONE_VM | CLONE_THREAD;
+	flags = event == PTRACE_EVENT_VFORK ? CLONE_VFORK : 0;
+	same = syscall(SYS_kcmp, tracee->tid, child, SAME_MEMORY, 0, 0);
+	/* A kernel that cannot tell: as it mostly is. */
+	return same == 0 || (same < 0 && flags) ? flags | CLONE_VM : flags;
 }
 
 /* What a new address space has of these. */
@@ -261,7 +279,7 @@ static uint32_t inherited_rights(uint32_t rights)
 /* tracee made child, by the call in tracee->call. */
 static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *child, int event)
 {
-	uint64_t flags = clone_flags_of(tracee, child->tid);
+	uint64_t flags = clone_flags_of(tracee, child->tid, event);
 	struct trace_process_start start = {
 		.how = event == PTRACE_EVENT_VFORK ? TRACE_HOW_VFORK :
 			event == PTRACE_EVENT_CLONE ? TRACE_HOW_CLONE : TRACE_HOW_FORK,
@@ -276,7 +294,7 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 		child->proc->nr_threads++;
 		child->thread = t->nr_threads++;
 		child->state = TRACEE_LIVE;
-		tell_thread_start(t, child);
+		tell_thread_start(t, child, tracee->tid);
 		return;
 	}
 	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
@@ -291,7 +309,7 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 		child->proc->space->pieces = tracee->proc->space->pieces;
 	}
 	start.mm = child->proc->space->index;
-	tell_process_start(t, child, &start);
+	tell_process_start(t, child, &start, tracee->tid);
 }
 
 static void on_clone(struct tracer *t, struct tracee *tracee, int event)
@@ -383,6 +401,7 @@ static void on_exec(struct tracer *t, pid_t tid)
 	tracee->proc->space = space;
 	put_space(old);
 	tell_exec(t, tracee);
+	restraint_of_exec(t, tracee);
 	resume(tracee, 0);
 }
 
@@ -522,18 +541,55 @@ static void kill_all(struct tracer *t)
 			kill(at->tid, SIGKILL);
 }
 
-struct tracer *tracer_create(struct merge *merge, struct files *files, struct drain *drain,
-	enum trace_source source)
+/* The command gets it; when that has ended, all that are left of its tree. */
+static void forward(struct tracer *t, int sig)
+{
+	if (find_tracee(t, t->command)) {
+		kill(t->command, sig);
+		return;
+	}
+	for (size_t i = 0; i < TRACEE_BUCKETS; i++)
+		for (struct tracee *at = t->bucket[i]; at; at = at->next)
+			if (at->proc && at->tid == at->proc->pid)
+				kill(at->tid, sig);
+}
+
+/*
+ * To be told to end once is the command's affair, and it may take its time; to
+ * be told again, later, means now.  At once is the same wish: timeout(1) signals
+ * its child and then the group that the child is in.
+ */
+static void take_signals(struct tracer *t)
+{
+	int sig;
+
+	while ((sig = signals_next()) != 0) {
+		bool end = sig == SIGTERM || sig == SIGHUP;
+		uint64_t now = now_ns();
+
+		if (end && t->told_to_end_ns && now - t->told_to_end_ns >= SAME_WISH_NS)
+			t->kill = true;
+		else if (!end || !t->told_to_end_ns)
+			forward(t, sig);
+		if (end && !t->told_to_end_ns)
+			t->told_to_end_ns = now;
+	}
+}
+
+struct tracer *tracer_create(struct merge *merge, struct files *files,
+	const struct tracer_sources *sources, const struct record_options *options)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
 	if (t) {
 		t->merge = merge;
 		t->files = files;
-		t->drain = drain;
-		t->source = source;
+		t->drain = sources->drain;
+		t->calls = sources->calls;
+		t->cgroup = sources->cgroup;
+		t->source = sources->source;
+		t->options = options;
 	}
-	interrupted = 0;
 	return t;
 }
 
@@ -549,7 +605,7 @@ int tracer_adopt(struct tracer *t, pid_t pid)
 	tracee->proc->space->ours = true;
 	tracee->proc->space->mm_rights = observe_own_mm_rights();
 	t->command = pid;
-	tell_process_start(t, tracee, &start);
+	tell_process_start(t, tracee, &start, 0);
 	return 0;
 }
 
@@ -562,7 +618,8 @@ int tracer_run(struct tracer *t, int *wait_status, struct trace_error *error)
 		int status;
 		pid_t tid;
 
-		if ((interrupted || t->failed) && !killed) {
+		take_signals(t);
+		if ((t->kill || t->failed) && !killed) {
 			kill_all(t);
 			killed = true;
 		}
@@ -576,8 +633,12 @@ int tracer_run(struct tracer *t, int *wait_status, struct trace_error *error)
 			continue;
 		}
 		tracee = find_tracee(t, tid);
-		if (!tracee && WIFSTOPPED(status))
+		if (!tracee && WIFSTOPPED(status)) {
 			tracee = add_tracee(t, tid);
+			/* Its parent died before it could introduce it. */
+			if (killed)
+				kill(tid, SIGKILL);
+		}
 		if (!tracee)
 			continue;
 		if (WIFSTOPPED(status))

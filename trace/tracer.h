@@ -12,20 +12,6 @@
 
 #include "recorder.h"
 
-/* A mapping of a file, as it was made. */
-struct file_piece {
-	uint32_t file, prot;
-	bool shared;
-	uint64_t start, end, offset;
-};
-
-/* The latest of an address space. */
-#define NR_FILE_PIECES 32
-struct file_pieces {
-	struct file_piece piece[NR_FILE_PIECES];
-	uint32_t next;
-};
-
 struct space {
 	uint32_t index;
 	uint32_t nr_users; /* processes */
@@ -85,16 +71,28 @@ struct tracer {
 	struct merge *merge;
 	struct files *files;
 	struct drain *drain; /* NULL: none */
+	struct call_rings *calls; /* NULL: calls are told of here */
+	const struct cgroup *cgroup; /* NULL: events follow the tasks themselves */
+	bool left_cgroup; /* somebody has, and it was told */
 	enum trace_source source;
 	struct tracee *bucket[TRACEE_BUCKETS];
 	uint32_t nr_tracees;
 	uint32_t nr_processes, nr_threads, nr_spaces;
 	pid_t command; /* its pid */
 	int command_status;
-	bool failed; /* out of memory: the tree is killed */
+	const struct record_options *options;
+	uint64_t told_to_end_ns; /* when a signal to end was passed on; 0: none was */
+	bool told_of_ptrace, told_of_exec; /* once is enough */
+	bool kill; /* the tree is to be killed */
+	bool failed; /* out of memory: likewise */
 };
 
-/* ---- beside.c ---- */
+/* ---- restraint.c: what a program cannot do while it is recorded ---- */
+
+/* At the entry of its ptrace(2), and after its exec. */
+void restraint_of_ptrace(struct tracer *, const struct tracee *);
+void restraint_of_exec(struct tracer *, const struct tracee *);
+/* ---- beside.c: see also recorder.h ---- */
 
 /* The mapping of a file that the call has made did not become one with that beside it,
  * as another opening of the file is behind it. */
@@ -114,8 +112,10 @@ void observe_end(struct tracer *, struct tracee *);
 /* The pages that the call in tracee->call may take away or change. */
 void observe_pages_of_call(struct tracer *, struct tracee *);
 
-void tell_process_start(struct tracer *, struct tracee *, const struct trace_process_start *);
-void tell_thread_start(struct tracer *, struct tracee *);
+/* maker: the thread whose call it was, or 0. */
+void tell_process_start(struct tracer *, struct tracee *, const struct trace_process_start *,
+	pid_t maker);
+void tell_thread_start(struct tracer *, struct tracee *, pid_t maker);
 void tell_thread_exit(struct tracer *, struct tracee *);
 /* Ends the process's space too, if it was the last in it.  Takes over c. */
 void tell_process_exit(struct tracer *, struct tracee *, int status, struct capture *c);

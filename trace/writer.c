@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The writer: gathers events into blocks, compresses each, and gives the file
- * its name only at the end, so that no half recording ever stands under it.
+ * The writer: gathers events into blocks, compresses each and writes it at once,
+ * and gives the file its name only at the end, so that no half recording ever
+ * stands under it.  What goes wrong on the way leaves the blocks before it.
  */
 #include "writer.h"
 
@@ -9,11 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 #include <zstd.h>
 
 #include "codec.h"
 #include "format.h"
+#include "output.h"
 
 /*
  * Recordings are kept and sent around: size counts more than the time.  But the
@@ -25,10 +27,9 @@
 #define TABLE_LOG 16
 
 struct trace_writer {
-	char *path; /* the final name; NULL: into memory */
-	char *part_path; /* what is written until then */
-	FILE *file;
-	char *memory; /* of open_memstream */
+	struct output output; /* path NULL: into memory */
+	FILE *file; /* output's; or of open_memstream */
+	char *memory;
 	size_t memory_bytes;
 	ZSTD_CCtx *zstd;
 	uint8_t *packed;
@@ -36,14 +37,18 @@ struct trace_writer {
 	struct codec codec; /* the block being filled */
 	struct trace_state state;
 	uint32_t block_events;
+	uint64_t block_since_ns; /* when its first event came */
 	uint64_t total_events;
 	uint64_t bytes;
+	uint64_t whole_bytes; /* of header and whole blocks */
+	void (*tell)(void *context, const struct trace_error *); /* may be NULL */
+	void *tell_context;
 	struct trace_error failed; /* err set: nothing more is written */
 };
 
 static const char *name_of(const struct trace_writer *w)
 {
-	return w->path ? w->path : "memory";
+	return w->output.path ? w->output.path : "memory";
 }
 
 static int fail(struct trace_writer *w, int err, const char *what)
@@ -51,13 +56,26 @@ static int fail(struct trace_writer *w, int err, const char *what)
 	return trace_fail(&w->failed, err, w->bytes, "%s: %s", name_of(w), what);
 }
 
+static uint64_t clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static int put_bytes(struct trace_writer *w, const void *bytes, size_t len)
 {
-	if (fwrite(bytes, 1, len, w->file) != len)
-		return trace_fail(&w->failed, errno ? errno : EIO, w->bytes,
-			"%s: cannot write: %s", name_of(w), strerror(errno ? errno : EIO));
-	w->bytes += len;
-	return 0;
+	errno = 0;
+	if (fwrite(bytes, 1, len, w->file) == len) {
+		w->bytes += len;
+		return 0;
+	}
+	trace_fail(&w->failed, errno ? errno : EIO, w->bytes, "%s: cannot write: %s", name_of(w),
+		strerror(errno ? errno : EIO));
+	if (w->tell)
+		w->tell(w->tell_context, &w->failed);
+	return -w->failed.err;
 }
 
 static int put_header(struct trace_writer *w, const struct trace_header *header)
@@ -80,6 +98,7 @@ static int put_header(struct trace_writer *w, const struct trace_header *header)
 	err = put_bytes(w, head, sizeof(head));
 	if (!err)
 		err = put_bytes(w, codec.buffer, codec.at);
+	w->whole_bytes = w->bytes;
 out:
 	codec_fini(&codec);
 	return err;
@@ -119,6 +138,8 @@ static int put_block(struct trace_writer *w)
 	err = put_bytes(w, head, sizeof(head));
 	if (!err)
 		err = put_bytes(w, w->packed, out.pos);
+	if (!err)
+		w->whole_bytes = w->bytes;
 	w->codec.at = 0;
 	w->block_events = 0;
 	return err;
@@ -142,8 +163,10 @@ static void free_writer(struct trace_writer *w)
 	trace_state_fini(&w->state);
 	ZSTD_freeCCtx(w->zstd);
 	free(w->packed);
-	free(w->path);
-	free(w->part_path);
+	if (w->output.path)
+		output_fini(&w->output);
+	else if (w->file)
+		fclose(w->file);
 	free(w->memory);
 	free(w);
 }
@@ -179,23 +202,18 @@ struct trace_writer *trace_writer_open(const char *path, const struct trace_head
 {
 	struct trace_writer *w = calloc(1, sizeof(*w));
 
-	if (w)
-		w->path = strdup(path);
-	if (!w || !w->path || asprintf(&w->part_path, "%s.part", path) < 0) {
+	if (!w) {
 		trace_fail(error, ENOMEM, 0, "%s: no memory for a writer", path);
-		if (w) {
-			w->part_path = NULL; /* asprintf leaves it undefined */
-			free_writer(w);
-		}
 		return NULL;
 	}
-	w->file = fopen(w->part_path, "wbe");
-	if (!w->file) {
-		trace_fail(error, errno, 0, "%s: cannot create: %s", w->part_path,
-			strerror(errno));
-		free_writer(w);
+	if (output_open(&w->output, path, error) != 0) {
+		free(w);
 		return NULL;
 	}
+	w->file = w->output.file;
+	/* Blocks are large, and what was written must be in the file: a killed
+	 * recorder leaves all of them. */
+	setvbuf(w->file, NULL, _IONBF, 0);
 	return open_common(w, header, error);
 }
 
@@ -232,39 +250,72 @@ int trace_writer_put(struct trace_writer *w, const struct trace_event *event,
 		fail(w, w->codec.err == EBADMSG ? EINVAL : w->codec.err, w->codec.wrong);
 		return report(w, error);
 	}
-	w->block_events++;
+	if (!w->block_events++ && w->output.path)
+		w->block_since_ns = clock_ns();
 	w->total_events++;
 	if (w->codec.at >= TRACE_BLOCK_RAW_BYTES)
 		put_block(w);
 	return report(w, error);
 }
 
-/* Ends the stream; the file then is whole, under its first name. */
-static void finish(struct trace_writer *w)
+int trace_writer_flush(struct trace_writer *w, uint64_t older_than_ns)
+{
+	if (!w->failed.err && w->block_events && clock_ns() - w->block_since_ns >= older_than_ns)
+		put_block(w);
+	return w->failed.err ? -w->failed.err : 0;
+}
+
+void trace_writer_on_failure(struct trace_writer *w,
+	void (*tell)(void *context, const struct trace_error *), void *context)
+{
+	w->tell = tell;
+	w->tell_context = context;
+}
+
+static void put_rest(struct trace_writer *w)
 {
 	if (!w->failed.err)
 		put_block(w);
 	if (!w->failed.err)
 		put_end(w);
-	if (fclose(w->file) != 0)
-		trace_fail(&w->failed, errno, w->bytes, "%s: cannot write: %s", name_of(w),
-			strerror(errno));
-	w->file = NULL;
+}
+
+/* The blocks that are whole stay under the name that they were written to. */
+static void keep(struct trace_writer *w, struct trace_error *error)
+{
+	struct trace_error before = *error;
+
+	output_keep(&w->output, w->whole_bytes);
+	if (!w->output.part)
+		return;
+	error->err = 0;
+	trace_fail(error, before.err, before.offset, "%.300s; what was recorded until then is %s",
+		before.message, w->output.part);
 }
 
 int trace_writer_close(struct trace_writer *w, struct trace_error *error)
 {
+	struct trace_error failure = { 0 };
 	int err;
 
-	finish(w);
-	if (!w->failed.err && rename(w->part_path, w->path) != 0)
-		trace_fail(&w->failed, errno, 0, "%s: cannot rename to this: %s", w->path,
-			strerror(errno));
-	err = report(w, error);
+	put_rest(w);
+	err = report(w, &failure);
 	if (err)
-		unlink(w->part_path);
+		keep(w, &failure);
+	else
+		err = output_commit(&w->output, &failure);
+	if (err)
+		trace_fail(error, failure.err, failure.offset, "%s", failure.message);
 	free_writer(w);
 	return err;
+}
+
+void trace_writer_abandon(struct trace_writer *w, struct trace_error *error)
+{
+	if (!w->failed.err)
+		put_block(w);
+	keep(w, error);
+	free_writer(w);
 }
 
 int trace_writer_take(struct trace_writer *w, void **bytes, size_t *len_bytes,
@@ -272,7 +323,10 @@ int trace_writer_take(struct trace_writer *w, void **bytes, size_t *len_bytes,
 {
 	int err;
 
-	finish(w);
+	put_rest(w);
+	if (fclose(w->file) != 0)
+		fail(w, errno, "no memory for the end");
+	w->file = NULL;
 	err = report(w, error);
 	if (!err) {
 		*bytes = w->memory;
@@ -285,13 +339,8 @@ int trace_writer_take(struct trace_writer *w, void **bytes, size_t *len_bytes,
 
 void trace_writer_discard(struct trace_writer *w)
 {
-	if (!w)
-		return;
-	if (w->file)
-		fclose(w->file);
-	if (w->part_path)
-		unlink(w->part_path);
-	free_writer(w);
+	if (w)
+		free_writer(w);
 }
 
 uint64_t trace_writer_bytes(const struct trace_writer *w)

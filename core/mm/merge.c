@@ -60,12 +60,13 @@ struct merge {
 	struct vma *swallowed[2];
 	struct vma *shrunk;      /* loses what target wins, to [.., ..): */
 	u64 shrunk_start, shrunk_end;
+	bool guarded;            /* the new range has guards */
 };
 
 /* Guards may be where any of those had them that became one. */
 static bool any_is_guarded(const struct merge *m)
 {
-	return (m->shrunk != NULL && m->shrunk->guarded) ||
+	return m->guarded || (m->shrunk != NULL && m->shrunk->guarded) ||
 	       (m->swallowed[0] != NULL && m->swallowed[0]->guarded) ||
 	       (m->swallowed[1] != NULL && m->swallowed[1]->guarded);
 }
@@ -108,7 +109,8 @@ int vma_merge_new(struct maple_cursor *cur, const struct vma_spec *spec,
 		  struct vma *prev, struct vma *next, struct vma **ret_vma)
 {
 	struct merge m = { .start = spec->start, .end = spec->end,
-			   .anon_source = spec->source };
+			   .anon_source = spec->source,
+			   .guarded = spec->source != NULL && spec->source->guarded };
 	bool left, right;
 	int ret;
 

@@ -321,7 +321,7 @@ static int insert_range(struct mm *mm, struct maple_cursor *cur,
 			struct vma *next)
 {
 	bool shared_anon = spec->file == NULL && (spec->flags & VMA_SHARED);
-	struct vma_spec own = *spec;
+	struct vma_spec unlocked;
 	struct vma *vma;
 	int ret;
 
@@ -331,9 +331,12 @@ static int insert_range(struct mm *mm, struct maple_cursor *cur,
 			return ret;
 	}
 	/* What cannot be locked merged as if it could, and then is not. */
-	if (unlikely(!vma_flags_lockable(own.flags)))
-		own.flags &= ~(u32)VMA_LOCK_FLAGS;
-	ret = make_vma(mm, &own, name, &vma);
+	if (unlikely(!vma_flags_lockable(spec->flags))) {
+		unlocked = *spec;
+		unlocked.flags &= ~(u32)VMA_LOCK_FLAGS;
+		spec = &unlocked;
+	}
+	ret = make_vma(mm, spec, name, &vma);
 	if (ret)
 		return ret;
 	ret = vma_insert(cur, vma);

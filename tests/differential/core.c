@@ -245,7 +245,8 @@ static int64_t do_mmap(struct core *core, const struct diff_op *op, uint64_t add
 static int64_t do_mremap(struct core *core, const struct diff_op *op, uint64_t addr)
 {
 	const uint64_t addr2 =
-		diff_resolve(&op->addr2, core->layout->brk_start, core->layout->special_start, core->outcome->results);
+		diff_resolve(&op->addr2, core->layout->brk_start, core->layout->special_start,
+			     core->outcome->results);
 	uint64_t moved;
 	const int err = quire_mremap(core->mms[op->who], addr, op->len, op->newlen, op->flags,
 				     addr2, &moved);
@@ -570,7 +571,8 @@ static void do_op(struct core *core, uint32_t index, const struct diff_op *op)
 {
 	struct diff_result *result = &core->outcome->results[index];
 	const uint64_t addr =
-		diff_resolve(&op->addr, core->layout->brk_start, core->layout->special_start, core->outcome->results);
+		diff_resolve(&op->addr, core->layout->brk_start, core->layout->special_start,
+			     core->outcome->results);
 
 	switch (op->kind) {
 	case DIFF_mincore:

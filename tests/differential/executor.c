@@ -515,7 +515,8 @@ static void do_file(const struct diff_op *op, struct diff_result *result)
 /* The calls whose result is all there is; false for anything else. */
 static bool do_call(const struct diff_op *op, uint64_t addr, int64_t *ret)
 {
-	const uint64_t addr2 = diff_resolve(&op->addr2, control->brk_start, control->special_start, control->results);
+	const uint64_t addr2 = diff_resolve(&op->addr2, control->brk_start, control->special_start,
+					    control->results);
 
 	switch (op->kind) {
 	case DIFF_mmap:
@@ -571,7 +572,8 @@ static bool do_call(const struct diff_op *op, uint64_t addr, int64_t *ret)
 
 static void do_op(uint32_t index, const struct diff_op *op)
 {
-	const uint64_t addr = diff_resolve(&op->addr, control->brk_start, control->special_start, control->results);
+	const uint64_t addr = diff_resolve(&op->addr, control->brk_start, control->special_start,
+					    control->results);
 	struct diff_result *result = &control->results[index];
 
 	if (do_call(op, addr, &result->ret))

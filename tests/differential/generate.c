@@ -161,7 +161,8 @@ static void remember_placed(struct generator *gen, const struct diff_op *op)
 
 	/* What lies before the heap is the executor's, and the kernel's pages are its own:
 	 * nothing is told from there. */
-	if (op->addr.base == DIFF_SPECIAL || op->addr.base == DIFF_BRK || (op->kind == DIFF_mremap && op->addr2.base == DIFF_BRK))
+	if (op->addr.base == DIFF_SPECIAL || op->addr.base == DIFF_BRK ||
+	    (op->kind == DIFF_mremap && op->addr2.base == DIFF_BRK))
 		return;
 	if (chooses && gen->nr_placed < MAX_PLACED)
 		gen->placed[gen->nr_placed++] = (uint16_t)(op - gen->program->ops);

@@ -31,9 +31,10 @@ play() {
 	fi
 }
 
-# exact PART STATUS: as play; an exact source gives the same faults, on the same pages
+# exact PART STATUS OPTION...: as play; an exact source gives the same faults, on the
+# same pages
 exact() {
-	play "$1" "$2"
+	play "$@"
 	if grep -qF '"source":"tracepoint-exact"' "$work/flat"; then
 		says "$1" '"gaps":{"faults":{"explained":0,'
 		if grep -qF kernel-unplaced "$work/flat"; then
@@ -42,9 +43,12 @@ exact() {
 	fi
 }
 
-for part in read-first direct reach beside seal barrier segment shm vfork exec-thread; do
+for part in read-first reach beside seal barrier segment shm vfork exec-thread; do
 	exact $part 0
 done
+# What came before a fork is looked at before the fork only if that is a stop.
+exact direct 0 -c ptrace
+play direct 0
 exact touch 7
 exact fork 3
 play kill 137

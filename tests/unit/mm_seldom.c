@@ -388,6 +388,27 @@ static void guards_in_a_file(void **state)
 	quire_file_put(file);
 }
 
+/* What moves into a VMA that had none brings the mark along. */
+static void guards_move_into_a_neighbour(void **state)
+{
+	struct quire_file *file = file_of_pages(4, QUIRE_FILE_READ | QUIRE_FILE_WRITE);
+	struct quire_mm *child;
+	uint64_t got;
+
+	(void)state;
+	map_in(mm, at(0), 2, RW, SHARED_FILE, file, 0);
+	map_in(mm, at(8), 2, RW, SHARED_FILE, file, 2);
+	assert_int_equal(advise(8, 1, QUIRE_MADV_GUARD_INSTALL), 0);
+	assert_int_equal(quire_mremap(mm, at(8), 2 * PAGE, 2 * PAGE,
+				      QUIRE_MREMAP_MAYMOVE | QUIRE_MREMAP_FIXED, at(2), &got),
+			 0);
+	EXPECT({ 0, 4, "rw-s", 0 });
+	assert_int_equal(quire_mm_fork(mm, &child), 0);
+	assert_int_equal(touch_signal(child, 2), QUIRE_SIGSEGV_MAPERR);
+	quire_mm_put(child);
+	quire_file_put(file);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -411,6 +432,7 @@ int main(void)
 		world_test(reclaim_advices),
 		world_test(guards),
 		world_test(guards_in_a_file),
+		world_test(guards_move_into_a_neighbour),
 	};
 
 	return world_main(tests, sizeof(tests) / sizeof(tests[0]));

@@ -15,6 +15,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "sample.h"
@@ -134,6 +136,7 @@ static void test_round_trip(void **state)
 	h = trace_reader_header(r);
 	assert_int_equal(h->version, TRACE_VERSION);
 	assert_int_equal(h->source, want.source);
+	assert_int_equal(h->calls, want.calls);
 	assert_memory_equal(&h->host, &want.host, sizeof(want.host));
 	assert_int_equal(h->nr_unknown, 0);
 	assert_int_equal(h->start_unix_us, want.start_unix_us);
@@ -194,6 +197,32 @@ static void test_what_is_newer(void **state)
 	codec_init_decoder(&out, TRACE_VERSION, bytes, in.at + 1);
 	assert_false(codec_event(&out, &s, &e));
 	trace_state_fini(&s);
+	codec_fini(&in);
+}
+
+/* A loss that was told before calls could be lost says none were. */
+static void test_a_loss_of_an_older_recorder(void **state)
+{
+	struct trace_event e, lost = {
+		.kind = TRACE_LOST, .process = TRACE_NONE, .thread = TRACE_NONE, .lost = { 5, 6 },
+	};
+	struct codec in, out;
+	struct trace_state s;
+
+	(void)state;
+	codec_init_encoder(&in);
+	trace_state_init(&s, 4096);
+	assert_true(codec_event(&in, &s, &lost));
+	trace_state_fini(&s);
+	for (uint64_t cut = 0; cut < 2; cut++) {
+		in.buffer[1] = (uint8_t)(in.buffer[1] - cut);
+		trace_state_init(&s, 4096);
+		codec_init_decoder(&out, TRACE_VERSION, in.buffer, in.at - cut);
+		assert_true(codec_event(&out, &s, &e));
+		assert_int_equal(e.lost.nr, 5);
+		assert_int_equal(e.lost.nr_calls, cut ? 0 : 6);
+		trace_state_fini(&s);
+	}
 	codec_fini(&in);
 }
 
@@ -486,11 +515,80 @@ static void test_file_appears_whole(void **state)
 	assert_int_equal(error.err, ENOENT);
 }
 
+/* Events of a file that ends without its end mark. */
+static int read_part(const char *name)
+{
+	struct trace_error error = { 0 };
+	struct trace_reader *r = trace_reader_open(name, &error);
+	const struct trace_event *e;
+	int nr = 0, got;
+
+	assert_non_null(r);
+	while ((got = trace_reader_next(r, &e, &error)) > 0)
+		nr++;
+	assert_int_equal(got, -EBADMSG);
+	trace_reader_close(r);
+	return nr;
+}
+
+static void count_call(void *context, const struct trace_error *failure)
+{
+	assert_int_equal(failure->err, EFBIG);
+	++*(int *)context;
+}
+
+/* The file can grow no more: what was written until then stays, and is said. */
 static void test_full_disk(void **state)
 {
 	struct trace_header header = sample_header();
-	struct trace_event e = { .kind = TRACE_PROCESS_START,
-		.process_start = { .parent = TRACE_NONE } };
+	struct trace_event e = { .kind = TRACE_NOTE, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.note = { .text = "a sentence" } };
+	struct trace_error error = { 0 };
+	struct rlimit before, small;
+	char path[] = "/tmp/quire-trace-XXXXXX";
+	char name[64], part[80];
+	struct trace_writer *w;
+	int said = 0;
+
+	(void)state;
+	assert_null(trace_writer_open("/dev/full", &header, &error));
+	assert_int_equal(error.err, ENOSPC);
+	error.err = 0;
+	assert_non_null(mkdtemp(path));
+	snprintf(name, sizeof(name), "%s/full", path);
+	snprintf(part, sizeof(part), "%s.part", name);
+	w = trace_writer_open(name, &header, &error);
+	assert_non_null(w);
+	trace_writer_on_failure(w, count_call, &said);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(trace_writer_put(w, &e, &error), 0);
+	assert_int_equal(trace_writer_flush(w, 0), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = trace_writer_bytes(w) + 30; /* a part of the next block */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(trace_writer_put(w, &e, &error), 0);
+	assert_int_equal(trace_writer_flush(w, 0), -EFBIG);
+	assert_int_equal(trace_writer_put(w, &e, &error), -EFBIG);
+	error.err = 0;
+	assert_int_equal(trace_writer_close(w, &error), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	assert_int_equal(said, 1);
+	assert_non_null(strstr(error.message, part));
+	assert_int_not_equal(access(name, F_OK), 0);
+	assert_int_equal(read_part(part), 10);
+	unlink(part);
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* What has waited is written before its block is full; what is young waits. */
+static void test_flush(void **state)
+{
+	struct trace_header header = sample_header();
+	struct trace_event e = { .kind = TRACE_NOTE, .process = TRACE_NONE, .thread = TRACE_NONE,
+		.note = { .text = "a sentence" } };
 	struct trace_error error = { 0 };
 	char path[] = "/tmp/quire-trace-XXXXXX";
 	char name[64], part[80];
@@ -498,16 +596,49 @@ static void test_full_disk(void **state)
 
 	(void)state;
 	assert_non_null(mkdtemp(path));
-	snprintf(name, sizeof(name), "%s/full", path);
+	snprintf(name, sizeof(name), "%s/flushed", path);
 	snprintf(part, sizeof(part), "%s.part", name);
-	assert_int_equal(symlink("/dev/full", part), 0);
 	w = trace_writer_open(name, &header, &error);
 	assert_non_null(w);
 	trace_writer_put(w, &e, &error);
-	assert_int_equal(trace_writer_close(w, &error), -ENOSPC);
-	assert_non_null(strstr(error.message, "No space left"));
-	assert_int_not_equal(access(name, F_OK), 0);
-	assert_int_equal(rmdir(path), 0); /* nothing was left in it */
+	assert_int_equal(trace_writer_flush(w, 3600000000000u), 0);
+	assert_int_equal(read_part(part), 0);
+	usleep(2000);
+	assert_int_equal(trace_writer_flush(w, 1000000), 0);
+	assert_int_equal(read_part(part), 1);
+	trace_writer_discard(w);
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* Two writers of one name: neither takes the other's file, the last one wins. */
+static void test_two_writers(void **state)
+{
+	struct trace_header header = sample_header();
+	struct trace_error error = { 0 };
+	char path[] = "/tmp/quire-trace-XXXXXX";
+	char name[64], part[80];
+	struct trace_writer *first, *second;
+	struct trace_reader *r;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(name, sizeof(name), "%s/both", path);
+	snprintf(part, sizeof(part), "%s.part.2", name);
+	header.command = "first";
+	first = trace_writer_open(name, &header, &error);
+	header.command = "second";
+	second = trace_writer_open(name, &header, &error);
+	assert_non_null(first);
+	assert_non_null(second);
+	assert_int_equal(access(part, F_OK), 0);
+	assert_int_equal(trace_writer_close(second, &error), 0);
+	assert_int_equal(trace_writer_close(first, &error), 0);
+	r = trace_reader_open(name, &error);
+	assert_non_null(r);
+	assert_string_equal(trace_reader_header(r)->command, "first");
+	trace_reader_close(r);
+	unlink(name);
+	assert_int_equal(rmdir(path), 0);
 }
 
 int main(void)
@@ -515,6 +646,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_what_is_newer),
+		cmocka_unit_test(test_a_loss_of_an_older_recorder),
 		cmocka_unit_test(test_a_call_of_a_newer_table),
 		cmocka_unit_test(test_version_1),
 		cmocka_unit_test(test_every_truncation),
@@ -527,6 +659,8 @@ int main(void)
 		cmocka_unit_test(test_dead_threads),
 		cmocka_unit_test(test_file_appears_whole),
 		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_two_writers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,8 @@ static void look_at(struct kept *k, const struct trace_event *e, const char *con
 			k->forked_from[k->parent[e->process]]++;
 		break;
 	case TRACE_LOST:
-		fail_msg("%lu touches were lost", (unsigned long)e->lost.nr);
+		fail_msg("%lu touches and %lu records of calls were lost",
+			(unsigned long)e->lost.nr, (unsigned long)e->lost.nr_calls);
 		break;
 	default:
 		break;

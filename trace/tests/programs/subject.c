@@ -5,13 +5,16 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -198,6 +201,73 @@ static int play_kernel(void)
 	return 0;
 }
 
+/* Children are made while other threads map and unmap. */
+static int play_fork_storm(void)
+{
+	pthread_t thread[3];
+
+	for (uintptr_t i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, storm, (void *)(i + 1));
+	for (int i = 0; i < STORM_FORKS; i++) {
+		if (fork() == 0) {
+			storm((void *)(uintptr_t)(i + 9));
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+static volatile char *beaten;
+static volatile int beating;
+static volatile unsigned long beats;
+
+static void *beat(void *argument)
+{
+	while (beating) {
+		beaten[0] = 1;
+		beats++;
+	}
+	return argument;
+}
+
+/* One thread maps a page anew, over and over, on which another one writes. */
+static int play_fixed(void)
+{
+	pthread_t thread;
+
+	beaten = map_pages(1);
+	beating = 1;
+	pthread_create(&thread, NULL, beat, NULL);
+	for (int i = 0; i < FIXED; i++) {
+		if (mmap((void *)(uintptr_t)beaten, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+			return 1;
+		for (unsigned long before = beats; beats < before + 3;)
+			sched_yield();
+	}
+	beating = 0;
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+/* Three ranges of its own, by a descriptor of itself. */
+static int play_advise(void)
+{
+	char *at = (char *)(uintptr_t)map_pages(16);
+	struct iovec range[ADVISED];
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	for (int i = 0; i < ADVISED; i++)
+		range[i] = (struct iovec){ .iov_base = at + (size_t)(4 * i) * PAGE, .iov_len = PAGE };
+	if (fd < 0)
+		return 1;
+	return syscall(SYS_process_madvise, fd, range, ADVISED, MADV_COLD, 0) == -1;
+}
+
 static int play_kill(void)
 {
 	play_touch();
@@ -214,6 +284,32 @@ static int play_family(void)
 	while (wait(NULL) > 0)
 		;
 	return 0;
+}
+
+static volatile sig_atomic_t nr_signals;
+
+static void count_signal(int sig)
+{
+	(void)sig;
+	nr_signals++;
+}
+
+/* Ends with 7 half a second after the first signal that asks it to, with 8 if
+ * more came, with 9 if none did for long. */
+static int play_patient(void)
+{
+	static const int asking[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
+	struct sigaction count = { .sa_handler = count_signal };
+
+	for (size_t i = 0; i < sizeof(asking) / sizeof(asking[0]); i++)
+		sigaction(asking[i], &count, NULL);
+	printf("ready %d\n", (int)getpid());
+	fflush(stdout);
+	for (int i = 0; i < 1000 && !nr_signals; i++)
+		usleep(20000);
+	for (int i = 0; i < 25; i++)
+		usleep(20000);
+	return !nr_signals ? 9 : nr_signals == 1 ? 7 : 8;
 }
 
 /* A file of so many pages, without a name. */
@@ -376,7 +472,9 @@ static const struct {
 	{ "touch", play_touch }, { "read-first", play_read_first }, { "fork", play_fork }, { "forks", play_forks },
 	{ "threads", play_threads },
 	{ "exec-thread", play_exec_thread }, { "vfork", play_vfork }, { "shm", play_shm },
+	{ "fork-storm", play_fork_storm }, { "fixed", play_fixed }, { "advise", play_advise },
 	{ "peak", play_peak }, { "kernel", play_kernel }, { "kill", play_kill }, { "family", play_family },
+	{ "patient", play_patient },
 	{ "direct", play_direct }, { "reach", play_reach }, { "beside", play_beside },
 	{ "seal", play_seal }, { "barrier", play_barrier }, { "cut", play_cut },
 	{ "segment", play_segment },
