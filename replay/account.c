@@ -85,8 +85,8 @@ int replay_account(const struct space_account *from, uint64_t linux_faults, bool
 		{ "kernel", (int64_t)from->nr_came },
 		{ "signals", -(int64_t)from->nr_signals },
 		{ "kernel-refused", -(int64_t)from->nr_kernel_refused },
-		{ "kernel-unplaced", (int64_t)from->nr_unplaced },
 	};
+	int64_t unplaced;
 	char names[160];
 
 	out->linux_faults = linux_faults;
@@ -95,6 +95,14 @@ int replay_account(const struct space_account *from, uint64_t linux_faults, bool
 		if (add(out, causes[i].kind, causes[i].count))
 			return -ENOMEM;
 		left -= causes[i].count;
+	}
+	/* With threads it was counted while exceptions were on their way: no more than is
+	 * left. */
+	unplaced = left < (int64_t)from->nr_unplaced ? left : (int64_t)from->nr_unplaced;
+	if (unplaced > 0) {
+		if (add(out, "kernel-unplaced", unplaced))
+			return -ENOMEM;
+		left -= unplaced;
 	}
 	names_of_notes(from, names, sizeof(names));
 	if (left != 0 && names[0]) {

@@ -631,7 +631,7 @@ int replay_call(struct replay *replay, const struct trace_event *event)
 	faults = replay_faults_of(space) - faults;
 	space->account.nr_call_faults += faults;
 	if (faults && c.in->nr != TRACE_MREMAP && on_file(&c))
-		space->account.nr_file_faults += faults;
+		space->account.nr_forgivable += faults;
 	/* Limits were lifted where Linux granted the call: what is short is memory. */
 	if (err == -ENOMEM || err == 0)
 		return err;

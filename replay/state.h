@@ -41,8 +41,9 @@ struct space_account {
 	                               elsewhere: pages of files that came beside a touch
 	                               there, pages that another process reached for */
 	uint64_t nr_call_faults;    /* faults that the core took in calls: populate, mlock */
-	uint64_t nr_file_faults;    /* of those two, on pages of files or shared memory: one
-	                               fault of Linux may bring a whole large folio */
+	uint64_t nr_forgivable;     /* of those two, what Linux may not have needed: pages of
+	                               files or shared memory, where one fault may bring a
+	                               whole large folio; guesses while threads ran */
 	uint64_t nr_lent;           /* faults that were taken here in other address spaces,
 	                               for it: Linux counted them for the caller */
 	uint64_t nr_unplaced;       /* faults without an exception that Linux counted, and

@@ -260,10 +260,11 @@ static bool is_there(const struct quire_page_info *info, enum trace_came_how how
 }
 
 /* A fault of the kernel's was made up for.  caller: who is charged on Linux. */
-static void count_came(struct space_slot *space, struct space_slot *caller, uint64_t nr, bool anon)
+static void count_came(struct space_slot *space, struct space_slot *caller, uint64_t nr,
+		       bool certain)
 {
 	caller->account.nr_came += nr;
-	caller->account.nr_file_faults += anon ? 0 : nr;
+	caller->account.nr_forgivable += certain ? 0 : nr;
 	if (caller == space)
 		return;
 	/* Here the fault was counted where the memory is. */
@@ -277,12 +278,15 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 {
 	struct quire_page_info info;
 	uint64_t before;
+	bool copied;
 	int err;
 
 	if (quire_page_info(space->mm, addr, &info) != 0)
 		return -EFAULT;
 	if (is_there(&info, how))
 		return 0;
+	/* Or who shared it had ended, and that is told later. */
+	copied = info.present && info.anon;
 	before = replay_faults_of(space);
 	err = quire_touch(space->mm, addr, is_written(how) ? QUIRE_TOUCH_WRITE : QUIRE_TOUCH_READ,
 			  NULL);
@@ -294,70 +298,92 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 	if (how == TRACE_CAME_BESIDE)
 		space->account.nr_beside += replay_faults_of(space) - before;
 	else if (quire_page_info(space->mm, addr, &info) == 0)
-		count_came(space, caller, replay_faults_of(space) - before, info.anon);
+		count_came(space, caller, replay_faults_of(space) - before, info.anon && !copied);
 	return 0;
 }
 
 /* ---- faults of the kernel's on pages that were there --------------------------------- */
 
-/* The pages of the process's own that a fork made read-only; as many as are asked for. */
-struct shared_pages {
-	struct space_slot *space;
-	uint64_t nr, most;
-	uint64_t *addr;
+/* Writable memory of the process's own. */
+struct ranges {
+	struct {
+		uint64_t start, end;
+	} *range;
+	size_t nr, capacity;
+	bool failed;
 };
 
-static bool find_shared(const struct quire_map_info *map, void *arg)
+static bool add_range(const struct quire_map_info *map, void *arg)
 {
-	struct shared_pages *found = arg;
-	struct quire_page_info info;
+	struct ranges *own = arg;
 
 	if (map->shared || map->special || !(map->prot & QUIRE_PROT_WRITE))
 		return true;
-	for (uint64_t at = map->start; at < map->end && found->nr < found->most;
-	     at += QUIRE_PAGE_SIZE) {
-		if (quire_page_info(found->space->mm, at, &info) != 0 || !info.present ||
-		    !info.anon || info.writable || info.zero_page)
-			continue;
-		found->addr[found->nr++] = at;
-		if (info.leaf)
-			at |= QUIRE_PMD_SIZE - QUIRE_PAGE_SIZE;
+	if (own->nr == own->capacity) {
+		size_t want = own->capacity ? 2 * own->capacity : 64;
+		void *grown = realloc(own->range, want * sizeof(own->range[0]));
+
+		own->failed = !grown;
+		if (!grown)
+			return false;
+		own->range = grown;
+		own->capacity = want;
 	}
-	return found->nr < found->most;
+	own->range[own->nr].start = map->start;
+	own->range[own->nr++].end = map->end;
+	return true;
+}
+
+/* A page that a fork made read-only is written.  *left: faults to find a page for. */
+static int write_if_shared(struct space_slot *space, uint64_t addr, uint64_t *left)
+{
+	uint64_t before = replay_faults_of(space);
+	struct quire_page_info info;
+	int err;
+
+	if (quire_page_info(space->mm, addr, &info) != 0 || !info.present || !info.anon ||
+	    info.writable || info.zero_page)
+		return 0;
+	err = quire_touch(space->mm, addr, QUIRE_TOUCH_WRITE, NULL);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	before = replay_faults_of(space) - before;
+	*left -= before < *left ? before : *left;
+	/* Other threads' exceptions may have been on their way when it was counted. */
+	count_came(space, space, before, !space->account.has_threads);
+	return 0;
 }
 
 /*
- * Linux counted `most` faults more without an exception: the kernel wrote to pages
- * that were there, and shared since a fork (O_DIRECT into them).  Which ones, nothing
- * tells but that there are no others for it.
+ * Linux counted `left` faults more without an exception: the kernel wrote to pages that
+ * were there, and shared since a fork (O_DIRECT into them).  Which ones, nothing tells
+ * but that there are no others for it.
  */
-static int write_shared(struct space_slot *space, uint64_t most)
+static int write_shared(struct space_slot *space, uint64_t left)
 {
-	struct shared_pages found = { .space = space, .most = most };
+	/* A reservation of terabytes is not searched to its end. */
+	uint64_t most_looks = UINT64_C(1) << 20;
+	struct ranges own = { 0 };
 	int err = 0;
 
-	found.addr = malloc(most * sizeof(found.addr[0]));
-	if (!found.addr)
-		return -ENOMEM;
-	quire_mm_maps(space->mm, find_shared, &found);
-	for (uint64_t i = 0; i < found.nr && !err; i++) {
-		uint64_t before = replay_faults_of(space);
-
-		err = quire_touch(space->mm, found.addr[i], QUIRE_TOUCH_WRITE, NULL);
-		if (!err)
-			count_came(space, space, replay_faults_of(space) - before, true);
-	}
-	free(found.addr);
-	return err == -ENOMEM ? err : 0;
+	quire_mm_maps(space->mm, add_range, &own);
+	if (own.failed)
+		err = -ENOMEM;
+	for (size_t i = 0; i < own.nr && left && !err; i++)
+		for (uint64_t at = own.range[i].start; at < own.range[i].end && left && !err && most_looks;
+		     at += QUIRE_PAGE_SIZE, most_looks--)
+			err = write_if_shared(space, at, &left);
+	free(own.range);
+	return err;
 }
 
-/* Pages of files that one fault brought together, here by several. */
-static void forgive_file_faults(struct space_account *account, uint64_t too_many)
+/* Pages of files that one fault brought together, here by several; wrong guesses. */
+static void forgive(struct space_account *account, uint64_t too_many)
 {
-	uint64_t nr = too_many < account->nr_file_faults ? too_many : account->nr_file_faults;
+	uint64_t nr = too_many < account->nr_forgivable ? too_many : account->nr_forgivable;
 	uint64_t of_came = nr < account->nr_came ? nr : account->nr_came;
 
-	account->nr_file_faults -= nr;
+	account->nr_forgivable -= nr;
 	account->nr_came -= of_came;
 	account->nr_call_faults -= nr - of_came;
 	account->nr_beside += nr;
@@ -379,9 +405,9 @@ static int judge_unseen(struct space_slot *space, const struct trace_came *came)
 	int err = 0;
 
 	if (left < 0)
-		forgive_file_faults(account, (uint64_t)-left);
-	else if (left > 0)
-		err = write_shared(space, (uint64_t)left);
+		forgive(account, (uint64_t)-left);
+	else if (left > (int64_t)account->nr_unplaced)
+		err = write_shared(space, (uint64_t)left - account->nr_unplaced);
 	left = unseen_left(account, told);
 	account->nr_unplaced = left > 0 ? (uint64_t)left : 0;
 	return err;

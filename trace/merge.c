@@ -45,7 +45,7 @@ struct id_slot {
 	uint32_t process, thread;
 	uint64_t last_page; /* of the thread's last sample since its last call */
 	uint32_t last_flags;
-	uint64_t last_ns;
+	uint64_t last_fork;
 	struct sample *waiting; /* UNKNOWN, IN_EXEC */
 	uint32_t nr_waiting;
 };
@@ -84,6 +84,7 @@ struct merge {
 	unsigned int nr_queues;
 	struct id_slot *id;
 	size_t ids_used, ids_capacity; /* a power of two */
+	uint64_t nr_forks; /* after one, what was touched may be touched again */
 	struct merge_process *process; /* by process index */
 	uint64_t nr_unclaimed; /* samples that wait for an unknown thread */
 	uint32_t processes_capacity;
@@ -420,17 +421,17 @@ static void put_touch(struct merge *m, const struct id_slot *slot, uint64_t addr
 /*
  * The kernel copies from and to a process with faults forbidden, and only if
  * that fails lets the page come in: then the tracepoint fires twice or more in
- * a row for one fault.
+ * a row for one fault.  After a fork it may be another: the page is shared again.
  */
 static bool is_repetition(const struct merge *m, struct id_slot *slot, const struct sample *s)
 {
 	uint64_t page = s->addr / m->page_bytes;
 	bool same = s->flags & TRACE_TOUCH_KERNEL && slot->last_page == page &&
-		slot->last_flags == s->flags && s->time_ns - slot->last_ns <= REPETITION_NS;
+		slot->last_flags == s->flags && slot->last_fork == m->nr_forks;
 
 	slot->last_page = page;
 	slot->last_flags = s->flags;
-	slot->last_ns = s->time_ns;
+	slot->last_fork = m->nr_forks;
 	return same;
 }
 
@@ -598,6 +599,7 @@ static void handle_event(struct merge *m, struct item *item)
 	case TRACE_PROCESS_START:
 		if (!note_process(m, e, e->process_start.mm))
 			return;
+		m->nr_forks += !e->process_start.shares_mm;
 		/* fall through */
 	case TRACE_THREAD_START:
 		put(m, e, item->time_ns);

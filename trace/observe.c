@@ -409,21 +409,46 @@ void tell_process_exit(struct tracer *t, struct tracee *tracee, int status, stru
 
 /* ---- exec ---- */
 
-/* bottom_up: the lowest of what lies above a third of the address space, where the
- * kernel begins. */
-static uint64_t guess_mmap_base(const struct maps_buffer *maps, bool bottom_up)
+/* Of the program itself, which is not placed among the mappings: [start, *ret_end), up
+ * to its heap. */
+static uint64_t own_range(const struct maps_buffer *maps, const struct trace_layout *layout,
+	uint64_t *ret_end)
+{
+	uint32_t program = TRACE_NONE;
+	uint64_t start = layout->start_code;
+
+	*ret_end = layout->end_data > layout->start_brk ? layout->end_data : layout->start_brk;
+	for (size_t i = 0; i < maps->nr; i++) {
+		const struct trace_map *map = &maps->map[i];
+
+		if (map->start <= layout->start_code && layout->start_code < map->end)
+			program = map->file;
+		if (strcmp(map->name, "[heap]") == 0 && map->end > *ret_end)
+			*ret_end = map->end;
+	}
+	for (size_t i = 0; program != TRACE_NONE && i < maps->nr; i++)
+		if (maps->map[i].file == program && maps->map[i].start < start)
+			start = maps->map[i].start;
+	return start;
+}
+
+/* The end of the highest mapping below the stack; bottom_up: the lowest of what lies
+ * above a third of the address space, where the kernel begins then. */
+static uint64_t guess_mmap_base(const struct maps_buffer *maps, const struct trace_layout *layout,
+	bool bottom_up)
 {
 	const uint64_t third = (UINT64_C(1) << 47) / 3;
-	uint64_t base = 0;
+	uint64_t base = 0, own_end, own_start = own_range(maps, layout, &own_end);
 
-	for (size_t i = 0; bottom_up && i < maps->nr; i++)
-		if (maps->map[i].start >= third)
-			return maps->map[i].start;
 	for (size_t i = 0; i < maps->nr; i++) {
 		const struct trace_map *map = &maps->map[i];
 
 		if (strcmp(map->name, "[stack]") == 0)
 			break;
+		if (map->start >= own_start && map->start < own_end)
+			continue;
+		if (bottom_up && map->start >= third)
+			return map->start;
 		base = map->end;
 	}
 	return base;
@@ -491,7 +516,7 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	if (procfs_read_personality(tracee->tid) & ADDR_COMPAT_LAYOUT)
 		exec->rights.flags |= TRACE_RIGHT_BOTTOM_UP;
 	note_personality(tracee);
-	exec->layout.mmap_base = guess_mmap_base(&item->maps,
+	exec->layout.mmap_base = guess_mmap_base(&item->maps, &exec->layout,
 		exec->rights.flags & TRACE_RIGHT_BOTTOM_UP);
 	tracee->proc->rights = exec->rights;
 	forget_unseen(t, tracee);

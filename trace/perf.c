@@ -23,7 +23,7 @@ struct fault_count {
 	pid_t pid; /* 0: free */
 	pid_t last_tid; /* of its last exception, with the next two */
 	uint32_t last_flags;
-	uint64_t last_page, last_ns;
+	uint64_t last_page;
 	uint64_t nr;
 };
 
@@ -142,12 +142,10 @@ static void count_fault(struct drain *d, const struct sample *s)
 		d->counts_used++;
 	}
 	if (!(s->flags & TRACE_TOUCH_KERNEL) || count->last_tid != s->tid ||
-	    count->last_page != page || count->last_flags != s->flags ||
-	    s->time_ns - count->last_ns > REPETITION_NS)
+	    count->last_page != page || count->last_flags != s->flags)
 		count->nr++;
 	count->last_tid = s->tid;
 	count->last_page = page;
-	count->last_ns = s->time_ns;
 	count->last_flags = s->flags;
 }
 
@@ -309,6 +307,17 @@ uint64_t drain_faults_of(struct drain *d, pid_t pid)
 		nr = count_of(d->count, d->counts_capacity, pid)->nr;
 	pthread_mutex_unlock(&d->rings.lock);
 	return nr;
+}
+
+void drain_forked(struct drain *d, pid_t pid)
+{
+	if (!d)
+		return;
+	pthread_mutex_lock(&d->rings.lock);
+	ring_set_drain_locked(&d->rings);
+	if (d->counts_capacity)
+		count_of(d->count, d->counts_capacity, pid)->last_tid = 0;
+	pthread_mutex_unlock(&d->rings.lock);
 }
 
 void drain_destroy(struct drain *d)

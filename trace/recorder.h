@@ -136,8 +136,6 @@ struct sample {
 	pid_t tid, pid;
 	uint32_t flags; /* TRACE_TOUCH_*; SAMPLE_LOST: addr is a number of them */
 };
-/* The kernel's attempts at one access follow one another at once. */
-#define REPETITION_NS 300000u
 #define SAMPLE_LOST (1u << 31)
 #define SAMPLE_AGAIN (1u << 30) /* its thread soon faults on the page again */
 
@@ -187,6 +185,8 @@ unsigned int drain_nr_queues(const struct drain *);
 void drain_take(struct drain *, struct sample_queue *queues);
 /* Exceptions of a process so far, as the rings show them now; drain may be NULL. */
 uint64_t drain_faults_of(struct drain *, pid_t pid);
+/* The process has forked: what it touches again is no repetition. */
+void drain_forked(struct drain *, pid_t pid);
 void drain_destroy(struct drain *);
 
 /* ---- tracer.c ---- */

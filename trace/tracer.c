@@ -299,6 +299,7 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 	}
 	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
 		return;
+	drain_forked(t->drain, tracee->proc->pid);
 	child->proc->rights = tracee->proc->rights;
 	if (!start.shares_mm) {
 		child->proc->space->mm_rights =
@@ -404,6 +405,15 @@ static void on_exec(struct tracer *t, pid_t tid)
 	resume(tracee, 0);
 }
 
+/* exit_group kills the other threads, and the last of them may be gone before it is
+ * looked at: then this is what is known of the process. */
+static void look_at_main_exit(struct tracer *t, struct tracee *tracee)
+{
+	observe_end(t, tracee);
+	capture_fini(&tracee->proc->at_main_exit);
+	capture_take(t, tracee, &tracee->proc->at_main_exit);
+}
+
 /* The thread runs no more code of its own.  c: NULL where it is gone already. */
 static void finish(struct tracer *t, struct tracee *tracee, int status, bool can_look)
 {
@@ -413,6 +423,8 @@ static void finish(struct tracer *t, struct tracee *tracee, int status, bool can
 	end_call(t, tracee);
 	tracee->state = TRACEE_EXITING;
 	if (--proc->nr_threads) {
+		if (can_look && tracee->tid == proc->pid)
+			look_at_main_exit(t, tracee);
 		tell_thread_exit(t, tracee);
 		tracee->proc = NULL;
 		return;
@@ -420,8 +432,10 @@ static void finish(struct tracer *t, struct tracee *tracee, int status, bool can
 	if (can_look)
 		observe_end(t, tracee);
 	capture_take(t, tracee, &c);
-	tell_process_exit(t, tracee, status, &c);
+	tell_process_exit(t, tracee, status,
+		c.complete || !proc->at_main_exit.complete ? &c : &proc->at_main_exit);
 	capture_fini(&c);
+	capture_fini(&proc->at_main_exit);
 	put_space(proc->space);
 	tracee->proc = NULL;
 	free(proc);

@@ -30,6 +30,13 @@ struct space {
 	uint32_t mm_rights; /* TRACE_RIGHT_* that prctl set and fork and exec keep */
 };
 
+/* What Linux says of an address space at this moment. */
+struct capture {
+	bool complete;
+	struct trace_said said;
+	struct maps_buffer maps;
+};
+
 struct proc {
 	uint32_t index;
 	pid_t pid;
@@ -41,13 +48,7 @@ struct proc {
 	 * last.  Once it grows, pages came without an exception. */
 	int64_t unseen_faults;
 	int64_t unseen_before; /* of them, until its exec or fork */
-};
-
-/* What Linux says of an address space at this moment. */
-struct capture {
-	bool complete;
-	struct trace_said said;
-	struct maps_buffer maps;
+	struct capture at_main_exit; /* should the others end unseen */
 };
 
 struct tracee {
