@@ -615,13 +615,17 @@ int replay_call(struct replay *replay, const struct trace_event *event)
 	uint32_t process = event->call.nr == TRACE_PROCESS_MADVISE ? event->call.target :
 								      event->process;
 	struct space_slot *space = process == TRACE_NONE ? NULL : replay_space_of(replay, process);
-	struct call c = { .replay = replay, .event = event, .in = &event->call };
+	struct trace_call in = event->call;
+	struct call c = { .replay = replay, .event = event, .in = &in };
 	uint64_t faults;
 	int err;
 
 	replay->result->nr_calls++;
 	if (!space || !space->mm)
 		return 0;
+	/* What a mapping gets then is not what was asked for. */
+	if (space->read_is_exec && in.prot & QUIRE_PROT_READ)
+		in.prot |= QUIRE_PROT_EXEC;
 	c.space = space;
 	c.mm = space->mm;
 	faults = replay_faults_of(space);

@@ -70,7 +70,8 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 	/* What another thread touches while a call is under way is placed before it. */
 	if ((figure == REPLAY_VMAS || figure == REPLAY_FAULTS) && account->has_threads)
 		other[nr++] = "threads at once";
-	if (figure == REPLAY_FAULTS && account->nr_unplaced)
+	if (figure == REPLAY_FAULTS ? account->nr_unplaced > 0 :
+	    figure == REPLAY_RSS && size <= account->nr_unplaced * QUIRE_PAGE_SIZE)
 		other[nr++] = "faults of the kernel on pages that nothing tells";
 	if (replay->options->folios_chosen)
 		other[nr++] = "chosen folios";

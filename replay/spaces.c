@@ -240,6 +240,7 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 		space->unknown = true;
 		return 0;
 	}
+	space->read_is_exec = parent->read_is_exec;
 	/* What was noted may lie in the memory that the child inherits. */
 	for (size_t i = 0; i < parent->account.nr_notes && !err; i++)
 		err = replay_note(&space->account.notes, &space->account.nr_notes,
@@ -284,8 +285,11 @@ static void apply_rights(struct quire_mm *mm, const struct trace_rights *rights)
 void replay_limits(struct replay *replay, const struct trace_event *event)
 {
 	struct space_slot *space = replay_space_of(replay, event->process);
-	if (space && space->mm)
-		apply_rights(space->mm, &event->limits.rights);
+
+	if (!space || !space->mm)
+		return;
+	space->read_is_exec = event->limits.rights.flags & TRACE_RIGHT_READ_IS_EXEC;
+	apply_rights(space->mm, &event->limits.rights);
 }
 
 static void layout_of(const struct replay *replay, const struct trace_exec *exec,
@@ -386,6 +390,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	if (err)
 		return err;
 	apply_rights(space->mm, &exec->rights);
+	space->read_is_exec = exec->rights.flags & TRACE_RIGHT_READ_IS_EXEC;
 	space->unknown = !exec->maps_known;
 	for (size_t i = 0; i < exec->maps.nr; i++) {
 		const struct trace_map *map = &exec->maps.map[i];

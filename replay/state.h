@@ -75,6 +75,7 @@ struct thread_slot {
 /* Indexed by the recording's mm index. */
 struct space_slot {
 	struct quire_mm *mm;  /* NULL: not there (unknown contents, or ended) */
+	bool read_is_exec;    /* READ_IMPLIES_EXEC */
 	bool unknown;         /* what is mapped was not recorded */
 	uint64_t start_us;
 	uint32_t process, pid;

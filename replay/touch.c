@@ -49,7 +49,7 @@ static bool grow_file_at(struct replay *replay, struct space_slot *space, uint64
 	end = (offset & QUIRE_PAGE_MASK) + QUIRE_PAGE_SIZE;
 	later = replay_later_size(replay, (uint32_t)(file - replay->files));
 	/* It grew to what is told next of it, if that reaches so far. */
-	if (later >= offset)
+	if (later > offset)
 		end = later;
 	if (end <= file->bytes || quire_file_truncate(file->file, end) != 0)
 		return false;

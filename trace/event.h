@@ -181,6 +181,8 @@ enum {
 	TRACE_RIGHT_MDWE = 16, /* PR_SET_MDWE: REFUSE_EXEC_GAIN */
 	TRACE_RIGHT_MDWE_NO_INHERIT = 32,
 	TRACE_RIGHT_BOTTOM_UP = 64, /* at exec: mappings are placed upwards */
+	/* personality(2): what may be read may be executed, whatever is asked for */
+	TRACE_RIGHT_READ_IS_EXEC = 128,
 };
 
 /* What a process may, and how much.  Limits are soft ones; TRACE_UNKNOWN:

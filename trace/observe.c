@@ -260,13 +260,6 @@ void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
 
 /* ---- limits and rights ---- */
 
-/* READ_IMPLIES_EXEC: what is asked for is not what a mapping gets. */
-static void note_personality(struct tracee *tracee)
-{
-	tracee->proc->space->read_implies_exec =
-		procfs_read_personality(tracee->tid) & READ_IMPLIES_EXEC;
-}
-
 uint32_t observe_own_mm_rights(void)
 {
 	enum { GET_THP_DISABLE = 42, GET_MDWE = 66 };
@@ -303,6 +296,8 @@ static struct trace_rights rights_now(const struct tracee *tracee)
 	rights.flags |= tracee->proc->space->mm_rights;
 	if (procfs_may_lock_any(tracee->tid))
 		rights.flags |= TRACE_RIGHT_LOCK_ANY;
+	if (procfs_read_personality(tracee->tid) & READ_IMPLIES_EXEC)
+		rights.flags |= TRACE_RIGHT_READ_IS_EXEC;
 	return rights;
 }
 
@@ -515,7 +510,6 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	exec->rights = rights_now(tracee);
 	if (procfs_read_personality(tracee->tid) & ADDR_COMPAT_LAYOUT)
 		exec->rights.flags |= TRACE_RIGHT_BOTTOM_UP;
-	note_personality(tracee);
 	exec->layout.mmap_base = guess_mmap_base(&item->maps, &exec->layout,
 		exec->rights.flags & TRACE_RIGHT_BOTTOM_UP);
 	tracee->proc->rights = exec->rights;
@@ -635,7 +629,8 @@ static void find_file(struct tracer *t, struct tracee *tracee, bool known_only)
 	call->file = files_of_fd(t->files, tracee->tid, fd, known_only, &call->file_bytes);
 	if (call->file != TRACE_NONE)
 		call->mode = procfs_read_mode(tracee->tid, fd,
-			call->nr == TRACE_MMAP && files_is_memfd(t->files, call->file), NULL);
+			call->nr == TRACE_MMAP && !(call->prot & PROT_WRITE) &&
+				files_is_memfd(t->files, call->file), NULL);
 	if (call->nr == TRACE_MMAP && call->file != TRACE_NONE && call->addr != 0 &&
 	    beside_stands_apart(tracee, call, (uint64_t)sysconf(_SC_PAGESIZE)))
 		call->mode |= TRACE_MODE_APART;
@@ -662,11 +657,6 @@ void tell_call(struct tracer *t, struct tracee *tracee, int64_t result)
 	struct trace_call *call = &tracee->call.call;
 	enum trace_role role = trace_call_info(call->nr)->role;
 	bool resizes = call->nr == TRACE_FTRUNCATE || call->nr == TRACE_FALLOCATE;
-
-	if (call->nr == TRACE_PERSONALITY && result >= 0)
-		note_personality(tracee);
-	if (tracee->proc->space->read_implies_exec && call->prot & PROT_READ)
-		call->prot |= PROT_EXEC;
 
 	if (role == TRACE_RIGHTS) {
 		if (result >= 0)

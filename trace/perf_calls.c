@@ -166,7 +166,8 @@ static void look_behind(struct call_rings *c, struct call_record *record)
 	/* It may be closed by now, or another's: the mapping will tell. */
 	if (call.call.nr == TRACE_MMAP && call.fd >= 0)
 		record->mode = procfs_read_mode(record->tid, call.fd,
-			call.call.flags & MAP_SHARED, &record->ino);
+			call.call.flags & MAP_SHARED && !(call.call.prot & PROT_WRITE),
+			&record->ino);
 	else if (call.call.nr == TRACE_FTRUNCATE)
 		record->unread = !files_resized(c->files, record->tid, (int)record->arg[0],
 			record->arg[1], &record->file, &record->file_bytes);

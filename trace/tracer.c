@@ -305,7 +305,6 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 		child->proc->space->mm_rights =
 			inherited_rights(tracee->proc->space->mm_rights);
 		child->proc->space->maps_large_files = tracee->proc->space->maps_large_files;
-		child->proc->space->read_implies_exec = tracee->proc->space->read_implies_exec;
 		child->proc->space->pieces = tracee->proc->space->pieces;
 	}
 	start.mm = child->proc->space->index;

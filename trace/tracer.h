@@ -25,7 +25,6 @@ struct space {
 	struct tracee *held_first, *held_last;
 	uint64_t peak_page_table_bytes, peak_vmas;
 	bool maps_large_files; /* what it unmaps may have come beside touches */
-	bool read_implies_exec; /* personality(2) */
 	struct file_pieces pieces;
 	uint32_t mm_rights; /* TRACE_RIGHT_* that prctl set and fork and exec keep */
 };

@@ -43,7 +43,7 @@ exact() {
 	fi
 }
 
-for part in read-first reach beside seal barrier segment shm vfork exec-thread; do
+for part in read-first reach beside seal barrier segment shm vfork; do
 	exact $part 0
 done
 # What came before a fork is looked at before the fork only if that is a stop.
