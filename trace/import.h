@@ -55,6 +55,7 @@ struct import_file {
 	enum trace_file_kind kind;
 	uint64_t dev, ino; /* 0: not known */
 	uint64_t bytes; /* as the log said, or as large as its mappings need */
+	bool deleted; /* had no name any more */
 };
 
 struct import_process {

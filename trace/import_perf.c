@@ -227,12 +227,24 @@ static const char *special_name(const char *name)
 	return "";
 }
 
+/* The kernel puts that behind a name that is there no more. */
+static bool cut_deleted(char *name)
+{
+	static const char deleted[] = " (deleted)";
+	size_t len = strlen(name);
+
+	if (len < strlen(deleted) || strcmp(name + len - strlen(deleted), deleted) != 0)
+		return false;
+	name[len - strlen(deleted)] = 0;
+	return true;
+}
+
 /* What an MMAP2 line tells, its file introduced. */
 static int area_of(struct import *im, const struct perf_line *line, struct perf_area *area)
 {
 	struct import_file wanted = {
-		.path = (char *)line->name, .kind = kind_of_file(line->name), .dev = line->dev,
-		.ino = line->ino,
+		.path = line->name, .kind = kind_of_file(line->name), .dev = line->dev,
+		.ino = line->ino, .deleted = cut_deleted(line->name), .bytes = line->offset + line->len,
 	};
 	int err;
 

@@ -46,7 +46,7 @@ struct perf_line {
 	bool user_only; /* the event counts user mode alone */
 	uint64_t offset, dev, ino;
 	uint32_t map_flags; /* TRACE_MAP_* */
-	const char *name; /* of a map, a command */
+	char *name; /* of a map, a command */
 };
 
 /* Takes a line apart, in place.  NULL, or what is wrong with it. */

@@ -220,7 +220,7 @@ static int put_file(struct import_world *w, uint32_t index)
 		.file = {
 			.file = index, .kind = file->kind, .dev = file->dev,
 			.ino = file->ino ? file->ino : index + 1,
-			.bytes = file->bytes, .path = file->path,
+			.bytes = file->bytes, .path = file->path, .deleted = file->deleted,
 		},
 	};
 

@@ -88,11 +88,13 @@ static char *last_word(char *line, char **end)
 
 	while (at > line && isspace((unsigned char)at[-1]))
 		at--;
+	if (at == line)
+		return NULL;
 	*at = 0;
 	while (at > line && !isspace((unsigned char)at[-1]))
 		at--;
 	*end = at;
-	return *at ? at : NULL;
+	return at;
 }
 
 /* ---- the columns before the event ---- */
@@ -117,9 +119,13 @@ static bool is_time(char *word, uint64_t *ns)
 
 static bool is_period(char *word, uint64_t *period)
 {
+	uint64_t value;
 	char *at = word;
 
-	return isdigit((unsigned char)*at) && take_number(&at, 10, period) && !*at;
+	if (!isdigit((unsigned char)*at) || !take_number(&at, 10, &value) || *at)
+		return false;
+	*period = value;
+	return true;
 }
 
 static bool is_cpu(const char *word)
