@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -187,152 +186,6 @@ static int put_touch(struct import *im, uint32_t thread, const struct trace_touc
 	if (im->w.model)
 		e.touch.flags = model_touch(im->w.model, mm_of(im, thread), touch->addr, touch->flags);
 	return world_put(&im->w, &e);
-}
-
-/* ---- files and mappings ---- */
-
-static bool begins(const char *name, const char *with)
-{
-	return strncmp(name, with, strlen(with)) == 0;
-}
-
-static enum trace_file_kind kind_of_file(const char *name)
-{
-	static const struct {
-		const char *begin;
-		enum trace_file_kind kind;
-	} kinds[] = {
-		{ "/memfd:", TRACE_FILE_MEMFD }, { "/SYSV", TRACE_FILE_SHM },
-		{ "/dev/zero", TRACE_FILE_ZERO }, { "/dev/shm/", TRACE_FILE_TMPFS },
-		{ "/dev/", TRACE_FILE_DEVICE }, { "/", TRACE_FILE_DISK },
-	};
-
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (begins(name, kinds[i].begin))
-			return kinds[i].kind;
-	return TRACE_FILE_OTHER;
-}
-
-/* Names of memory that the kernel gives a meaning; the others are dropped. */
-static const char *special_name(const char *name)
-{
-	static const char *const names[] = {
-		"[stack]", "[heap]", "[vdso]", "[vvar]", "[vvar_vclock]", "[vectors]", "[sigpage]",
-		"[uprobes]",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(names[i], name) == 0)
-			return names[i];
-	return "";
-}
-
-/* The kernel puts that behind a name that is there no more. */
-static bool cut_deleted(char *name)
-{
-	static const char deleted[] = " (deleted)";
-	size_t len = strlen(name);
-
-	if (len < strlen(deleted) || strcmp(name + len - strlen(deleted), deleted) != 0)
-		return false;
-	name[len - strlen(deleted)] = 0;
-	return true;
-}
-
-/* What an MMAP2 line tells, its file introduced. */
-static int area_of(struct import *im, const struct perf_line *line, struct perf_area *area)
-{
-	struct import_file wanted = {
-		.path = line->name, .kind = kind_of_file(line->name), .dev = line->dev,
-		.ino = line->ino, .deleted = cut_deleted(line->name), .bytes = line->offset + line->len,
-	};
-	int err;
-
-	*area = (struct perf_area){
-		.start = line->addr, .end = line->addr + line->len, .flags = line->map_flags,
-		.file = TRACE_NONE, .name = special_name(line->name),
-	};
-	/* Shared anonymous memory is a file that the kernel made for it. */
-	if (begins(line->name, "//anon") || line->name[0] == '[' || !line->name[0])
-		return 0;
-	area->offset = line->offset;
-	err = world_find_inode(&im->w, &wanted, &area->file);
-	if (!err)
-		err = world_grow_file(&im->w, area->file, line->offset + line->len);
-	return err;
-}
-
-/* Is the new mapping the one that was there, perhaps with other rights? */
-static bool continues(const struct perf_area *old, const struct perf_area *new)
-{
-	return old->file == new->file &&
-		!((old->flags ^ new->flags) & TRACE_MAP_SHARED) &&
-		(new->file == TRACE_NONE ||
-		 old->offset - old->start == new->offset - new->start);
-}
-
-static uint32_t prot_of(uint32_t flags)
-{
-	return (flags & TRACE_MAP_READ ? PROT_READ : 0u) |
-		(flags & TRACE_MAP_WRITE ? PROT_WRITE : 0u) |
-		(flags & TRACE_MAP_EXEC ? PROT_EXEC : 0u);
-}
-
-/* The call that makes [start, end) what the mapping says. */
-static int put_change(struct import *im, uint32_t thread, const struct perf_area *map,
-	uint64_t start, uint64_t end, enum trace_call_nr nr)
-{
-	struct trace_event e = world_event(&im->w, thread, TRACE_CALL);
-
-	e.call = (struct trace_call){
-		.nr = nr, .addr = start, .len = end - start, .prot = prot_of(map->flags),
-		.file = TRACE_NONE, .target = TRACE_NONE,
-	};
-	if (nr == TRACE_MMAP) {
-		e.call.result = (int64_t)start;
-		e.call.flags = MAP_FIXED |
-			(map->flags & TRACE_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE) |
-			(map->file == TRACE_NONE ? MAP_ANONYMOUS : 0u);
-	}
-	if (nr == TRACE_MMAP && map->file != TRACE_NONE) {
-		e.call.offset = map->offset + (start - map->start);
-		e.call.file = map->file;
-		e.call.file_bytes = im->w.file[map->file].bytes;
-	}
-	return world_put(&im->w, &e);
-}
-
-/*
- * A mapping was made, has grown, or has other rights: the record is of the whole of
- * it, also of what was there before and what it was joined with.
- */
-static int change_maps(struct import *im, uint32_t thread, const struct perf_area *map)
-{
-	struct perf_areas *areas = &im->areas[mm_of(im, thread)];
-	bool special = map->name[0] == '[' && strcmp(map->name, "[heap]") != 0;
-	size_t i = perf_areas_after(areas, map->start);
-	int err = 0;
-
-	/* A stack grows by itself. */
-	for (uint64_t at = map->start, end; at < map->end && !special && !err; at = end) {
-		const struct perf_area *old = i < areas->nr && areas->area[i].start < map->end ?
-			&areas->area[i] : NULL;
-
-		if (!old || old->start > at) {
-			end = old ? old->start : map->end;
-			err = put_change(im, thread, map, at, end, TRACE_MMAP);
-			continue;
-		}
-		end = old->end < map->end ? old->end : map->end;
-		if (!continues(old, map))
-			err = put_change(im, thread, map, at, end, TRACE_MMAP);
-		else if (prot_of(old->flags) != prot_of(map->flags))
-			err = put_change(im, thread, map, at, end, TRACE_MPROTECT);
-		i++;
-	}
-	if (!err && !perf_areas_set(areas, map))
-		err = fail_memory(im);
-	return err;
 }
 
 /* ---- exec ---- */
@@ -638,7 +491,7 @@ static int do_map(struct import *im, const struct perf_line *line)
 		return 0; /* [vsyscall] */
 	err = thread_of(im, line->tid, line->pid, &thread);
 	if (!err)
-		err = area_of(im, line, &map);
+		err = perf_area_of(&im->w, line, &map);
 	if (err)
 		return err;
 	t = &im->thread[thread];
@@ -652,7 +505,7 @@ static int do_map(struct import *im, const struct perf_line *line)
 	}
 	if (im->survey.has_calls && process_of(im, thread)->settled)
 		return 0;
-	return change_maps(im, thread, &map);
+	return perf_areas_change(&im->w, thread, &im->areas[mm_of(im, thread)], &map);
 }
 
 /* Was the fault taken by exec in making the new program's memory? */
@@ -835,8 +688,8 @@ int import_perf(const char *log_path, const char *output, struct trace_error *er
 		/* Of the machine of the log the header says a little. */
 		host_init(&header.host);
 		header.host.trait[HOST_page_bytes] = perf_page_bytes(&survey);
-		strcpy(header.host.kernel, survey.release);
-		strcpy(header.host.machine, survey.arch);
+		snprintf(header.host.kernel, sizeof(header.host.kernel), "%s", survey.release);
+		snprintf(header.host.machine, sizeof(header.host.machine), "%s", survey.arch);
 		header.source = source_of(&survey);
 		header.command = survey.command[0] ? survey.command : log_path;
 		err = import_write(log_path, text, len, &header, import_perf_text, output, error);

@@ -105,5 +105,14 @@ size_t perf_areas_after(const struct perf_areas *, uint64_t addr);
 /* Puts it in the place of what was there.  False: no memory. */
 bool perf_areas_set(struct perf_areas *, const struct perf_area *);
 bool perf_areas_copy(struct perf_areas *to, const struct perf_areas *from);
+/* What an MMAP2 line tells, its file introduced; cuts the line's name. */
+int perf_area_of(struct import_world *, const struct perf_line *, struct perf_area *);
+/*
+ * A mapping was made, has grown, or has other rights: the record is of the whole of
+ * it, also of what was there before and what it was joined with.  Puts the calls that
+ * make the difference.
+ */
+int perf_areas_change(struct import_world *, uint32_t thread, struct perf_areas *,
+	const struct perf_area *);
 
 #endif

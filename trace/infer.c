@@ -228,6 +228,8 @@ static void cut_areas(struct space *s, uint64_t start, uint64_t end)
 {
 	size_t from, to;
 
+	if (!s->nr_areas)
+		return;
 	split(s, start);
 	split(s, end);
 	from = area_after(s, start);

@@ -110,9 +110,9 @@ static bool is_time(char *word, uint64_t *ns)
 		return false;
 	point = ++at;
 	digits = strspn(point, "0123456789");
-	if ((digits != 6 && digits != 9) || strcmp(point + digits, ":") != 0)
+	if ((digits != 6 && digits != 9) || strcmp(point + digits, ":") != 0 ||
+	    !take_number(&at, 10, &fraction))
 		return false;
-	take_number(&at, 10, &fraction);
 	*ns = seconds * 1000000000 + fraction * (digits == 6 ? 1000 : 1);
 	return seconds < UINT64_MAX / 1000000000;
 }
