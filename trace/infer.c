@@ -130,6 +130,34 @@ static void pages_remove(struct space *s, uint64_t page)
 	}
 }
 
+/* The pages of [from, from + nr) that are there are so at to as well. */
+static void pages_copy(struct space *s, uint64_t from, uint64_t to, uint64_t nr)
+{
+	size_t capacity = s->pages_capacity;
+	uint64_t *table;
+
+	if (nr <= capacity) {
+		for (uint64_t i = 0; i < nr; i++)
+			if (pages_find(s, from + i))
+				pages_insert(s, to + i, 0);
+		return;
+	}
+	/* A log may tell of ranges of any length: then by what is there.  Inserting
+	 * changes the table. */
+	table = malloc(capacity * sizeof(*table) + 1);
+	if (!table)
+		return;
+	if (capacity)
+		memcpy(table, s->page, capacity * sizeof(*table));
+	for (size_t i = 0; i < capacity; i++) {
+		uint64_t page = (table[i] & ~INHERITED) - 1;
+
+		if (table[i] && page - from < nr)
+			pages_insert(s, to + (page - from), 0);
+	}
+	free(table);
+}
+
 static void pages_cut(struct space *s, uint64_t start, uint64_t end)
 {
 	if (!s->nr_pages || start >= end)
@@ -201,6 +229,8 @@ static void cut_areas(struct space *s, uint64_t start, uint64_t end)
 {
 	size_t from, to;
 
+	if (!s->nr_areas)
+		return;
 	split(s, start);
 	split(s, end);
 	from = area_after(s, start);
@@ -282,9 +312,7 @@ static void do_mremap(const struct model *m, struct space *s, const struct trace
 		uint64_t from_page = call->addr / m->page_bytes, to_page = to / m->page_bytes;
 
 		unmap(m, s, to, call->new_len);
-		for (uint64_t i = 0; i < pages; i++)
-			if (pages_find(s, from_page + i))
-				pages_insert(s, to_page + i, 0);
+		pages_copy(s, from_page, to_page, pages);
 		if (!(call->flags & MREMAP_DONTUNMAP))
 			unmap(m, s, call->addr, call->len);
 	} else if (call->new_len < call->len) {

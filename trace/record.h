@@ -46,4 +46,7 @@ int record_command(const struct record_options *options, char **argv,
 /* Turns the log of strace -f into a recording without touches. */
 int import_strace(const char *log_path, const char *output, struct trace_error *error);
 
+/* The same of what perf script prints; with the page faults that are in it. */
+int import_perf(const char *log_path, const char *output, struct trace_error *error);
+
 #endif

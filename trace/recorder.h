@@ -258,6 +258,8 @@ bool calls_perf_filter(char *text, size_t size);
 enum stop_kind calls_kind(uint64_t nr, enum trace_call_nr *call);
 /* Decodes the system call at which tid stopped. */
 void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out);
+/* The same from the arguments alone, without a look at any process. */
+void calls_decode_arguments(uint64_t nr, const uint64_t arg[6], struct stopped_call *out);
 /* Reads len bytes of the tracee's memory. */
 bool calls_read_memory(pid_t tid, uint64_t addr, void *into, size_t len);
 
