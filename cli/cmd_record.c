@@ -22,6 +22,7 @@ static const char help_text[] =
 	"                       perf-user or pagemap; default: the best that is permitted\n"
 	"  -c, --calls MEANS    how calls are seen, at best: tracepoint (the program runs on)\n"
 	"                       or ptrace (it is stopped); default: the best permitted\n"
+	"      --no-cgroup      no control group for CMD: for programs that leave theirs\n"
 	"  -p, --pid PID        record this process, its threads, and what they start\n"
 	"  -q, --quiet          no line about the recording at the end\n"
 	"  -h, --help           this text\n"
@@ -111,6 +112,7 @@ int cmd_record(int argc, char **argv)
 	static const struct option longs[] = { { "output", required_argument, NULL, 'o' },
 					       { "source", required_argument, NULL, 's' },
 					       { "calls", required_argument, NULL, 'c' },
+					       { "no-cgroup", no_argument, NULL, 'G' },
 					       { "pid", required_argument, NULL, 'p' },
 					       { "quiet", no_argument, NULL, 'q' },
 					       { "help", no_argument, NULL, 'h' },
@@ -139,6 +141,9 @@ int cmd_record(int argc, char **argv)
 		case 'p':
 			if (pid_option(optarg, &pid) != 0)
 				return EXIT_USAGE;
+			break;
+		case 'G':
+			options.no_cgroup = true;
 			break;
 		case 'q':
 			quiet = true;

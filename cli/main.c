@@ -11,7 +11,7 @@ static const struct command commands[] = {
 	{ "compare", "FILE | -- CMD...", "replay under each alternative of the decisions",
 	  cmd_compare },
 	{ "show", "FILE", "list a recording as text", cmd_show },
-	{ "import", "strace LOG -o FILE", "make a recording of a log of strace -f", cmd_import },
+	{ "import", "TOOL LOG -o FILE", "make a recording of a log of strace -f or perf", cmd_import },
 	{ "host", "", "what this machine's kernel is set to", cmd_host },
 	{ "decisions", "", "the contested choices and their alternatives", cmd_decisions },
 	{ "bench", "fork|maple|ops|...", "measure, beside the host kernel where it can", cmd_bench },

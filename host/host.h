@@ -109,6 +109,9 @@ static inline uint64_t host_or(const struct host *host, enum host_trait trait, u
 uint64_t host_thp_of_order(const struct host *host, unsigned order);
 uint64_t host_shmem_of_order(const struct host *host, unsigned order);
 
+/* The first line of a file, without its newline. */
+bool host_read_line(const char *path, char *line, size_t size);
+
 /* ---- as text: for headers of recordings, and for people -------------------------- */
 
 const char *host_trait_name(enum host_trait trait);

@@ -28,7 +28,7 @@
 
 /* ---- what the kernel says -------------------------------------------------------------- */
 
-static bool read_line(const char *path, char *line, size_t size)
+bool host_read_line(const char *path, char *line, size_t size)
 {
 	FILE *file = fopen(path, "re");
 	bool got;
@@ -46,7 +46,7 @@ static void read_number(struct host *host, enum host_trait trait, const char *pa
 {
 	char line[64];
 
-	if (read_line(path, line, sizeof(line)) && *line >= '0' && *line <= '9')
+	if (host_read_line(path, line, sizeof(line)) && *line >= '0' && *line <= '9')
 		host->trait[trait] = strtoull(line, NULL, 10);
 }
 
@@ -56,7 +56,7 @@ static bool read_choice(const char *path, char *word, size_t size)
 	char line[128];
 	char *open, *close;
 
-	if (!read_line(path, line, sizeof(line)))
+	if (!host_read_line(path, line, sizeof(line)))
 		return false;
 	open = strchr(line, '[');
 	close = open ? strchr(open, ']') : NULL;

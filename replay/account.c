@@ -86,6 +86,7 @@ int replay_account(const struct space_account *from, uint64_t linux_faults, bool
 		{ "signals", -(int64_t)from->nr_signals },
 		{ "kernel-refused", -(int64_t)from->nr_kernel_refused },
 	};
+	int64_t unplaced;
 	char names[160];
 
 	out->linux_faults = linux_faults;
@@ -94,6 +95,14 @@ int replay_account(const struct space_account *from, uint64_t linux_faults, bool
 		if (add(out, causes[i].kind, causes[i].count))
 			return -ENOMEM;
 		left -= causes[i].count;
+	}
+	/* With threads it was counted while exceptions were on their way: no more than is
+	 * left. */
+	unplaced = left < (int64_t)from->nr_unplaced ? left : (int64_t)from->nr_unplaced;
+	if (unplaced > 0) {
+		if (add(out, "kernel-unplaced", unplaced))
+			return -ENOMEM;
+		left -= unplaced;
 	}
 	names_of_notes(from, names, sizeof(names));
 	if (left != 0 && names[0]) {

@@ -152,13 +152,21 @@ static bool place_is_random(const struct call *c)
 	return c->in->flags & QUIRE_MAP_32BIT && host_or(&c->replay->host, HOST_randomize, 2) != 0;
 }
 
+static bool is_of_pool(const struct call *c)
+{
+	struct file_slot *file = replay_file_slot(c->replay, c->in->file);
+
+	return file && file->kind == TRACE_FILE_HUGETLB;
+}
+
 static int granted_mmap(const struct call *c, struct mapping_request *m)
 {
 	uint32_t flags = m->flags;
 	int err;
 
-	if (flags & QUIRE_MAP_HUGETLB) {
-		err = note_call(c, "mmap(MAP_HUGETLB)");
+	if (flags & QUIRE_MAP_HUGETLB || is_of_pool(c)) {
+		err = note_call(c, flags & QUIRE_MAP_HUGETLB ? "mmap(MAP_HUGETLB)" :
+						"mmap of hugetlbfs");
 		return err ? err : force_mmap(c, m);
 	}
 	/* Nothing is brought in before it is where Linux had it. */
@@ -174,6 +182,20 @@ static int granted_mmap(const struct call *c, struct mapping_request *m)
 		quire_munmap(c->mm, m->placed, c->in->len);
 	m->flags = flags;
 	return force_mmap(c, m);
+}
+
+/* It came from an open(2) of its own, so that it does not merge. */
+static int mmap_apart(const struct call *c, struct mapping_request *m)
+{
+	struct quire_file *own;
+	int err = quire_file_reopen(m->file, quire_file_mode(m->file), &own);
+
+	if (err)
+		return err;
+	m->file = own;
+	err = granted_mmap(c, m);
+	quire_file_put(own);
+	return err;
 }
 
 static int call_mmap(const struct call *c)
@@ -195,6 +217,8 @@ static int call_mmap(const struct call *c)
 	} else {
 		m.flags |= QUIRE_MAP_ANONYMOUS;
 	}
+	if (file && in->mode & TRACE_MODE_APART)
+		return mmap_apart(c, &m);
 	return in->result < 0 ? refused_mmap(c, &m) : granted_mmap(c, &m);
 }
 
@@ -490,6 +514,29 @@ static int call_mlock(const struct call *c)
 	return 0;
 }
 
+/* Which the recorder looks before, as they may free page tables. */
+static bool frees_tables(const struct trace_call *in)
+{
+	switch (in->nr) {
+	case TRACE_MMAP:
+		return in->flags & QUIRE_MAP_FIXED;
+	case TRACE_BRK:
+		return in->addr != 0;
+	case TRACE_MADVISE:
+		return (int)in->advice == QUIRE_MADV_DONTNEED;
+	default:
+		return in->nr == TRACE_MUNMAP || in->nr == TRACE_MREMAP || in->nr == TRACE_SHMDT;
+	}
+}
+
+/* It reached into another process's memory, or its own; what it brought follows. */
+static void note_reach(const struct call *c)
+{
+	c->replay->reach = (struct reach){
+		.target = c->in->target, .caller = c->event->process, .thread = c->event->thread,
+	};
+}
+
 static int call_dispatch(const struct call *c)
 {
 	const struct trace_call *in = c->in;
@@ -501,8 +548,10 @@ static int call_dispatch(const struct call *c)
 		return call_mremap(c);
 	case TRACE_BRK:
 		return call_brk(c);
-	case TRACE_MADVISE:
 	case TRACE_PROCESS_MADVISE:
+		/* What may be advised to others is Linux's affair. */
+		return leave_refused(c) ? 0 : call_madvise(c);
+	case TRACE_MADVISE:
 		return call_madvise(c);
 	case TRACE_MINCORE:
 		return call_mincore(c);
@@ -540,6 +589,11 @@ static int call_dispatch(const struct call *c)
 	case TRACE_MSYNC:
 		result_compare(c, quire_msync(c->mm, in->addr, in->len, in->flags));
 		return 0;
+	case TRACE_PROCESS_VM_READV:
+	case TRACE_PROCESS_VM_WRITEV:
+	case TRACE_VMSPLICE:
+		note_reach(c);
+		return 0;
 	default:
 		/* What Linux refused left nothing to account for. */
 		return in->result < 0 ? 0 :
@@ -547,12 +601,13 @@ static int call_dispatch(const struct call *c)
 	}
 }
 
-static uint64_t faults_of(struct quire_mm *mm)
+/* Does it work on a mapping of a file, or on several mappings? */
+static bool on_file(const struct call *c)
 {
-	struct quire_mm_stats stats;
+	uint64_t addr = c->in->nr == TRACE_MMAP ? (uint64_t)c->in->result : c->in->addr, offset;
 
-	quire_mm_stats(mm, &stats);
-	return stats.faults + stats.major_faults;
+	return c->in->nr == TRACE_MLOCKALL ||
+	       replay_file_at(c->replay, c->mm, addr, &offset) != NULL;
 }
 
 int replay_call(struct replay *replay, const struct trace_event *event)
@@ -560,18 +615,27 @@ int replay_call(struct replay *replay, const struct trace_event *event)
 	uint32_t process = event->call.nr == TRACE_PROCESS_MADVISE ? event->call.target :
 								      event->process;
 	struct space_slot *space = process == TRACE_NONE ? NULL : replay_space_of(replay, process);
-	struct call c = { .replay = replay, .event = event, .in = &event->call };
+	struct trace_call in = event->call;
+	struct call c = { .replay = replay, .event = event, .in = &in };
 	uint64_t faults;
 	int err;
 
 	replay->result->nr_calls++;
 	if (!space || !space->mm)
 		return 0;
+	/* What a mapping gets then is not what was asked for. */
+	if (space->read_is_exec && in.prot & QUIRE_PROT_READ)
+		in.prot |= QUIRE_PROT_EXEC;
 	c.space = space;
 	c.mm = space->mm;
-	faults = faults_of(c.mm);
+	faults = replay_faults_of(space);
+	if (frees_tables(c.in))
+		replay_note_tables(space);
 	err = call_dispatch(&c);
-	space->account.nr_call_faults += faults_of(c.mm) - faults;
+	faults = replay_faults_of(space) - faults;
+	space->account.nr_call_faults += faults;
+	if (faults && c.in->nr != TRACE_MREMAP && on_file(&c))
+		space->account.nr_forgivable += faults;
 	/* Limits were lifted where Linux granted the call: what is short is memory. */
 	if (err == -ENOMEM || err == 0)
 		return err;

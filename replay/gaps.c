@@ -11,6 +11,9 @@
 
 #include "state.h"
 
+/* What one read from a disk brings in at the most, by default. */
+#define READ_AHEAD_PAGES 32u
+
 static int name_cause(struct replay_gap *gap, const char *cause)
 {
 	size_t old = gap->causes ? strlen(gap->causes) : 0;
@@ -36,7 +39,7 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[7];
+	const char *other[13];
 	size_t nr = 0;
 	int err = 0;
 
@@ -48,7 +51,8 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		other[nr++] = "inferred touches";
 	/* The replay's page cache has all of a file that is mapped; Linux had to read,
 	 * so its did not, and what it had not it could not map around a fault. */
-	if (figure != REPLAY_VMAS && space->nr_major)
+	if (space->nr_major && figure != REPLAY_VMAS &&
+	    (figure != REPLAY_FAULTS || size <= space->nr_major * READ_AHEAD_PAGES))
 		other[nr++] = "files not in memory";
 	/* Who does not stop the program sees the peak of its tables now and then. */
 	if (figure == REPLAY_TABLES && replay->header->calls == TRACE_CALLS_TRACEPOINT &&
@@ -57,6 +61,21 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 	/* Tables that are empty, mappings that look alike: how they came to be so. */
 	if (figure != REPLAY_FAULTS && slot->attached)
 		other[nr++] = "what was before the recording";
+	if (figure == REPLAY_TABLES && size <= account->nr_leaf_windows * QUIRE_PAGE_SIZE)
+		other[nr++] = "large folios of files";
+	if (figure == REPLAY_FAULTS && space->quire_says.faults < space->linux_said.faults &&
+	    size <= space->nr_idle)
+		other[nr++] = "touches that took no fault here";
+	if (figure != REPLAY_VMAS && account->nr_cuts)
+		other[nr++] = "a file cut unseen";
+	if (account->nr_forced)
+		other[nr++] = "pages written by force";
+	/* What another thread touches while a call is under way is placed before it. */
+	if ((figure == REPLAY_VMAS || figure == REPLAY_FAULTS) && account->has_threads)
+		other[nr++] = "threads at once";
+	if (figure == REPLAY_FAULTS ? account->nr_unplaced > 0 :
+	    figure == REPLAY_RSS && size <= account->nr_unplaced * QUIRE_PAGE_SIZE)
+		other[nr++] = "faults of the kernel on pages that nothing tells";
 	if (replay->options->folios_chosen)
 		other[nr++] = "chosen folios";
 	if (figure == REPLAY_RSS && size <= replay_rss_slack_bytes(replay->result->nr_cpus))

@@ -31,6 +31,9 @@ void replay_options_default(struct replay_options *options)
 	options->config.memory_bytes = UINT64_C(8) << 30;
 	options->config.nr_cpus = 2;
 	options->config.overcommit = QUIRE_OVERCOMMIT_ALWAYS;
+	/* What Linux does, with which the replay is compared. */
+	options->config.decisions.chosen[QUIRE_DECISION_reuse_scope] =
+		QUIRE_reuse_scope_page;
 }
 
 void replay_mismatch(struct replay *replay, const struct trace_event *event,
@@ -101,6 +104,8 @@ static int replay_event(struct replay *replay, const struct trace_event *event)
 {
 	if (event->kind != TRACE_SIGNAL)
 		replay_thread_heard(replay, event);
+	if (event->thread != TRACE_NONE && event->thread == replay->reach.thread)
+		replay->reach = (struct reach){ TRACE_NONE, TRACE_NONE, TRACE_NONE };
 	switch (event->kind) {
 	case TRACE_FILE:
 		return replay_add_file(replay, &event->file);
@@ -133,6 +138,8 @@ static int replay_event(struct replay *replay, const struct trace_event *event)
 		replay_host_changed(replay, event);
 		return 0;
 	case TRACE_THREAD_START:
+		replay_thread_started(replay, event);
+		return 0;
 	case TRACE_THREAD_EXIT:
 	case TRACE_NOTE:
 	case TRACE_NR_KINDS:
@@ -234,7 +241,8 @@ int replay_file(const char *path, const struct replay_options *options,
 	struct quire_config config = options->config;
 	struct trace_reader *reader = trace_reader_open(path, error);
 	struct replay replay = { .options = options, .result = result,
-				 .path = path, .sample_interval = 16, .until_sample = 1 };
+				 .path = path, .sample_interval = 16, .until_sample = 1,
+				 .reach = { TRACE_NONE, TRACE_NONE, TRACE_NONE } };
 	uint64_t start_ns;
 	int err;
 

@@ -56,7 +56,14 @@ static int zeros_write(void *context, uint64_t offset, const void *buf, uint64_t
 
 static bool file_is_memory(enum trace_file_kind kind)
 {
-	return kind == TRACE_FILE_TMPFS || kind == TRACE_FILE_MEMFD || kind == TRACE_FILE_SHM;
+	return kind == TRACE_FILE_TMPFS || kind == TRACE_FILE_MEMFD || kind == TRACE_FILE_SHM ||
+	       kind == TRACE_FILE_HUGETLB;
+}
+
+/* Linux maps nothing around a fault in a segment of System V shared memory. */
+static uint32_t mode_of_kind(enum trace_file_kind kind)
+{
+	return kind == TRACE_FILE_SHM ? QUIRE_FILE_NO_AROUND : 0u;
 }
 
 int replay_add_file(struct replay *replay, const struct trace_file *file)
@@ -64,7 +71,7 @@ int replay_add_file(struct replay *replay, const struct trace_file *file)
 	struct quire_file_config config = {
 		.kind = file->kind == TRACE_FILE_ZERO ? QUIRE_FILE_ZERO :
 			file_is_memory(file->kind) ? QUIRE_FILE_MEMORY : QUIRE_FILE_HOST,
-		.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE,
+		.mode = QUIRE_FILE_READ | QUIRE_FILE_WRITE | mode_of_kind(file->kind),
 		.size_bytes = file->bytes,
 		.backing = { .read = zeros_read, .write = zeros_write },
 	};
@@ -99,10 +106,12 @@ void replay_close_file(struct file_slot *slot)
 int replay_file_handle(struct file_slot *slot, uint32_t mode, struct quire_file **ret_file)
 {
 	uint32_t access = (mode & TRACE_MODE_READ ? (uint32_t)QUIRE_FILE_READ : 0u) |
-			  (mode & TRACE_MODE_WRITE ? (uint32_t)QUIRE_FILE_WRITE : 0u);
+			  (mode & TRACE_MODE_WRITE ? (uint32_t)QUIRE_FILE_WRITE : 0u) |
+			  mode_of_kind(slot->kind);
 	int err = 0;
 
-	if (mode == 0 || mode >= NR_MODES) {
+	mode &= NR_MODES - 1;
+	if (mode == 0) {
 		*ret_file = slot->file;
 		return 0;
 	}
@@ -232,6 +241,7 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 		return 0;
 	}
 	space->attached = parent->attached;
+	space->read_is_exec = parent->read_is_exec;
 	/* What was noted may lie in the memory that the child inherits. */
 	for (size_t i = 0; i < parent->account.nr_notes && !err; i++)
 		err = replay_note(&space->account.notes, &space->account.nr_notes,
@@ -276,8 +286,11 @@ static void apply_rights(struct quire_mm *mm, const struct trace_rights *rights)
 void replay_limits(struct replay *replay, const struct trace_event *event)
 {
 	struct space_slot *space = replay_space_of(replay, event->process);
-	if (space && space->mm)
-		apply_rights(space->mm, &event->limits.rights);
+
+	if (!space || !space->mm)
+		return;
+	space->read_is_exec = event->limits.rights.flags & TRACE_RIGHT_READ_IS_EXEC;
+	apply_rights(space->mm, &event->limits.rights);
 }
 
 static void layout_of(const struct replay *replay, const struct trace_exec *exec,
@@ -421,6 +434,8 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	const struct space_slot *old = replay_space_of(replay, event->process);
 	struct process_slot *process = &replay->processes[event->process];
 	bool was_unknown = old && old->unknown, attached = process->attached, reserved = true;
+	/* Others live in the space that it leaves. */
+	bool leaves = old && old->mm;
 	struct quire_layout layout;
 	struct space_slot *space;
 	int err = space_open(replay, event, exec->mm, exec->path, &space);
@@ -429,14 +444,14 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 		return err;
 	/* The first process was the recorder's own until now; a child of vfork lived
 	 * in its parent's space. */
-	process->counted_exec = (was_unknown || process->shares_mm) &&
+	process->counted_exec = (was_unknown || leaves) &&
 				exec->minor_faults != TRACE_UNKNOWN &&
 				exec->major_faults != TRACE_UNKNOWN;
 	process->lender = TRACE_NONE;
 	if (process->counted_exec) {
 		uint64_t faults = exec->minor_faults + exec->major_faults;
 
-		if (process->shares_mm && process->mm < replay->nr_spaces) {
+		if (leaves) {
 			process->lender = process->mm;
 			replay->spaces[process->lender].borrowed_faults +=
 				faults - process->counted_faults;
@@ -451,6 +466,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	if (err)
 		return err;
 	apply_rights(space->mm, &exec->rights);
+	space->read_is_exec = exec->rights.flags & TRACE_RIGHT_READ_IS_EXEC;
 	space->unknown = !exec->maps_known;
 	space->attached = attached;
 	err = move_break(space, exec);
@@ -588,13 +604,25 @@ static struct replay_figures figures_of_linux(const struct trace_said *said,
 	};
 }
 
-static struct replay_figures figures_of_quire(const struct quire_mm_stats *stats)
+void replay_note_tables(struct space_slot *space)
+{
+	struct quire_mm_stats stats;
+
+	quire_mm_stats(space->mm, &stats);
+	if (stats.page_table_bytes > space->peak_table_bytes)
+		space->peak_table_bytes = stats.page_table_bytes;
+}
+
+/* Linux keeps no peak of its page tables: both are the most that was seen whenever the
+ * recorder looked. */
+static struct replay_figures figures_of_quire(const struct quire_mm_stats *stats,
+					      const struct space_slot *space)
 {
 	return (struct replay_figures){
 		.faults = stats->faults + stats->major_faults,
 		.cow_copies = stats->cow_copies,
 		.peak_rss_bytes = stats->peak_rss_pages * QUIRE_PAGE_SIZE,
-		.peak_page_table_bytes = stats->peak_page_table_bytes,
+		.peak_page_table_bytes = space->peak_table_bytes,
 		.vmas = stats->nr_vmas,
 	};
 }
@@ -635,7 +663,8 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 	space->linux_said = figures_of_linux(&end->said, process->counted_faults);
 	space->linux_said.faults += slot->borrowed_faults;
 	space->nr_major = end->said.major_faults - process->counted_major;
-	space->quire_says = figures_of_quire(stats);
+	space->quire_says = figures_of_quire(stats, slot);
+	space->quire_says.faults += slot->account.nr_lent;
 	space->quire_says.faults -= slot->account.nr_beside + slot->account.nr_there;
 	result->nr_beside += slot->account.nr_beside;
 	space->nr_idle = slot->account.nr_idle;
@@ -662,6 +691,7 @@ int replay_end_space(struct replay *replay, const struct trace_event *event)
 	int err = 0;
 
 	if (slot && slot->mm) {
+		replay_note_tables(slot);
 		quire_mm_stats(slot->mm, &stats);
 		err = space_judge(replay, event, slot, &stats);
 		replay->ended_faults += stats.faults + stats.major_faults;
@@ -686,7 +716,8 @@ void replay_end_process(struct replay *replay, const struct trace_event *event)
 	if (event->process >= replay->nr_processes)
 		return;
 	process = &replay->processes[event->process];
-	if (process->shares_mm && process->mm < replay->nr_spaces &&
+	/* Its space lives on, with others in it. */
+	if (process->mm < replay->nr_spaces && replay->spaces[process->mm].mm &&
 	    event->process_exit.minor_faults != TRACE_UNKNOWN &&
 	    event->process_exit.major_faults != TRACE_UNKNOWN)
 		replay->spaces[process->mm].borrowed_faults += faults - process->counted_faults;

@@ -37,15 +37,28 @@ struct space_account {
 	uint64_t nr_touches;        /* exceptions that were recorded */
 	uint64_t nr_setup;          /* pages that exec itself filled */
 	uint64_t nr_came;           /* pages that the kernel brought, and the core had not */
-	uint64_t nr_beside;         /* faults of the core that Linux did not need: pages of
-	                               files that came beside a touch there */
+	uint64_t nr_beside;         /* faults of the core that Linux did not need, or counted
+	                               elsewhere: pages of files that came beside a touch
+	                               there, pages that another process reached for */
 	uint64_t nr_there;          /* faults of the core for what was there when the
 	                               recorder came: Linux counted them before */
 	uint64_t nr_call_faults;    /* faults that the core took in calls: populate, mlock */
+	uint64_t nr_forgivable;     /* of those two, what Linux may not have needed: pages of
+	                               files or shared memory, where one fault may bring a
+	                               whole large folio; guesses while threads ran */
+	uint64_t nr_lent;           /* faults that were taken here in other address spaces,
+	                               for it: Linux counted them for the caller */
+	uint64_t nr_unplaced;       /* faults without an exception that Linux counted, and
+	                               nothing tells on which page */
 	uint64_t nr_signals;        /* touches refused on both sides */
 	uint64_t nr_kernel_refused; /* the kernel's own touches that were refused */
 	uint64_t nr_refused;        /* touches that the core alone refused */
 	uint64_t nr_idle;           /* touches that took no fault: the page was there */
+	uint64_t nr_leaf_windows;   /* windows of a PMD that a file fills: Linux may have
+	                               mapped each by one entry, with no table */
+	uint64_t nr_forced;         /* pages that the kernel wrote though the mapping forbids */
+	uint64_t nr_cuts;           /* a file was found to have been cut, unseen */
+	bool has_threads;           /* more than one at a time */
 	struct replay_note *notes;  /* calls that the core does not model */
 	size_t nr_notes;
 };
@@ -57,11 +70,14 @@ struct thread_slot {
 	uint32_t flags;
 	uint32_t mm;
 	enum quire_signal signal;
+	uint64_t granted_addr;   /* of its last touch that was granted */
+	uint64_t granted_faults; /* that took these faults */
 };
 
 /* Indexed by the recording's mm index. */
 struct space_slot {
 	struct quire_mm *mm;  /* NULL: not there (unknown contents, or ended) */
+	bool read_is_exec;    /* READ_IMPLIES_EXEC */
 	bool unknown;         /* what is mapped was not recorded */
 	bool attached;        /* it, or whose copy it is, ran before it was recorded */
 	uint64_t start_us;
@@ -70,6 +86,7 @@ struct space_slot {
 	/* Faults that Linux counted for processes that lived here for a while without
 	 * being its owner: vfork's children. */
 	uint64_t borrowed_faults;
+	uint64_t peak_table_bytes; /* the most at the moments when the recorder looked */
 	struct space_account account;
 };
 
@@ -86,6 +103,12 @@ struct process_slot {
 	uint32_t lender;     /* whose that was, once it has one of its own */
 };
 
+/* A process reached into another's memory: what the kernel brings there is a fault
+ * of the one that called.  Until that thread is heard of again. */
+struct reach {
+	uint32_t target, caller, thread; /* TRACE_NONE: nobody */
+};
+
 struct replay {
 	const struct replay_options *options;
 	struct replay_result *result;
@@ -97,6 +120,7 @@ struct replay {
 	struct space_slot *spaces;
 	struct process_slot *processes;
 	struct thread_slot *threads;
+	struct reach reach;
 	uint32_t nr_files, nr_spaces, nr_processes, nr_threads; /* allocated slots */
 	const char *path;             /* of the recording */
 	struct later_size *later;     /* read once it is asked for */
@@ -123,6 +147,16 @@ int replay_exec(struct replay *replay, const struct trace_event *event);
 int replay_end_space(struct replay *replay, const struct trace_event *event);
 void replay_end_process(struct replay *replay, const struct trace_event *event);
 struct space_slot *replay_space_of(struct replay *replay, uint32_t process);
+/* Faults of a space that is there, so far. */
+static inline uint64_t replay_faults_of(const struct space_slot *space)
+{
+	struct quire_mm_stats stats;
+
+	quire_mm_stats(space->mm, &stats);
+	return stats.faults + stats.major_faults;
+}
+/* The recorder looked how large the page tables are. */
+void replay_note_tables(struct space_slot *space);
 /* Limits and rights of a process changed. */
 void replay_limits(struct replay *replay, const struct trace_event *event);
 
@@ -138,6 +172,7 @@ uint64_t replay_later_size(struct replay *replay, uint32_t file);
 int replay_touch(struct replay *replay, const struct trace_event *event);
 int replay_came(struct replay *replay, const struct trace_event *event);
 void replay_signal(struct replay *replay, const struct trace_event *event);
+void replay_thread_started(struct replay *replay, const struct trace_event *event);
 /* To be called for every event but a signal, before it is replayed. */
 void replay_thread_heard(struct replay *replay, const struct trace_event *event);
 

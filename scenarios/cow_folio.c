@@ -241,15 +241,16 @@ static void pin_body(void *state, unsigned body)
 	quire_unpin(device);
 }
 
-#define LOSES_SCENARIO(id, text, kind, alternative, what, bug)                    \
+/* A pinned page stays writable while fork copies it: the program races with itself. */
+#define LOSES_SCENARIO(id, text, kind, alternative, racy, what, bug)                         \
 	SCENARIO(id, text, what, 2, struct world, splice_##alternative##_setup, kind##_body, \
-		 splice_finish, .finds = bug)
+		 splice_finish, .finds = bug, .racy_bytes = racy)
 
-LOSES_SCENARIO(folio_splice_kept, "folio-splice-kept", splice, kept,
+LOSES_SCENARIO(folio_splice_kept, "folio-splice-kept", splice, kept, false,
 	       "a parent stores while its child holds a page of their folio", NULL);
-LOSES_SCENARIO(folio_splice_seen, "folio-splice-seen", splice, seen,
+LOSES_SCENARIO(folio_splice_seen, "folio-splice-seen", splice, seen, false,
 	       "the same, folios mapped by one mm being reused: the child sees it", "check");
-LOSES_SCENARIO(folio_pin_kept, "folio-pin-kept", pin, kept,
+LOSES_SCENARIO(folio_pin_kept, "folio-pin-kept", pin, kept, true,
 	       "a program writes to a folio that a device pinned, and forks", NULL);
-LOSES_SCENARIO(folio_pin_lost, "folio-pin-lost", pin, seen,
+LOSES_SCENARIO(folio_pin_lost, "folio-pin-lost", pin, seen, true,
 	       "the same, without exclusive marks: the device does not see it", "check");

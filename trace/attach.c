@@ -52,7 +52,7 @@ static bool is_kernel_thread(pid_t pid)
 	char path[64], line[1024], *at;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if (!procfs_read_line(path, line, sizeof(line)) || !(at = strrchr(line, ')')))
+	if (!host_read_line(path, line, sizeof(line)) || !(at = strrchr(line, ')')))
 		return false;
 	/* Past the name stand the state and then numbers. */
 	for (int i = 0; i < FLAGS_FIELD && at; i++)
@@ -65,7 +65,7 @@ static bool has_ended(pid_t tid)
 	char path[64], line[1024], *at;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
-	if (!procfs_read_line(path, line, sizeof(line)) || !(at = strrchr(line, ')')))
+	if (!host_read_line(path, line, sizeof(line)) || !(at = strrchr(line, ')')))
 		return true;
 	return at[1] && (at[2] == 'Z' || at[2] == 'X');
 }
@@ -106,7 +106,7 @@ static int refuse_seize(pid_t pid, int err, struct trace_error *error)
 	if (err != EPERM)
 		return refuse(error, err, pid, strerror(err));
 	if (geteuid() != 0 &&
-	    procfs_read_line("/proc/sys/kernel/yama/ptrace_scope", line, sizeof(line)) &&
+	    host_read_line("/proc/sys/kernel/yama/ptrace_scope", line, sizeof(line)) &&
 	    line[0] != '0') {
 		snprintf(text, sizeof(text), "not permitted: it is another user's, or "
 			"kernel.yama.ptrace_scope, which is %s, forbids it", line);
@@ -412,6 +412,7 @@ static void forget(struct tracer *t, struct tracee *tracee)
 	struct proc *proc = tracee->state == TRACEE_LIVE ? tracee->proc : NULL;
 
 	if (proc && --proc->nr_threads == 0) {
+		capture_fini(&proc->at_main_exit);
 		tracer_put_space(proc->space);
 		free(proc);
 	}

@@ -37,6 +37,8 @@ struct call_record {
 	pid_t target; /* ENTER of process_madvise: of which process; 0: none */
 	uint32_t file; /* of a call that resizes; of a mapping; or TRACE_NONE */
 	uint64_t file_bytes;
+	uint64_t ino; /* of that file; ENTER of mmap: behind the descriptor; 0: unknown */
+	uint32_t mode; /* ENTER of mmap: TRACE_MODE_*, of the descriptor */
 	uint64_t arg[6]; /* ENTER of clone, clone3: arg[0] is the flags */
 	struct call_ranges *ranges; /* ENTER of process_madvise; owned */
 };

@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -42,6 +43,7 @@ struct caller {
 	struct call_record enter;
 	bool mapped; /* the next two are of a mapping it made */
 	struct call_record mapping;
+	struct file_pieces pieces;
 };
 
 struct call_stream {
@@ -167,7 +169,22 @@ static void add_ready(struct call_stream *s, const struct seen_call *call)
 }
 
 /* The file of a call that made a mapping or resized a file. */
-static void fill_file(struct call_stream *s, const struct caller *caller, int fd,
+static void fill_mode(struct caller *caller, struct trace_call *call)
+{
+	const struct call_record *mapping = &caller->mapping;
+	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE), start = (uint64_t)call->result;
+	uint64_t end = (start + call->len + page_bytes - 1) & ~(page_bytes - 1);
+	bool before, after;
+
+	if (caller->enter.ino && caller->enter.ino == mapping->ino)
+		call->mode = caller->enter.mode;
+	beside_note(&caller->pieces, call, page_bytes, &before, &after);
+	/* The kernel tells the whole mapping, with what it became one with. */
+	if ((before && mapping->arg[0] == start) || (after && mapping->arg[1] == end))
+		call->mode |= TRACE_MODE_APART;
+}
+
+static void fill_file(struct call_stream *s, struct caller *caller, int fd,
 	struct trace_call *call)
 {
 	uint64_t at = (uint64_t)call->result, end = call->offset + call->len;
@@ -185,6 +202,8 @@ static void fill_file(struct call_stream *s, const struct caller *caller, int fd
 		call->file_bytes = caller->mapping.file_bytes;
 		if (call->nr == TRACE_SHMAT)
 			call->len = caller->mapping.file_bytes;
+		else if (call->file != TRACE_NONE)
+			fill_mode(caller, call);
 		break;
 	case TRACE_FTRUNCATE:
 		s->sizes_unknown += caller->enter.unread;

@@ -55,6 +55,7 @@
 	CALL(PRLIMIT64, prlimit64, RIGHTS, PID, ADVICE)                           \
 	CALL(PRCTL, prctl, RIGHTS, ADVICE, LEN)                                   \
 	CALL(CAPSET, capset, RIGHTS, NOTHING)                                     \
+	CALL(PERSONALITY, personality, RIGHTS, NOTHING)                           \
 	CALL(SETUID, setuid, RIGHTS, NOTHING)                                     \
 	CALL(SETREUID, setreuid, RIGHTS, NOTHING)                                 \
 	CALL(SETRESUID, setresuid, RIGHTS, NOTHING)                               \

@@ -88,7 +88,7 @@ static size_t list_stops(struct stop stops[MAX_STOPS], enum trace_calls by)
 		if (stops_at_call(trace_call_info(numbers[i].call)->role, by))
 			stops[nr++] = (struct stop){ numbers[i].nr, STOP_CALL, numbers[i].call };
 	for (size_t i = 0; i < NR_BIRTHS; i++)
-		if (by == TRACE_CALLS_PTRACE || births[i].kind == STOP_EXEC)
+		if (by == TRACE_CALLS_PTRACE || births[i].kind != STOP_CLONE)
 			stops[nr++] = births[i];
 	return nr;
 }
@@ -275,18 +275,14 @@ bool calls_read_memory(pid_t tid, uint64_t addr, void *into, size_t len)
 	return process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)len;
 }
 
-static void decode_clone(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out)
+/* As far as the arguments go: the flags of clone3 are in memory. */
+static uint64_t clone_flags(uint64_t nr, const uint64_t arg[6])
 {
-	out->clone_flags = 0;
 #ifdef SYS_vfork
 	if (nr == SYS_vfork)
-		out->clone_flags = CLONE_VM | CLONE_VFORK;
+		return CLONE_VM | CLONE_VFORK;
 #endif
-	if (nr == SYS_clone)
-		out->clone_flags = arg[0];
-	else if (nr == SYS_clone3 &&
-		 !calls_read_memory(tid, arg[0], &out->clone_flags, sizeof(out->clone_flags)))
-		out->clone_flags = 0;
+	return nr == SYS_clone ? arg[0] : 0;
 }
 
 /* What the table cannot say. */
@@ -308,6 +304,10 @@ static void decode_rest(const uint64_t arg[6], struct stopped_call *out)
 		break;
 	case TRACE_MUNMAP:
 		out->frees = true;
+		break;
+	case TRACE_MADVISE:
+		/* From Linux 6.14 on tables that this empties go at once. */
+		out->frees = call->advice == MADV_DONTNEED;
 		break;
 	case TRACE_BRK:
 	case TRACE_SHMDT:
@@ -346,7 +346,7 @@ enum stop_kind calls_kind(uint64_t nr, enum trace_call_nr *call)
 	return STOP_NONE;
 }
 
-void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out)
+void calls_decode_arguments(uint64_t nr, const uint64_t arg[6], struct stopped_call *out)
 {
 	*out = (struct stopped_call){
 		.fd = -1,
@@ -358,5 +358,13 @@ void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_
 	if (out->kind == STOP_CALL)
 		decode_call(arg, out);
 	else if (out->kind == STOP_CLONE)
-		decode_clone(tid, nr, arg, out);
+		out->clone_flags = clone_flags(nr, arg);
+}
+
+void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out)
+{
+	calls_decode_arguments(nr, arg, out);
+	if (nr == SYS_clone3 &&
+	    !calls_read_memory(tid, arg[0], &out->clone_flags, sizeof(out->clone_flags)))
+		out->clone_flags = 0;
 }

@@ -103,6 +103,7 @@ enum trace_file_kind {
 	TRACE_FILE_DEVICE,
 	TRACE_FILE_OTHER, /* proc, anon_inode and the like */
 	TRACE_FILE_ZERO, /* /dev/zero: private mappings of it are anonymous memory */
+	TRACE_FILE_HUGETLB, /* of the pool of huge pages: hugetlbfs, memfd_create(MFD_HUGETLB) */
 	TRACE_NR_FILE_KINDS
 };
 
@@ -182,6 +183,8 @@ enum {
 	TRACE_RIGHT_MDWE = 16, /* PR_SET_MDWE: REFUSE_EXEC_GAIN */
 	TRACE_RIGHT_MDWE_NO_INHERIT = 32,
 	TRACE_RIGHT_BOTTOM_UP = 64, /* at exec: mappings are placed upwards */
+	/* personality(2): what may be read may be executed, whatever is asked for */
+	TRACE_RIGHT_READ_IS_EXEC = 128,
 };
 
 /* What a process may, and how much.  Limits are soft ones; TRACE_UNKNOWN:
@@ -226,7 +229,13 @@ enum trace_call_nr {
 	TRACE_OTHER = TRACE_NR_CALLS
 };
 
-enum { TRACE_MODE_READ = 1, TRACE_MODE_WRITE = 2 };
+enum {
+	TRACE_MODE_READ = 1,
+	TRACE_MODE_WRITE = 2,
+	/* mmap: it did not become one with the mapping of the same file beside it, as it
+	 * comes from another open(2) */
+	TRACE_MODE_APART = 4,
+};
 
 enum trace_role { TRACE_REPEATED, TRACE_IMPORTED, TRACE_NOTED, TRACE_RIGHTS, TRACE_REACHES,
 	TRACE_SIZES };
@@ -364,6 +373,11 @@ enum trace_came_how {
 	TRACE_CAME_READ,   /* brought by the kernel, to be read */
 	TRACE_CAME_WRITE,  /* ... or written: the process's own pages */
 	TRACE_CAME_BESIDE, /* pages of a file that came beside a touch, or had one */
+	TRACE_CAME_ALONE,  /* as WRITE, and no other process maps them */
+	/* No pages: nr_pages is how many faults Linux has counted for the process, since
+	 * its exec or fork, that fired no exception.  It follows what the look found. */
+	TRACE_CAME_FAULTS,
+	TRACE_CAME_FEWER, /* as FAULTS, but the exceptions are so many more than the faults */
 	/* Was there before the recorder came: as READ and WRITE, but no fault that the
 	 * recording counts. */
 	TRACE_CAME_THERE_READ,

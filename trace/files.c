@@ -161,6 +161,8 @@ static bool look(const char *path, struct known_file *key, enum trace_file_kind 
 		*kind = TRACE_FILE_DEVICE;
 	else if (!S_ISREG(s.stx_mode))
 		*kind = TRACE_FILE_OTHER;
+	else if (statfs(path, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC)
+		*kind = TRACE_FILE_HUGETLB;
 	else if (statfs(path, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
 		*kind = TRACE_FILE_TMPFS;
 	else
@@ -193,7 +195,8 @@ static uint32_t of_fd(struct files *f, pid_t tid, int fd, bool known_only, uint6
 	if (known_only && (at == TRACE_NONE || f->file[at].index == TRACE_NONE))
 		return TRACE_NONE;
 	target = procfs_read_link(tid, name);
-	kind = kind_of_name(target ? target : "", kind);
+	if (kind != TRACE_FILE_HUGETLB)
+		kind = kind_of_name(target ? target : "", kind);
 	index = introduce(f, &key, kind, target ? target : "");
 	at = find(f, &key);
 	if (at != TRACE_NONE)
@@ -201,6 +204,20 @@ static uint32_t of_fd(struct files *f, pid_t tid, int fd, bool known_only, uint6
 			kind == TRACE_FILE_MEMFD;
 	free(target);
 	return index;
+}
+
+bool files_is_memfd(struct files *f, uint32_t index)
+{
+	bool is_memfd = false;
+
+	pthread_mutex_lock(&f->lock);
+	for (uint32_t at = f->nr; at-- > 0;)
+		if (f->file[at].index == index) {
+			is_memfd = f->file[at].kind == TRACE_FILE_MEMFD;
+			break;
+		}
+	pthread_mutex_unlock(&f->lock);
+	return is_memfd;
 }
 
 uint32_t files_of_fd(struct files *f, pid_t tid, int fd, bool known_only, uint64_t *bytes)
@@ -255,15 +272,15 @@ static uint32_t of_shm(struct files *f, int shmid, uint64_t *bytes)
 
 /* The file behind a mapping, though it may have no name any more: open only to who
  * may look into map_files. */
-static bool look_behind(pid_t tid, const struct trace_map *map, struct known_file *key)
+static bool look_behind(pid_t tid, const struct trace_map *map, struct known_file *key,
+	enum trace_file_kind *kind)
 {
-	enum trace_file_kind kind;
 	char path[96];
 	bool device;
 
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)tid,
 		(unsigned long long)map->start, (unsigned long long)map->end);
-	return look(path, key, &kind, &device);
+	return look(path, key, kind, &device);
 }
 
 uint32_t files_of_shm(struct files *f, int shmid, uint64_t *bytes)
@@ -298,7 +315,8 @@ static uint32_t file_of_map(struct files *f, pid_t tid, const struct trace_map *
 	if (look(map->name, &now, &kind, &device) && now.ino == ino)
 		return introduce(f, &now, kind, map->name);
 	at = find(f, &key);
-	if (at != TRACE_NONE && f->file[at].sized && look_behind(tid, map, &now) && now.ino == ino)
+	if (at != TRACE_NONE && f->file[at].sized && look_behind(tid, map, &now, &kind) &&
+	    now.ino == ino)
 		return introduce(f, &now, f->file[at].kind, map->name);
 	if (at != TRACE_NONE && f->file[at].index != TRACE_NONE)
 		return f->file[at].index;
@@ -330,7 +348,7 @@ static bool look_at_mapping(pid_t tid, const struct trace_map *map, struct known
 		*key = now;
 		return true;
 	}
-	if (look_behind(tid, map, &now) && now.ino == key->ino) {
+	if (look_behind(tid, map, &now, kind) && now.ino == key->ino) {
 		*key = now;
 		return true;
 	}

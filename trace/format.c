@@ -215,8 +215,10 @@ const char *trace_came_name(enum trace_came_how how)
 {
 	static const char *const names[TRACE_NR_CAMES] = {
 		[TRACE_CAME_READ] = "read", [TRACE_CAME_WRITE] = "write",
-		[TRACE_CAME_BESIDE] = "beside", [TRACE_CAME_THERE_READ] = "there-read",
-		[TRACE_CAME_THERE_WRITE] = "there-write",
+		[TRACE_CAME_BESIDE] = "beside", [TRACE_CAME_ALONE] = "alone",
+		[TRACE_CAME_FAULTS] = "faults",
+		[TRACE_CAME_FEWER] = "fewer",
+		[TRACE_CAME_THERE_READ] = "there-read", [TRACE_CAME_THERE_WRITE] = "there-write",
 	};
 
 	return name_of(names, TRACE_NR_CAMES, how);
@@ -229,6 +231,7 @@ const char *trace_file_kind_name(enum trace_file_kind kind)
 		[TRACE_FILE_MEMFD] = "memfd", [TRACE_FILE_SHM] = "shm",
 		[TRACE_FILE_DEVICE] = "device", [TRACE_FILE_OTHER] = "other",
 		[TRACE_FILE_ZERO] = "zero",
+		[TRACE_FILE_HUGETLB] = "hugetlb",
 	};
 
 	return name_of(names, TRACE_NR_FILE_KINDS, kind);

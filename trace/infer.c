@@ -6,6 +6,7 @@
  * A small model of each address space is kept: its mappings and the pages
  * that were touched.  From it a fault is judged:
  *
+ *  0. a fetch is known;
  *  1. on a page that was touched before: a write, because only a write can
  *     fault on a page that is mapped (copy on write, dirty tracking);
  *  2. on writable private memory: a read if the same thread soon faults there
@@ -30,7 +31,7 @@ struct area {
 };
 
 struct space {
-	bool alive;
+	bool alive, forked;
 	struct area *area; /* ascending, disjoint */
 	size_t nr_areas, areas_capacity;
 	uint64_t *page; /* touched page numbers + 1; open addressing; 0: free */
@@ -129,6 +130,34 @@ static void pages_remove(struct space *s, uint64_t page)
 	}
 }
 
+/* The pages of [from, from + nr) that are there are so at to as well. */
+static void pages_copy(struct space *s, uint64_t from, uint64_t to, uint64_t nr)
+{
+	size_t capacity = s->pages_capacity;
+	uint64_t *table;
+
+	if (nr <= capacity) {
+		for (uint64_t i = 0; i < nr; i++)
+			if (pages_find(s, from + i))
+				pages_insert(s, to + i, 0);
+		return;
+	}
+	/* A log may tell of ranges of any length: then by what is there.  Inserting
+	 * changes the table. */
+	table = malloc(capacity * sizeof(*table) + 1);
+	if (!table)
+		return;
+	if (capacity)
+		memcpy(table, s->page, capacity * sizeof(*table));
+	for (size_t i = 0; i < capacity; i++) {
+		uint64_t page = (table[i] & ~INHERITED) - 1;
+
+		if (table[i] && page - from < nr)
+			pages_insert(s, to + (page - from), 0);
+	}
+	free(table);
+}
+
 static void pages_cut(struct space *s, uint64_t start, uint64_t end)
 {
 	if (!s->nr_pages || start >= end)
@@ -200,6 +229,8 @@ static void cut_areas(struct space *s, uint64_t start, uint64_t end)
 {
 	size_t from, to;
 
+	if (!s->nr_areas)
+		return;
 	split(s, start);
 	split(s, end);
 	from = area_after(s, start);
@@ -281,9 +312,7 @@ static void do_mremap(const struct model *m, struct space *s, const struct trace
 		uint64_t from_page = call->addr / m->page_bytes, to_page = to / m->page_bytes;
 
 		unmap(m, s, to, call->new_len);
-		for (uint64_t i = 0; i < pages; i++)
-			if (pages_find(s, from_page + i))
-				pages_insert(s, to_page + i, 0);
+		pages_copy(s, from_page, to_page, pages);
 		if (!(call->flags & MREMAP_DONTUNMAP))
 			unmap(m, s, call->addr, call->len);
 	} else if (call->new_len < call->len) {
@@ -327,6 +356,7 @@ static void do_call(const struct model *m, struct space *s, const struct trace_c
 		unmap(m, s, call->addr, call->len);
 		break;
 	case TRACE_MPROTECT:
+	case TRACE_PKEY_MPROTECT:
 		protect(s, call->addr, call->addr + call->len, call->prot);
 		break;
 	case TRACE_MREMAP:
@@ -378,6 +408,7 @@ static void do_fork(struct model *m, struct space *child, const struct space *pa
 			pages_insert(child, page, INHERITED);
 	}
 	child->brk = parent->brk;
+	child->forked = true;
 	child->alive = true;
 }
 
@@ -448,9 +479,11 @@ uint32_t model_touch(struct model *m, uint32_t mm, uint64_t addr, uint32_t known
 		return flags;
 	area = area_of(s, addr);
 	private = !area || !(area->flags & TRACE_MAP_SHARED);
-	if (pages_find(s, page))
+	if (flags & TRACE_TOUCH_EXEC)
+		;
+	else if (pages_find(s, page))
 		flags |= TRACE_TOUCH_WRITE | TRACE_TOUCH_PRESENT;
-	else if (flags & TRACE_TOUCH_EXEC || (private && known_flags & SAMPLE_AGAIN))
+	else if (private && known_flags & SAMPLE_AGAIN)
 		;
 	else if (!area || area->flags & TRACE_MAP_WRITE)
 		flags |= TRACE_TOUCH_WRITE; /* no area: the stack grows */
@@ -482,7 +515,13 @@ uint32_t model_seen(struct model *m, uint32_t mm, uint64_t seen, bool files_too)
 		/* A shared page may have come in beside another. */
 		if (!(seen & SEEN_ANON) && !files_too)
 			return 0;
-		flags |= TRACE_TOUCH_WRITE;
+		/* It may only be read now: the parent wrote it, or it was filled before. */
+		if (!(seen & SEEN_WRITABLE) && s->forked) {
+			pages_insert(s, page, INHERITED);
+			return 0;
+		}
+		if (seen & SEEN_WRITABLE)
+			flags |= TRACE_TOUCH_WRITE;
 	} else if (!files_too) {
 		return 0;
 	} else {

@@ -19,7 +19,8 @@
  *    if it failed, and dropped if not, because the new program's pages were
  *    then read from pagemap.
  *  - After its end a thread still touches its memory (the kernel clears its
- *    id for joiners).  Linux's numbers were read before: dropped.
+ *    id for joiners).  Its process's main thread is said to have done it, while
+ *    that lives; after it Linux's numbers were read before: dropped.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -40,10 +41,11 @@
 /* A thread id, open addressing by id. */
 struct id_slot {
 	pid_t tid; /* 0: free */
-	enum { ID_UNKNOWN, ID_ALIVE, ID_IN_EXEC, ID_DEAD } state;
+	enum { ID_UNKNOWN, ID_ALIVE, ID_IN_EXEC, ID_LEAVING, ID_DEAD } state;
 	uint32_t process, thread;
 	uint64_t last_page; /* of the thread's last sample since its last call */
 	uint32_t last_flags;
+	uint64_t last_fork;
 	struct sample *waiting; /* UNKNOWN, IN_EXEC */
 	uint32_t nr_waiting;
 };
@@ -82,6 +84,7 @@ struct merge {
 	unsigned int nr_queues;
 	struct id_slot *id;
 	size_t ids_used, ids_capacity; /* a power of two */
+	uint64_t nr_forks; /* after one, what was touched may be touched again */
 	struct merge_process *process; /* by process index */
 	uint64_t nr_unclaimed; /* samples that wait for an unknown thread */
 	uint32_t processes_capacity;
@@ -418,16 +421,17 @@ static void put_touch(struct merge *m, const struct id_slot *slot, uint64_t addr
 /*
  * The kernel copies from and to a process with faults forbidden, and only if
  * that fails lets the page come in: then the tracepoint fires twice or more in
- * a row for one fault.
+ * a row for one fault.  After a fork it may be another: the page is shared again.
  */
 static bool is_repetition(const struct merge *m, struct id_slot *slot, const struct sample *s)
 {
 	uint64_t page = s->addr / m->page_bytes;
 	bool same = s->flags & TRACE_TOUCH_KERNEL && slot->last_page == page &&
-		slot->last_flags == s->flags;
+		slot->last_flags == s->flags && slot->last_fork == m->nr_forks;
 
 	slot->last_page = page;
 	slot->last_flags = s->flags;
+	slot->last_fork = m->nr_forks;
 	return same;
 }
 
@@ -461,7 +465,7 @@ static bool is_io_worker(const struct sample *s)
 	if (s->pid == s->tid)
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)s->pid, (int)s->tid);
-	return procfs_read_line(path, name, sizeof(name)) && strncmp(name, "iou-", 4) == 0;
+	return host_read_line(path, name, sizeof(name)) && strncmp(name, "iou-", 4) == 0;
 }
 
 /* A thread id is seen for the first time. */
@@ -477,6 +481,15 @@ static void adopt_io_worker(struct merge *m, pid_t tid, pid_t pid)
 	*find_id(m, tid) = (struct id_slot){
 		.tid = tid, .state = ID_ALIVE, .process = owner.process, .thread = owner.thread,
 	};
+}
+
+/* A thread that was said to have ended touched something. */
+static void put_for_main(struct merge *m, const struct id_slot *slot, const struct sample *s)
+{
+	struct id_slot *main = find_id(m, m->process[slot->process].pid);
+
+	if (main && main->state == ID_ALIVE && main->process == slot->process)
+		put_sample(m, main, s, s->time_ns);
 }
 
 static void handle_sample(struct merge *m, struct sample *s)
@@ -498,6 +511,8 @@ static void handle_sample(struct merge *m, struct sample *s)
 		put_lost(m, 1, s->time_ns);
 	else if (slot->state == ID_ALIVE && m->begun)
 		put_sample(m, slot, s, s->time_ns);
+	else if (slot->state == ID_LEAVING)
+		put_for_main(m, slot, s);
 	else if (slot->state != ID_DEAD && slot->state != ID_ALIVE)
 		hold_back(m, slot, s);
 }
@@ -584,6 +599,7 @@ static void handle_event(struct merge *m, struct item *item)
 	case TRACE_PROCESS_START:
 		if (!note_process(m, e, e->process_start.mm))
 			return;
+		m->nr_forks += !e->process_start.shares_mm;
 		/* fall through */
 	case TRACE_THREAD_START:
 		put(m, e, item->time_ns);
@@ -604,7 +620,7 @@ static void handle_event(struct merge *m, struct item *item)
 		/* An exec may have given the id to another thread. */
 		if (slot && slot->thread == e->thread) {
 			drop_waiting(m, slot);
-			slot->state = ID_DEAD;
+			slot->state = e->kind == TRACE_THREAD_EXIT ? ID_LEAVING : ID_DEAD;
 		}
 		put(m, e, item->time_ns);
 		break;
@@ -629,14 +645,18 @@ static void handle_event(struct merge *m, struct item *item)
  * process's own and of shared memory are of interest where the kernel brought some. */
 static bool how_came(const struct item *item, uint64_t seen, enum trace_came_how *how)
 {
-	if (!(seen & SEEN_ANON) && !(seen & SEEN_SHARED && seen & SEEN_WRITABLE)) {
+	bool writable = seen & SEEN_SHARED && seen & SEEN_WRITABLE;
+
+	/* One fault may have mapped all of a file's large folio, for writing too. */
+	if (!(seen & SEEN_ANON) && (!writable || !item->came)) {
 		*how = TRACE_CAME_BESIDE;
 		return item->beside;
 	}
 	if (item->there)
 		*how = seen & SEEN_ZERO ? TRACE_CAME_THERE_READ : TRACE_CAME_THERE_WRITE;
 	else
-		*how = seen & SEEN_ZERO ? TRACE_CAME_READ : TRACE_CAME_WRITE;
+		*how = seen & SEEN_ZERO ? TRACE_CAME_READ :
+			seen & SEEN_EXCLUSIVE && seen & SEEN_ANON ? TRACE_CAME_ALONE : TRACE_CAME_WRITE;
 	return item->came || item->there;
 }
 
@@ -660,6 +680,19 @@ static void put_came(struct merge *m, const struct item *item)
 		event.came.nr_pages = next - i;
 		if (how_came(item, seen, &event.came.how))
 			put(m, &event, item->time_ns);
+	}
+	if (item->counted) {
+		struct trace_event event = {
+			.kind = TRACE_CAME, .process = item->event.process,
+			.thread = item->event.thread,
+			.came = {
+				.nr_pages = (uint64_t)(item->unseen < 0 ? -item->unseen :
+					item->unseen),
+				.how = item->unseen < 0 ? TRACE_CAME_FEWER : TRACE_CAME_FAULTS,
+			},
+		};
+
+		put(m, &event, item->time_ns);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -83,7 +84,7 @@ static void observe_group(struct tracer *t, const struct tracee *tracee)
 		return;
 	t->left_cgroup = true;
 	note(t, tracee, "a process moved to another control group: from there on its touches "
-			"are missing, and its calls if they were seen by tracepoints");
+			"are missing, and its calls if tracepoints see them (--no-cgroup helps)");
 }
 
 /* A peak that is older than the recording is none of it: then the most that was seen. */
@@ -153,9 +154,13 @@ static void push_pages(struct tracer *t, struct tracee *tracee, uint64_t start, 
 		procfs_read_pages(tracee->tid, &maps, start, end,
 			t->source == TRACE_SOURCE_PAGEMAP, &item->pages);
 		maps_buffer_fini(&maps);
+		if (came)
+			procfs_mark_exclusive(tracee->tid, &item->pages);
 	}
 	item->came = came;
 	item->beside = beside;
+	item->counted = t->source < TRACE_SOURCE_PERF_USER && start == 0 && end == UINT64_MAX;
+	item->unseen = tracee->proc->unseen_faults - tracee->proc->unseen_before;
 	item->mm = tracee->proc->space->index;
 	item->event.process = tracee->proc->index;
 	item->event.thread = tracee->thread;
@@ -186,6 +191,7 @@ static bool kernel_brought_pages(struct tracer *t, struct tracee *tracee)
 static void forget_unseen(struct tracer *t, struct tracee *tracee)
 {
 	kernel_brought_pages(t, tracee);
+	tracee->proc->unseen_before = tracee->proc->unseen_faults;
 }
 
 void observe_pages(struct tracer *t, struct tracee *tracee, uint64_t start, uint64_t end)
@@ -218,7 +224,7 @@ static void observe_beside(struct tracer *t, struct tracee *tracee, uint64_t sta
 {
 	if (t->source < TRACE_SOURCE_PAGEMAP && len >= LARGE_BYTES &&
 	    tracee->proc->space->maps_large_files)
-		push_pages(t, tracee, start, start + len, false, true);
+		push_pages(t, tracee, start, len == UINT64_MAX ? len : start + len, false, true);
 }
 
 /* Calls that give no pages back, but change what pagemap says of them. */
@@ -241,10 +247,16 @@ void observe_pages_of_call(struct tracer *t, struct tracee *tracee)
 	case TRACE_MADVISE:
 	case TRACE_MPROTECT:
 	case TRACE_PKEY_MPROTECT:
-		if (call->nr != TRACE_MADVISE && !hides_pages(call))
+		if ((call->nr != TRACE_MADVISE || call->advice == MADV_REMOVE) &&
+		    !hides_pages(call))
 			observe_beside(t, tracee, call->addr, call->len);
 		if (t->source >= TRACE_SOURCE_PERF_USER || !hides_pages(call))
 			observe_pages(t, tracee, call->addr, call->addr + call->len);
+		break;
+	case TRACE_FTRUNCATE:
+	case TRACE_FALLOCATE:
+		/* Of whatever maps it. */
+		observe_beside(t, tracee, 0, UINT64_MAX);
 		break;
 	case TRACE_BRK:
 		if (call->addr)
@@ -293,6 +305,8 @@ static struct trace_rights rights_now(const struct tracee *tracee)
 	rights.flags |= tracee->proc->space->mm_rights;
 	if (procfs_may_lock_any(tracee->tid))
 		rights.flags |= TRACE_RIGHT_LOCK_ANY;
+	if (procfs_read_personality(tracee->tid) & READ_IMPLIES_EXEC)
+		rights.flags |= TRACE_RIGHT_READ_IS_EXEC;
 	return rights;
 }
 
@@ -400,15 +414,46 @@ void tell_process_exit(struct tracer *t, struct tracee *tracee, int status, stru
 
 /* ---- exec ---- */
 
-static uint64_t guess_mmap_base(const struct maps_buffer *maps)
+/* Of the program itself, which is not placed among the mappings: [start, *ret_end), up
+ * to its heap. */
+static uint64_t own_range(const struct maps_buffer *maps, const struct trace_layout *layout,
+	uint64_t *ret_end)
 {
-	uint64_t base = 0;
+	uint32_t program = TRACE_NONE;
+	uint64_t start = layout->start_code;
+
+	*ret_end = layout->end_data > layout->start_brk ? layout->end_data : layout->start_brk;
+	for (size_t i = 0; i < maps->nr; i++) {
+		const struct trace_map *map = &maps->map[i];
+
+		if (map->start <= layout->start_code && layout->start_code < map->end)
+			program = map->file;
+		if (strcmp(map->name, "[heap]") == 0 && map->end > *ret_end)
+			*ret_end = map->end;
+	}
+	for (size_t i = 0; program != TRACE_NONE && i < maps->nr; i++)
+		if (maps->map[i].file == program && maps->map[i].start < start)
+			start = maps->map[i].start;
+	return start;
+}
+
+/* The end of the highest mapping below the stack; bottom_up: the lowest of what lies
+ * above a third of the address space, where the kernel begins then. */
+static uint64_t guess_mmap_base(const struct maps_buffer *maps, const struct trace_layout *layout,
+	bool bottom_up)
+{
+	const uint64_t third = (UINT64_C(1) << 47) / 3;
+	uint64_t base = 0, own_end, own_start = own_range(maps, layout, &own_end);
 
 	for (size_t i = 0; i < maps->nr; i++) {
 		const struct trace_map *map = &maps->map[i];
 
 		if (strcmp(map->name, "[stack]") == 0)
 			break;
+		if (map->start >= own_start && map->start < own_end)
+			continue;
+		if (bottom_up && map->start >= third)
+			return map->start;
 		base = map->end;
 	}
 	return base;
@@ -474,10 +519,11 @@ void tell_exec(struct tracer *t, struct tracee *tracee, bool attached)
 		.path = item->text[0] ? item->text[0] : "",
 		.arguments = item->text[1] ? item->text[1] : "",
 	};
-	exec->layout.mmap_base = guess_mmap_base(&item->maps);
 	exec->rights = rights_now(tracee);
-	if (procfs_places_bottom_up(tracee->tid))
+	if (procfs_read_personality(tracee->tid) & ADDR_COMPAT_LAYOUT)
 		exec->rights.flags |= TRACE_RIGHT_BOTTOM_UP;
+	exec->layout.mmap_base = guess_mmap_base(&item->maps, &exec->layout,
+		exec->rights.flags & TRACE_RIGHT_BOTTOM_UP);
 	tracee->proc->rights = exec->rights;
 	forget_unseen(t, tracee);
 	foreign = item->foreign = is_foreign(tracee);
@@ -611,8 +657,10 @@ static void tell_reach(struct tracer *t, struct tracee *tracee, int64_t result)
 	call->target = whose ? whose->index : TRACE_NONE;
 	push_call(t, tracee, call);
 	if (target && result > 0 && t->source < TRACE_SOURCE_PERF_USER &&
-	    !target->proc->space->ours)
+	    !target->proc->space->ours) {
+		kernel_brought_pages(t, target);
 		push_pages(t, target, 0, UINT64_MAX, true, false);
+	}
 }
 
 /* Which file, how large, and how it was opened. */
@@ -623,7 +671,12 @@ static void find_file(struct tracer *t, struct tracee *tracee, bool known_only)
 
 	call->file = files_of_fd(t->files, tracee->tid, fd, known_only, &call->file_bytes);
 	if (call->file != TRACE_NONE)
-		call->mode = procfs_read_mode(tracee->tid, fd);
+		call->mode = procfs_read_mode(tracee->tid, fd,
+			call->nr == TRACE_MMAP && !(call->prot & PROT_WRITE) &&
+				files_is_memfd(t->files, call->file), NULL);
+	if (call->nr == TRACE_MMAP && call->file != TRACE_NONE && call->addr != 0 &&
+	    beside_stands_apart(tracee, call, (uint64_t)sysconf(_SC_PAGESIZE)))
+		call->mode |= TRACE_MODE_APART;
 	if (call->nr == TRACE_MMAP && call->len >= LARGE_BYTES)
 		tracee->proc->space->maps_large_files = true;
 }

@@ -316,6 +316,17 @@ uint64_t drain_faults_of(struct drain *d, pid_t pid)
 	return nr;
 }
 
+void drain_forked(struct drain *d, pid_t pid)
+{
+	if (!d)
+		return;
+	pthread_mutex_lock(&d->rings.lock);
+	ring_set_drain_locked(&d->rings);
+	if (d->counts_capacity)
+		count_of(d->count, d->counts_capacity, pid)->last_tid = 0;
+	pthread_mutex_unlock(&d->rings.lock);
+}
+
 void drain_destroy(struct drain *d)
 {
 	if (!d)

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -162,7 +163,12 @@ static void look_behind(struct call_rings *c, struct call_record *record)
 	calls_decode(record->tid, record->nr, record->arg, &call);
 	if (call.frees)
 		look_at_tables(c, record);
-	if (call.call.nr == TRACE_FTRUNCATE)
+	/* It may be closed by now, or another's: the mapping will tell. */
+	if (call.call.nr == TRACE_MMAP && call.fd >= 0)
+		record->mode = procfs_read_mode(record->tid, call.fd,
+			call.call.flags & MAP_SHARED && !(call.call.prot & PROT_WRITE),
+			&record->ino);
+	else if (call.call.nr == TRACE_FTRUNCATE)
 		record->unread = !files_resized(c->files, record->tid, (int)record->arg[0],
 			record->arg[1], &record->file, &record->file_bytes);
 	else if (call.call.nr == TRACE_FALLOCATE)
@@ -246,6 +252,7 @@ static bool parse_mapping(struct call_rings *c, const uint8_t *p, size_t len,
 	out->kind = RECORD_MAPPING;
 	out->arg[0] = map.start;
 	out->arg[1] = map.end;
+	out->ino = file.ino;
 	out->file = files_of_mapping(c->files, out->tid, &map, makedev(file.major, file.minor),
 		file.ino, &out->file_bytes);
 	return true;

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/personality.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -71,20 +70,6 @@ static char *read_proc(pid_t tid, const char *name, size_t *len_bytes)
 	text = read_all(fd, len_bytes);
 	close(fd);
 	return text;
-}
-
-bool procfs_read_line(const char *path, char *line, size_t size)
-{
-	FILE *file = fopen(path, "re");
-	bool got;
-
-	if (!file)
-		return false;
-	got = fgets(line, (int)size, file) != NULL;
-	fclose(file);
-	if (got)
-		line[strcspn(line, "\n")] = 0;
-	return got;
 }
 
 void maps_buffer_fini(struct maps_buffer *m)
@@ -267,14 +252,14 @@ bool procfs_may_lock_any(pid_t tid)
 	return may;
 }
 
-bool procfs_places_bottom_up(pid_t tid)
+uint32_t procfs_read_personality(pid_t tid)
 {
 	size_t len;
 	char *text = read_proc(tid, "personality", &len);
-	bool up = text && strtoul(text, NULL, 16) & ADDR_COMPAT_LAYOUT;
+	uint32_t personality = text ? (uint32_t)strtoul(text, NULL, 16) : 0;
 
 	free(text);
-	return up;
+	return personality;
 }
 
 bool procfs_has_no_thp(pid_t tid)
@@ -282,7 +267,22 @@ bool procfs_has_no_thp(pid_t tid)
 	return procfs_status_number(tid, "THP_enabled", 0) == 0;
 }
 
-uint32_t procfs_read_mode(pid_t tid, int fd)
+/* A memfd that is sealed against writing is mapped as if it were not open for it. */
+static bool is_sealed(pid_t tid, int fd)
+{
+	char path[PATH_BYTES];
+	int seals = -1, own;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)tid, fd);
+	own = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (own >= 0) {
+		seals = fcntl(own, F_GET_SEALS);
+		close(own);
+	}
+	return seals > 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+}
+
+uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed, uint64_t *ino)
 {
 	char name[32];
 	size_t len;
@@ -304,6 +304,11 @@ uint32_t procfs_read_mode(pid_t tid, int fd)
 			mode = TRACE_MODE_READ | TRACE_MODE_WRITE;
 			break;
 		}
+	at = text ? strstr(text, "\nino:") : NULL;
+	if (ino) /* since Linux 5.14 */
+		*ino = at ? strtoull(at + 5, NULL, 10) : 0;
+	if (may_be_sealed && is_sealed(tid, fd))
+		mode &= ~(uint32_t)TRACE_MODE_WRITE;
 	free(text);
 	return mode;
 }
@@ -356,6 +361,41 @@ static int add_page(struct seen_pages *out, uint64_t page)
 	return 0;
 }
 
+/* Adds the pages present in a part of one mapping, entry by entry. */
+static int read_entries(int fd, uint64_t about, uint64_t start, uint64_t end,
+	struct seen_pages *out)
+{
+	enum { CHUNK = 4096 };
+	const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t entry[CHUNK];
+	int err = 0;
+
+	while (start < end && !err) {
+		size_t want = (end - start) / page_bytes;
+		ssize_t got;
+
+		if (want > CHUNK)
+			want = CHUNK;
+		got = pread(fd, entry, want * 8, (off_t)(start / page_bytes * 8));
+		if (got < 8)
+			break;
+		for (size_t i = 0; i < (size_t)got / 8 && !err; i++) {
+			/* 63 present, 62 swapped, 61 a page of a file or shared, 58 a
+			 * guard (of MADV_GUARD_INSTALL), 56 mapped by this process alone */
+			bool mapped = entry[i] >> 62 != 0 && !(entry[i] >> 58 & 1);
+			bool anon = !(entry[i] >> 61 & 1);
+			bool exclusive = entry[i] >> 56 & 1;
+
+			if (mapped)
+				err = add_page(out, (start + i * page_bytes) | about |
+					(anon ? SEEN_ANON : 0u) |
+					(exclusive ? SEEN_EXCLUSIVE : 0u));
+		}
+		start += (uint64_t)got / 8 * page_bytes;
+	}
+	return err;
+}
+
 /*
  * PAGEMAP_SCAN (Linux 6.7) skips what is not there: a sanitizer's shadow of
  * many terabytes costs nothing.  Declared here, because the headers of the
@@ -390,18 +430,24 @@ static int scan_pages(int fd, uint64_t about, uint64_t start, uint64_t end,
 			.size = sizeof(scan), .start = start, .end = end,
 			.vec = (uint64_t)(uintptr_t)region, .vec_len = REGIONS,
 			.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
-			.return_mask = SCAN_FILE | SCAN_PRESENT | SCAN_ZERO,
+			.return_mask = SCAN_FILE | SCAN_PRESENT | SCAN_SWAPPED | SCAN_ZERO,
 		};
 		int nr = ioctl(fd, SCAN_IOCTL, &scan);
 
 		if (nr < 0)
 			return 1;
-		for (int i = 0; i < nr; i++)
+		for (int i = 0; i < nr && !err; i++) {
+			/* Swapped out, or a guard. */
+			if (region[i].categories & SCAN_SWAPPED) {
+				err = read_entries(fd, about, region[i].start, region[i].end, out);
+				continue;
+			}
 			for (uint64_t at = region[i].start; at < region[i].end && !err;
 			     at += page_bytes)
 				err = add_page(out, at | about |
 					(region[i].categories & SCAN_ZERO ? SEEN_ZERO : 0u) |
 					(region[i].categories & SCAN_FILE ? 0u : SEEN_ANON));
+		}
 		if (scan.walk_end <= start)
 			break;
 		start = scan.walk_end;
@@ -409,39 +455,38 @@ static int scan_pages(int fd, uint64_t about, uint64_t start, uint64_t end,
 	return err;
 }
 
-/* Adds the pages present in a part of one mapping, entry by entry. */
-static int read_entries(int fd, uint64_t about, uint64_t start, uint64_t end,
-	struct seen_pages *out)
+/* How many pages from i on follow one another and are the process's own. */
+static size_t run_of_own(const struct seen_pages *pages, size_t i, uint64_t page_bytes)
 {
-	enum { CHUNK = 4096 };
-	const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t entry[CHUNK];
-	int err = 0;
+	enum { MOST = 512 };
+	uint64_t first = pages->page[i] & ~(uint64_t)511;
+	size_t nr = 0;
 
-	while (start < end && !err) {
-		size_t want = (end - start) / page_bytes;
+	while (nr < MOST && i + nr < pages->nr && pages->page[i + nr] & SEEN_ANON &&
+	       (pages->page[i + nr] & ~(uint64_t)511) == first + nr * page_bytes)
+		nr++;
+	return nr;
+}
+
+void procfs_mark_exclusive(pid_t tid, struct seen_pages *pages)
+{
+	const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	int fd = open_proc(tid, "pagemap");
+	uint64_t entry[512];
+
+	for (size_t i = 0, nr; fd >= 0 && i < pages->nr; i += nr ? nr : 1) {
 		ssize_t got;
 
-		if (want > CHUNK)
-			want = CHUNK;
-		got = pread(fd, entry, want * 8, (off_t)(start / page_bytes * 8));
-		if (got < 8)
-			break;
-		for (size_t i = 0; i < (size_t)got / 8 && !err; i++) {
-			/* 63 present, 62 swapped, 61 a page of a file or shared,
-			 * 56 mapped by this process alone */
-			bool mapped = entry[i] >> 62 != 0;
-			bool anon = !(entry[i] >> 61 & 1);
-			bool exclusive = entry[i] >> 56 & 1;
-
-			if (mapped)
-				err = add_page(out, (start + i * page_bytes) | about |
-					(anon ? SEEN_ANON : 0u) |
-					(exclusive ? SEEN_EXCLUSIVE : 0u));
-		}
-		start += (uint64_t)got / 8 * page_bytes;
+		nr = run_of_own(pages, i, page_bytes);
+		if (nr == 0)
+			continue;
+		got = pread(fd, entry, nr * 8, (off_t)((pages->page[i] & ~(uint64_t)511) / page_bytes * 8));
+		for (size_t k = 0; got > 0 && k < (size_t)got / 8; k++)
+			if (entry[k] >> 56 & 1)
+				pages->page[i + k] |= SEEN_EXCLUSIVE;
 	}
-	return err;
+	if (fd >= 0)
+		close(fd);
 }
 
 static uint64_t about_map(const struct trace_map *map)

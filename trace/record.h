@@ -57,4 +57,7 @@ int record_process(const struct record_options *options, pid_t pid,
 /* Turns the log of strace -f into a recording without touches. */
 int import_strace(const char *log_path, const char *output, struct trace_error *error);
 
+/* The same of what perf script prints; with the page faults that are in it. */
+int import_perf(const char *log_path, const char *output, struct trace_error *error);
+
 #endif

@@ -23,6 +23,27 @@
 #include "record.h"
 #include "writer.h"
 
+/* ---- beside.c: mappings of one file side by side ---- */
+
+/* A mapping of a file, as it was made. */
+struct file_piece {
+	uint32_t file, prot;
+	bool shared;
+	uint64_t start, end, offset;
+};
+
+/* The latest of an address space. */
+#define NR_FILE_PIECES 32
+struct file_pieces {
+	struct file_piece piece[NR_FILE_PIECES];
+	uint32_t next;
+};
+
+/* Remembers the piece that a mmap made.  *before, *after: one that was made lately
+ * goes on there, in memory and in the file. */
+void beside_note(struct file_pieces *, const struct trace_call *, uint64_t page_bytes,
+	bool *before, bool *after);
+
 /* ---- procfs.c: what /proc tells ---- */
 
 /* Maps and the text that their names point into. */
@@ -47,19 +68,17 @@ int procfs_read_numbers(pid_t tid, struct proc_numbers *out);
 void procfs_read_rlimits(pid_t tid, struct trace_rights *out);
 /* Has the thread CAP_IPC_LOCK?  Are its mappings placed upwards (personality)? */
 bool procfs_may_lock_any(pid_t tid);
-bool procfs_places_bottom_up(pid_t tid);
+uint32_t procfs_read_personality(pid_t tid);
 /* Has prctl switched huge pages off for it? */
 bool procfs_has_no_thp(pid_t tid);
 /* A number of /proc/TID/status, after "NAME:", the field-th; or -1. */
 long procfs_status_number(pid_t tid, const char *name, int field);
 /* The access of an open descriptor: TRACE_MODE_*; 0: not known. */
-uint32_t procfs_read_mode(pid_t tid, int fd);
+uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed, uint64_t *ino);
 /* argv joined by spaces; malloced; NULL when out of memory. */
 char *procfs_read_arguments(pid_t tid);
 /* Where the symbolic link /proc/TID/NAME leads; malloced or NULL. */
 char *procfs_read_link(pid_t tid, const char *name);
-/* The first line of a file, without its newline. */
-bool procfs_read_line(const char *path, char *line, size_t size);
 
 /* Pages that are mapped, as pagemap shows them. */
 enum {
@@ -81,6 +100,9 @@ struct seen_pages {
  * where it does not take too long. */
 int procfs_read_pages(pid_t tid, const struct maps_buffer *maps, uint64_t start, uint64_t end,
 	bool want_exclusive, struct seen_pages *out);
+
+/* Finds out SEEN_EXCLUSIVE of the process's own pages, in ascending order. */
+void procfs_mark_exclusive(pid_t tid, struct seen_pages *pages);
 
 /* ---- merge.c: one stream out of two ---- */
 
@@ -105,6 +127,8 @@ struct item {
 	 * is to be told. */
 	bool came, beside;
 	bool there; /* PAGES: were there before the recorder came */
+	bool counted; /* PAGES: unseen is known */
+	int64_t unseen; /* faults that Linux counted, less exceptions */
 	struct seen_pages pages; /* EXEC: filled by the kernel; PAGES */
 	struct maps_buffer maps; /* the storage of the event's maps */
 	char *text[2]; /* the storage of its strings */
@@ -170,6 +194,8 @@ unsigned int drain_nr_queues(const struct drain *);
 void drain_take(struct drain *, struct sample_queue *queues);
 /* Exceptions of a process so far, as the rings show them now; drain may be NULL. */
 uint64_t drain_faults_of(struct drain *, pid_t pid);
+/* The process has forked: what it touches again is no repetition. */
+void drain_forked(struct drain *, pid_t pid);
 void drain_destroy(struct drain *);
 
 /* ---- tracer.c ---- */
@@ -268,6 +294,8 @@ enum stop_kind calls_kind(uint64_t nr, enum trace_call_nr *call);
 bool calls_native(uint32_t arch);
 /* Decodes the system call at which tid stopped. */
 void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out);
+/* The same from the arguments alone, without a look at any process. */
+void calls_decode_arguments(uint64_t nr, const uint64_t arg[6], struct stopped_call *out);
 /* Reads len bytes of the tracee's memory. */
 bool calls_read_memory(pid_t tid, uint64_t addr, void *into, size_t len);
 
@@ -280,6 +308,7 @@ void files_destroy(struct files *);
 /* The index of the file behind an open descriptor, introducing it if it is
  * new; *bytes its size now.  known_only: TRACE_NONE for a new one. */
 uint32_t files_of_fd(struct files *, pid_t tid, int fd, bool known_only, uint64_t *bytes);
+bool files_is_memfd(struct files *, uint32_t index);
 uint32_t files_of_shm(struct files *, int shmid, uint64_t *bytes);
 /* The file of a mapping that the kernel told of a moment ago, or TRACE_NONE;
  * *bytes its size then. */

@@ -56,7 +56,7 @@ static const char *name_of(pid_t tid, char name[64])
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)tid);
-	if (!procfs_read_line(path, name, 64))
+	if (!host_read_line(path, name, 64))
 		snprintf(name, 64, "the program");
 	return name;
 }

@@ -18,7 +18,7 @@ struct pending {
 
 struct reading {
 	struct strace_births *births;
-	struct strace_log *log;
+	struct import_log *log;
 	struct pending *pending;
 	size_t nr, capacity;
 };
@@ -70,10 +70,10 @@ static int note_birth(struct reading *r, pid_t parent, char *text)
 	    !strace_parse_result(call.result, &child) || child <= 0 || child > INT32_MAX)
 		return 0;
 	if (!flags_of(&call, &flags))
-		return strace_fail(r->log, "flags of clone that are not known");
-	if (!strace_room(&births->birth, births->nr, &births->capacity,
+		return import_log_fail(r->log, "flags of clone that are not known");
+	if (!import_room(&births->birth, births->nr, &births->capacity,
 			sizeof(births->birth[0])))
-		return strace_fail_memory(r->log);
+		return import_log_fail_memory(r->log);
 	births->birth[births->nr++] = (struct strace_birth){
 		.child = (pid_t)child, .parent = parent, .flags = flags,
 	};
@@ -85,7 +85,7 @@ static struct pending *pending_of(struct reading *r, pid_t pid)
 	for (size_t i = 0; i < r->nr; i++)
 		if (r->pending[i].pid == pid)
 			return &r->pending[i];
-	if (!strace_room(&r->pending, r->nr, &r->capacity, sizeof(r->pending[0])))
+	if (!import_room(&r->pending, r->nr, &r->capacity, sizeof(r->pending[0])))
 		return NULL;
 	r->pending[r->nr] = (struct pending){ .pid = pid };
 	return &r->pending[r->nr++];
@@ -100,7 +100,7 @@ static int resume(struct reading *r, struct pending *pending, const struct strac
 	if (!pending->text)
 		pending = pending_of(r, 0);
 	if (!pending)
-		return strace_fail_memory(r->log);
+		return import_log_fail_memory(r->log);
 	whole = strace_resume(r->log, &pending->text, line, &err);
 	if (!whole)
 		return err;
@@ -121,13 +121,13 @@ static int look_at(struct reading *r, const struct strace_line *line)
 		return note_birth(r, line->pid, line->text);
 	pending = pending_of(r, line->pid);
 	if (!pending)
-		return strace_fail_memory(r->log);
+		return import_log_fail_memory(r->log);
 	if (line->kind == STRACE_UNFINISHED)
 		return strace_keep(r->log, &pending->text, line->text);
 	return resume(r, pending, line);
 }
 
-int strace_births_read(struct strace_births *births, struct strace_log *log)
+int strace_births_read(struct strace_births *births, struct import_log *log)
 {
 	struct reading r = { .births = births, .log = log };
 	struct strace_line line;

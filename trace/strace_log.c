@@ -10,55 +10,6 @@
 
 #include "import.h"
 
-void strace_open(struct strace_log *log, const char *name, const char *text, size_t len_bytes,
-	struct trace_error *error)
-{
-	*log = (struct strace_log){
-		.name = name, .at = text, .end = text + len_bytes, .error = error,
-	};
-}
-
-int strace_fail(struct strace_log *log, const char *what)
-{
-	return trace_fail(log->error, EBADMSG, log->line, "%s: line %llu: %s", log->name,
-		(unsigned long long)log->line, what);
-}
-
-int strace_fail_memory(struct strace_log *log)
-{
-	return trace_fail(log->error, ENOMEM, log->line, "%s: no memory for the import",
-		log->name);
-}
-
-bool strace_room(void *array, size_t nr, size_t *capacity, size_t size)
-{
-	void **at = array;
-	size_t want = *capacity ? *capacity * 2 : 64;
-	void *grown;
-
-	if (nr < *capacity)
-		return true;
-	grown = realloc(*at, want * size);
-	if (!grown)
-		return false;
-	*at = grown;
-	*capacity = want;
-	return true;
-}
-
-/* Without its newline; malloced.  *whole: no zero byte stands in it. */
-static char *take_line(struct strace_log *log, bool *whole)
-{
-	const char *newline = memchr(log->at, '\n', (size_t)(log->end - log->at));
-	size_t len = (size_t)((newline ? newline : log->end) - log->at);
-	char *line = strndup(log->at, len);
-
-	log->line++;
-	log->at = newline ? newline + 1 : log->end;
-	*whole = line && strlen(line) == len;
-	return line;
-}
-
 /* first + rest; malloced. */
 static char *join(const char *first, const char *rest)
 {
@@ -84,7 +35,7 @@ static char *find_message(char *line)
 		strcmp(line + len - strlen(attached), attached) == 0 ? message : NULL;
 }
 
-int strace_next(struct strace_log *log, char **text, struct strace_line *parsed)
+int strace_next(struct import_log *log, char **text, struct strace_line *parsed)
 {
 	const char *wrong = NULL;
 	char *line, *message;
@@ -92,14 +43,14 @@ int strace_next(struct strace_log *log, char **text, struct strace_line *parsed)
 
 	if (log->at == log->end)
 		return 0;
-	line = take_line(log, &whole);
+	line = import_log_take(log, &whole);
 	/*
 	 * On a terminal strace's message falls into the middle of the parent's
 	 * clone: it is cut out, and the next line joined on.
 	 */
 	message = line && whole ? find_message(line) : NULL;
 	if (message && log->at != log->end) {
-		char *rest = take_line(log, &whole), *joined;
+		char *rest = import_log_take(log, &whole), *joined;
 
 		*message = 0;
 		joined = rest ? join(line, rest) : NULL;
@@ -108,24 +59,24 @@ int strace_next(struct strace_log *log, char **text, struct strace_line *parsed)
 		line = joined;
 	}
 	if (!line)
-		return strace_fail_memory(log);
+		return import_log_fail_memory(log);
 	wrong = whole ? strace_parse_line(line, parsed) : "a byte that no text has";
 	if (wrong) {
 		free(line);
-		return strace_fail(log, wrong);
+		return import_log_fail(log, wrong);
 	}
 	*text = line;
 	return 1;
 }
 
-int strace_keep(struct strace_log *log, char **unfinished, const char *text)
+int strace_keep(struct import_log *log, char **unfinished, const char *text)
 {
 	free(*unfinished);
 	*unfinished = strdup(text);
-	return *unfinished ? 0 : strace_fail_memory(log);
+	return *unfinished ? 0 : import_log_fail_memory(log);
 }
 
-char *strace_resume(struct strace_log *log, char **unfinished, const struct strace_line *line,
+char *strace_resume(struct import_log *log, char **unfinished, const struct strace_line *line,
 	int *err)
 {
 	char *whole;
@@ -135,13 +86,13 @@ char *strace_resume(struct strace_log *log, char **unfinished, const struct stra
 	if (!*unfinished)
 		return NULL;
 	if (strncmp(*unfinished, line->name, strlen(line->name)) != 0) {
-		*err = strace_fail(log, "the end of a call that did not begin");
+		*err = import_log_fail(log, "the end of a call that did not begin");
 		return NULL;
 	}
 	whole = join(*unfinished, line->text);
 	free(*unfinished);
 	*unfinished = NULL;
 	if (!whole)
-		*err = strace_fail_memory(log);
+		*err = import_log_fail_memory(log);
 	return whole;
 }

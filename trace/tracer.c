@@ -324,11 +324,13 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 	}
 	if (!tracer_add_proc(t, child, start.shares_mm ? tracee->proc->space : tracer_add_space(t)))
 		return;
+	drain_forked(t->drain, tracee->proc->pid);
 	child->proc->rights = tracee->proc->rights;
 	if (!start.shares_mm) {
 		child->proc->space->mm_rights =
 			inherited_rights(tracee->proc->space->mm_rights);
 		child->proc->space->maps_large_files = tracee->proc->space->maps_large_files;
+		child->proc->space->pieces = tracee->proc->space->pieces;
 	}
 	start.mm = child->proc->space->index;
 	tell_process_start(t, child, &start, tracee->tid);
@@ -430,6 +432,15 @@ static void on_exec(struct tracer *t, pid_t tid)
 	tracer_resume(t, tracee, 0);
 }
 
+/* exit_group kills the other threads, and the last of them may be gone before it is
+ * looked at: then this is what is known of the process. */
+static void look_at_main_exit(struct tracer *t, struct tracee *tracee)
+{
+	observe_end(t, tracee);
+	capture_fini(&tracee->proc->at_main_exit);
+	capture_take(t, tracee, &tracee->proc->at_main_exit);
+}
+
 /* The thread runs no more code of its own.  c: NULL where it is gone already. */
 static void finish(struct tracer *t, struct tracee *tracee, int status, bool can_look)
 {
@@ -439,6 +450,8 @@ static void finish(struct tracer *t, struct tracee *tracee, int status, bool can
 	end_call(t, tracee);
 	tracee->state = TRACEE_EXITING;
 	if (--proc->nr_threads) {
+		if (can_look && tracee->tid == proc->pid)
+			look_at_main_exit(t, tracee);
 		tell_thread_exit(t, tracee);
 		tracee->proc = NULL;
 		return;
@@ -446,8 +459,10 @@ static void finish(struct tracer *t, struct tracee *tracee, int status, bool can
 	if (can_look)
 		observe_end(t, tracee);
 	capture_take(t, tracee, &c);
-	tell_process_exit(t, tracee, status, &c);
+	tell_process_exit(t, tracee, status,
+		c.complete || !proc->at_main_exit.complete ? &c : &proc->at_main_exit);
 	capture_fini(&c);
+	capture_fini(&proc->at_main_exit);
 	tracer_put_space(proc->space);
 	tracee->proc = NULL;
 	free(proc);
@@ -493,7 +508,8 @@ static void on_access_signal(struct tracer *t, struct tracee *tracee, int sig)
 		.number = (uint32_t)sig, .code = info.si_code,
 		.addr = (uint64_t)(uintptr_t)info.si_addr,
 	};
-	tracee->proc->nr_signals++;
+	/* An exception for an address in the kernel's half is not counted either. */
+	tracee->proc->nr_signals += signal.addr >> 63 == 0;
 	tell_signal(t, tracee, &signal);
 }
 

@@ -29,7 +29,15 @@ struct space {
 	uint64_t peak_rss_before, peak_rss_seen;
 	struct tracee *speaker; /* at the end of an attachment: whom it is read through */
 	bool maps_large_files; /* what it unmaps may have come beside touches */
+	struct file_pieces pieces;
 	uint32_t mm_rights; /* TRACE_RIGHT_* that prctl set and fork and exec keep */
+};
+
+/* What Linux says of an address space at this moment. */
+struct capture {
+	bool complete;
+	struct trace_said said;
+	struct maps_buffer maps;
 };
 
 struct proc {
@@ -42,13 +50,8 @@ struct proc {
 	/* Faults that Linux counted less exceptions seen, when that was looked at
 	 * last.  Once it grows, pages came without an exception. */
 	int64_t unseen_faults;
-};
-
-/* What Linux says of an address space at this moment. */
-struct capture {
-	bool complete;
-	struct trace_said said;
-	struct maps_buffer maps;
+	int64_t unseen_before; /* of them, until its exec or fork */
+	struct capture at_main_exit; /* should the others end unseen */
 };
 
 struct tracee {
@@ -121,6 +124,11 @@ bool is_stop_signal(int sig);
 /* At the entry of its ptrace(2), and after its exec. */
 void restraint_of_ptrace(struct tracer *, const struct tracee *);
 void restraint_of_exec(struct tracer *, const struct tracee *);
+/* ---- beside.c: see also recorder.h ---- */
+
+/* The mapping of a file that the call has made did not become one with that beside it,
+ * as another opening of the file is behind it. */
+bool beside_stands_apart(struct tracee *, const struct trace_call *, uint64_t page_bytes);
 
 /* ---- observe.c ---- */
 

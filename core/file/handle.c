@@ -86,7 +86,7 @@ static void mapping_put(struct mapping *mapping)
 static bool mode_is_valid(u32 mode)
 {
 	return (mode & ~(u32)(QUIRE_FILE_READ | QUIRE_FILE_WRITE | QUIRE_FILE_NOEXEC |
-			      QUIRE_FILE_UNALIGNED)) == 0;
+			      QUIRE_FILE_UNALIGNED | QUIRE_FILE_NO_AROUND)) == 0;
 }
 
 static bool config_is_valid(const struct quire_file_config *config)

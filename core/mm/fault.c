@@ -141,7 +141,7 @@ static bool fault_around(struct fault *fault)
 	struct around around;
 	bool mapped;
 
-	if (window_bytes <= PAGE_SIZE)
+	if (window_bytes <= PAGE_SIZE || fault->vma->file->mode & QUIRE_FILE_NO_AROUND)
 		return false;
 	around = around_window(fault, window_bytes);
 	table_lock(fault->table);

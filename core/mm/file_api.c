@@ -127,6 +127,11 @@ int quire_file_sync(struct quire_file *handle)
 	return err ? err : mapping_writeback(file->mapping, 0, UINT64_MAX);
 }
 
+uint32_t quire_file_mode(const struct quire_file *handle)
+{
+	return ((const struct file *)(const void *)handle)->mode;
+}
+
 uint64_t quire_file_id(const struct quire_file *handle)
 {
 	const struct file *file = (const struct file *)(const void *)handle;

@@ -32,6 +32,8 @@ enum quire_file_mode {
 	/* Lies on a file system that does not care where it is mapped (overlayfs, ramfs);
 	 * others place it where PMD-sized folios could be mapped. */
 	QUIRE_FILE_UNALIGNED = 8,
+	/* A fault maps its page alone, as in a segment of System V shared memory. */
+	QUIRE_FILE_NO_AROUND = 16,
 };
 
 /*
@@ -98,6 +100,8 @@ int quire_file_punch(struct quire_file *file, uint64_t offset, uint64_t len_byte
 int quire_file_sync(struct quire_file *file);
 /* What quire_mm_maps tells as file_id: one for each contents, never 0. */
 uint64_t quire_file_id(const struct quire_file *file);
+/* As it was opened: enum quire_file_mode. */
+uint32_t quire_file_mode(const struct quire_file *file);
 uint64_t quire_file_size_bytes(const struct quire_file *file);
 /* Pages of it in the cache now. */
 uint64_t quire_file_nr_cached_pages(const struct quire_file *file);

@@ -76,6 +76,12 @@ cat >examples/ls.strace <<'LOG'
 100 exit_group(0) = ?
 100 +++ exited with 0 +++
 LOG
+cat >examples/ls.perf <<'LOG'
+  ls 100/100  1.000001: PERF_RECORD_COMM exec: ls:100/100
+  ls 100/100  1.000002: PERF_RECORD_MMAP2 100/100: [0x7ffc00000000(0x21000) @ 0x7ffffffde000 00:00 0 0]: rw-p [stack]
+  ls 100/100  1.000003:            page-faults:u:     7ffc00020000     55d87088f000
+  ls 100/100  1.000004: PERF_RECORD_EXIT(100:100):(1:1)
+LOG
 for help in help.record $(ls help.* | grep -vx help.record); do
 	sed '1,/^Examples/d' "$help" >lines
 	[ "$(grep -c '^  quire ' lines)" -ge 2 ] || wrong "$help: fewer than two examples"

@@ -138,6 +138,14 @@ static void test_agrees_with_linux(void **state)
 	for_each_recording(agrees);
 }
 
+/* Made by the first recorder: no signals, no rights, fewer traits. */
+static void test_version_1(void **state)
+{
+	(void)state;
+	agrees(RECORDINGS "/version-1/daemon.quire");
+	agrees(RECORDINGS "/version-1/pipeline.quire");
+}
+
 static void test_decisions(void **state)
 {
 	(void)state;
@@ -367,6 +375,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_agrees_with_linux),
+		cmocka_unit_test(test_version_1),
 		cmocka_unit_test(test_decisions),
 		cmocka_unit_test(test_decisions_with_huge_pages),
 		cmocka_unit_test(test_the_recorded_setting),

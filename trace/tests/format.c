@@ -136,6 +136,7 @@ static void test_round_trip(void **state)
 	h = trace_reader_header(r);
 	assert_int_equal(h->version, TRACE_VERSION);
 	assert_int_equal(h->source, want.source);
+	assert_int_equal(h->calls, want.calls);
 	assert_memory_equal(&h->host, &want.host, sizeof(want.host));
 	assert_int_equal(h->nr_unknown, 0);
 	assert_int_equal(h->start_unix_us, want.start_unix_us);
@@ -196,6 +197,32 @@ static void test_what_is_newer(void **state)
 	codec_init_decoder(&out, TRACE_VERSION, bytes, in.at + 1);
 	assert_false(codec_event(&out, &s, &e));
 	trace_state_fini(&s);
+	codec_fini(&in);
+}
+
+/* A loss that was told before calls could be lost says none were. */
+static void test_a_loss_of_an_older_recorder(void **state)
+{
+	struct trace_event e, lost = {
+		.kind = TRACE_LOST, .process = TRACE_NONE, .thread = TRACE_NONE, .lost = { 5, 6 },
+	};
+	struct codec in, out;
+	struct trace_state s;
+
+	(void)state;
+	codec_init_encoder(&in);
+	trace_state_init(&s, 4096);
+	assert_true(codec_event(&in, &s, &lost));
+	trace_state_fini(&s);
+	for (uint64_t cut = 0; cut < 2; cut++) {
+		in.buffer[1] = (uint8_t)(in.buffer[1] - cut);
+		trace_state_init(&s, 4096);
+		codec_init_decoder(&out, TRACE_VERSION, in.buffer, in.at - cut);
+		assert_true(codec_event(&out, &s, &e));
+		assert_int_equal(e.lost.nr, 5);
+		assert_int_equal(e.lost.nr_calls, cut ? 0 : 6);
+		trace_state_fini(&s);
+	}
 	codec_fini(&in);
 }
 
@@ -619,6 +646,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_what_is_newer),
+		cmocka_unit_test(test_a_loss_of_an_older_recorder),
 		cmocka_unit_test(test_a_call_of_a_newer_table),
 		cmocka_unit_test(test_version_1),
 		cmocka_unit_test(test_every_truncation),

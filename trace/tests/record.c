@@ -52,6 +52,8 @@ struct seen {
 	uint64_t setup;
 	uint64_t child_touches, child_faults; /* of all processes but the first */
 	uint64_t peak_rss, peak_tables, last_tables;
+	uint64_t apart, signals, alone, unseen; /* see the tests of the parts so named */
+	bool sealed;
 	char files[16][64];
 	uint32_t nr_files;
 };
@@ -100,6 +102,9 @@ static void look_at(struct seen *s, const struct trace_event *e)
 		break;
 	case TRACE_CALL:
 		s->calls[e->call.nr]++;
+		s->apart += e->call.nr == TRACE_MMAP && e->call.mode & TRACE_MODE_APART;
+		s->sealed |= e->call.nr == TRACE_MMAP && e->call.mode == TRACE_MODE_READ &&
+			e->call.prot == PROT_READ && e->call.flags & MAP_SHARED;
 		s->failed_calls += e->call.result < 0;
 		break;
 	case TRACE_TOUCH:
@@ -128,6 +133,15 @@ static void look_at(struct seen *s, const struct trace_event *e)
 			s->child_faults += e->process_exit.minor_faults +
 				e->process_exit.major_faults;
 		s->faults_of[p] += e->process_exit.minor_faults + e->process_exit.major_faults;
+		break;
+	case TRACE_SIGNAL:
+		s->signals++;
+		break;
+	case TRACE_CAME:
+		if (e->came.how == TRACE_CAME_ALONE)
+			s->alone += e->came.nr_pages;
+		if (e->came.how == TRACE_CAME_FAULTS && e->came.nr_pages > s->unseen)
+			s->unseen = e->came.nr_pages;
 		break;
 	case TRACE_FILE:
 		if (s->nr_files < 16)
@@ -393,6 +407,46 @@ static void test_shared_memory(void **state)
 	assert_true(memfd);
 }
 
+/* Pages that are there before and after: only their number tells. */
+static void test_direct(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "direct");
+
+	(void)state;
+	assert_int_equal(s.code, 0);
+	if (s.result.source == TRACE_SOURCE_TRACEPOINT) {
+		assert_in_range(s.unseen, REACHED, 2 * REACHED);
+		assert_in_range(s.alone, REACHED / 2, UINT32_MAX);
+	}
+}
+
+static void test_beside(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "beside");
+
+	(void)state;
+	assert_int_equal(s.code, 0);
+	assert_int_equal(s.apart, PIECES - 1);
+}
+
+static void test_sealed(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "seal");
+
+	(void)state;
+	assert_int_equal(s.code, 0);
+	assert_true(s.sealed);
+}
+
+static void test_barrier(void **state)
+{
+	struct seen s = record_part(TRACE_SOURCE_NONE, "barrier");
+
+	(void)state;
+	assert_int_equal(s.code, 0);
+	assert_int_equal(s.signals, BARRIERS);
+}
+
 static void test_killed(void **state)
 {
 	struct seen s = record_part(TRACE_SOURCE_NONE, "kill");
@@ -482,6 +536,10 @@ int main(void)
 		cmocka_unit_test(test_exec_by_a_thread),
 		cmocka_unit_test(test_vfork),
 		cmocka_unit_test(test_shared_memory),
+		cmocka_unit_test(test_direct),
+		cmocka_unit_test(test_beside),
+		cmocka_unit_test(test_sealed),
+		cmocka_unit_test(test_barrier),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_shell),
 		cmocka_unit_test(test_not_there),

@@ -12,7 +12,7 @@
 static inline struct trace_header sample_header(void)
 {
 	struct trace_header header = {
-		.source = TRACE_SOURCE_TRACEPOINT, .start_unix_us = 1234567890123456,
+		.source = TRACE_SOURCE_TRACEPOINT, .calls = TRACE_CALLS_PTRACE, .start_unix_us = 1234567890123456,
 		.command = "sh -c 'ls | wc'", .recorder = "a test",
 	};
 
@@ -104,7 +104,7 @@ static inline size_t sample_events(struct trace_event events[SAMPLE_MAX])
 		.clone_flags = 0x4100, .parent = 0, .mm = 1, .shares_mm = true, .pid = 4713 });
 	EVENT(TRACE_PROCESS_START, 2, 3, 1000000, .process_start = { .how = TRACE_HOW_FORK,
 		.clone_flags = UINT64_MAX, .parent = 0, .mm = 2, .pid = 4714 });
-	EVENT(TRACE_LOST, TRACE_NONE, TRACE_NONE, 1000000, .lost = { 12345 });
+	EVENT(TRACE_LOST, TRACE_NONE, TRACE_NONE, 1000000, .lost = { 12345, 678 });
 	EVENT(TRACE_TOUCH, 0, 1, 1000001, .touch = { 0x401000, 0 });
 	EVENT(TRACE_THREAD_EXIT, 0, 1, 1000001, .call = { 0 });
 	EVENT(TRACE_NOTE, 2, 3, 1000001, .note = { "" });

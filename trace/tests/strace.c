@@ -1,76 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* strace logs: what each form of line becomes, and which lines are errors. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "imported.h"
 
-#include <cmocka.h>
-
-#include <errno.h>
 #include <unistd.h>
 
-#include "trace/import.h"
-#include "trace/reader.h"
 #include "trace/record.h"
-#include "trace/show.h"
-#include "trace/writer.h"
 
-/* The events of the imported log as text, without their times; malloced.  On
- * failure the message. */
 static char *import(const char *log)
 {
-	struct trace_header header = { .host.trait[HOST_page_bytes] = 4096 };
-	struct trace_error error = { 0 };
-	struct trace_writer *w = trace_writer_open_memory(&header, &error);
-	const struct trace_event *event;
-	struct trace_reader *r;
-	char *text = NULL;
-	size_t len, text_len;
-	void *bytes;
-	FILE *out;
-
-	assert_non_null(w);
-	if (import_strace_text("log", log, strlen(log), w, &error) != 0) {
-		assert_int_equal(error.err, EBADMSG);
-		trace_writer_discard(w);
-		return strdup(error.message);
-	}
-	assert_int_equal(trace_writer_take(w, &bytes, &len, &error), 0);
-	r = trace_reader_open_memory(bytes, len, "imported", &error);
-	out = open_memstream(&text, &text_len);
-	while (trace_reader_next(r, &event, &error) > 0) {
-		struct trace_event copy = *event;
-
-		copy.time_us = 0;
-		show_event(out, &copy);
-	}
-	fclose(out);
-	assert_int_equal(error.err, 0);
-	trace_reader_close(r);
-	free(bytes);
-	return text;
+	return imported(import_strace_text, log);
 }
 
 static void expect(const char *log, const char *wanted)
 {
-	char *got = import(log);
-
-	if (!strstr(got, wanted))
-		fail_msg("from\n%s\ncame\n%s\nwithout\n%s", log, got, wanted);
-	free(got);
+	expect_imported(import_strace_text, log, wanted, true);
 }
 
 static void expect_not(const char *log, const char *unwanted)
 {
-	char *got = import(log);
-
-	if (strstr(got, unwanted))
-		fail_msg("from\n%s\ncame\n%s", log, got);
-	free(got);
+	expect_imported(import_strace_text, log, unwanted, false);
 }
 
 static void test_calls(void **state)

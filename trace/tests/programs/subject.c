@@ -3,8 +3,10 @@
  * subject PART: a program with a known memory life, to be recorded.  Built
  * without sanitizers in every preset, as they bring a life of their own.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -373,6 +375,159 @@ static int play_obedient(void)
 	return 4;
 }
 
+/* A file of so many pages, without a name. */
+static int make_file(size_t nr_pages, char name[], int flags)
+{
+	int fd = mkostemp(name, flags);
+	char *pages = (char *)(uintptr_t)map_pages(nr_pages);
+
+	if (fd < 0 || write(fd, pages, nr_pages * PAGE) != (ssize_t)(nr_pages * PAGE))
+		exit(8);
+	munmap(pages, nr_pages * PAGE);
+	return fd;
+}
+
+/* The kernel writes, without an exception, to pages that are there: shared since a
+ * fork, in the child while the parent has them too, in the parent when it is alone. */
+static int play_direct(void)
+{
+	char name[] = "/tmp/quire-subject-XXXXXX";
+	int fd = make_file(REACHED, name, O_DIRECT), status;
+	volatile char *at = map_pages(REACHED);
+
+	unlink(name);
+	for (size_t i = 0; i < REACHED; i++)
+		at[i * PAGE] = 1;
+	if (fork() == 0)
+		_exit(pread(fd, (void *)(uintptr_t)at, REACHED / 2 * PAGE, 0) <= 0);
+	wait(&status);
+	return status || pread(fd, (void *)(uintptr_t)at, REACHED * PAGE, 0) <= 0;
+}
+
+/* A child's memory is filled from outside. */
+static int play_reach(void)
+{
+	volatile char *into = map_pages(REACHED), *from = map_pages(REACHED);
+	struct iovec to = { (void *)(uintptr_t)into, REACHED * PAGE };
+	struct iovec of = { (void *)(uintptr_t)from, REACHED * PAGE };
+	int hold[2], status;
+	pid_t child;
+
+	if (pipe(hold) != 0)
+		return 1;
+	for (size_t i = 0; i < REACHED; i++)
+		from[i * PAGE] = 1;
+	child = fork();
+	if (child == 0) {
+		char byte;
+
+		close(hold[1]);
+		_exit(read(hold[0], &byte, 1) != 0);
+	}
+	status = process_vm_writev(child, &of, 1, &to, 1, 0) != REACHED * PAGE;
+	close(hold[1]);
+	wait(NULL);
+	return status;
+}
+
+/* Pieces of one file side by side, of two openings in turns: each stays by itself. */
+static int play_beside(void)
+{
+	char name[] = "/tmp/quire-subject-XXXXXX";
+	int fd[2] = { make_file(PIECES, name, 0), open(name, O_RDWR) };
+	char *at = (char *)(uintptr_t)map_pages(PIECES);
+
+	unlink(name);
+	for (int i = 0; i < (int)PIECES; i++)
+		if (mmap(at + (size_t)i * PAGE, PAGE, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_FIXED, fd[i % 2], (off_t)i * PAGE) == MAP_FAILED)
+			return 1;
+	for (size_t i = 0; i < PIECES; i++)
+		at[i * PAGE] = 1;
+	return 0;
+}
+
+/* What is sealed against writing can be read, and is not made writable. */
+static int play_seal(void)
+{
+	int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
+	char *at;
+
+	if (fd < 0 || ftruncate(fd, 8 * PAGE) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) != 0)
+		return 1;
+	at = mmap(NULL, 8 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	return at == MAP_FAILED || mprotect(at, 8 * PAGE, PROT_READ | PROT_WRITE) == 0;
+}
+
+static void give_right(int number, siginfo_t *info, void *context)
+{
+	char *page = (char *)((uintptr_t)info->si_addr & ~(uintptr_t)(PAGE - 1));
+
+	(void)context;
+	if (mprotect(page, PAGE, PROT_READ | PROT_WRITE) != 0)
+		_exit(number);
+}
+
+/* A garbage collector's way to see writes. */
+static int play_barrier(void)
+{
+	struct sigaction action = { .sa_sigaction = give_right, .sa_flags = SA_SIGINFO };
+	volatile char *at = map_pages(BARRIERS);
+
+	sigaction(SIGSEGV, &action, NULL);
+	for (size_t i = 0; i < BARRIERS; i++)
+		at[i * PAGE] = 1;
+	mprotect((void *)(uintptr_t)at, BARRIERS * PAGE, PROT_READ);
+	for (size_t i = 0; i < BARRIERS; i++)
+		at[i * PAGE] = 2;
+	return 0;
+}
+
+static sigjmp_buf refused;
+
+static void jump(int number)
+{
+	siglongjmp(refused, number);
+}
+
+/* A mapped file is cut by its name; what was there is gone. */
+static int play_cut(void)
+{
+	char name[] = "/tmp/quire-subject-XXXXXX";
+	int fd = make_file(REACHED, name, 0);
+	volatile char *at = mmap(NULL, REACHED * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	volatile int signals = 0;
+
+	signal(SIGBUS, jump);
+	for (size_t i = 0; i < REACHED; i++)
+		at[i * PAGE] = 1;
+	if (truncate(name, REACHED / 2 * PAGE) != 0)
+		return 1;
+	unlink(name);
+	for (volatile size_t i = 0; i < REACHED; i += 2) {
+		if (sigsetjmp(refused, 1))
+			signals++;
+		else
+			at[i * PAGE] = 2;
+	}
+	return signals != REACHED / 4;
+}
+
+/* Each page of a segment faults alone, though its neighbours are in memory. */
+static int play_segment(void)
+{
+	int id = shmget(IPC_PRIVATE, REACHED * PAGE, IPC_CREAT | 0600);
+	volatile char *at = shmat(id, NULL, 0), *again = shmat(id, NULL, SHM_RDONLY);
+	char sum = 0;
+
+	shmctl(id, IPC_RMID, NULL);
+	for (size_t i = 0; i < REACHED; i++)
+		at[i * PAGE] = 1;
+	for (size_t i = 0; i < REACHED; i++)
+		sum = (char)(sum + again[i * PAGE]);
+	return sum != REACHED;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -382,7 +537,11 @@ static const struct {
 	{ "exec-thread", play_exec_thread }, { "vfork", play_vfork }, { "shm", play_shm },
 	{ "fork-storm", play_fork_storm }, { "fixed", play_fixed }, { "advise", play_advise },
 	{ "peak", play_peak }, { "kernel", play_kernel }, { "kill", play_kill }, { "family", play_family },
-	{ "patient", play_patient }, { "obedient", play_obedient },
+	{ "patient", play_patient },
+	{ "direct", play_direct }, { "reach", play_reach }, { "beside", play_beside },
+	{ "seal", play_seal }, { "barrier", play_barrier }, { "cut", play_cut },
+	{ "segment", play_segment },
+	{ "obedient", play_obedient },
 };
 
 int main(int argc, char **argv)

@@ -10,6 +10,9 @@
 #define STORM_FORKS 12 /* by "fork-storm", beside its threads */
 #define FIXED 1500 /* times that "fixed" maps its page anew */
 #define ADVISED 3 /* ranges of the one call of "advise" */
+#define PIECES 8 /* of a file, mapped side by side by "beside" */
+#define REACHED 100 /* pages that "direct" and "reach" have the kernel bring */
+#define BARRIERS 64 /* pages that "barrier" is refused once each */
 #define FORK_TOUCHED 40 /* of them, written again by the child of "fork" */
 
 #endif

@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# Programs with a known life, recorded here and replayed: each figure is within one
+# percent of Linux's, or the gap has a cause; no fault is left unexplained; nothing is
+# refused that Linux granted.  As root and as an ordinary user.
+set -u
+quire=$1
+subject=$2
+. "$(dirname "$0")/../expect.sh"
+
+# says PART WORD...: the replay's words, without blanks
+says() {
+	part=$1
+	shift
+	for word; do
+		grep -qF -- "$word" "$work/flat" || { echo "$part: no $word"; bad=1; }
+	done
+}
+
+# play PART STATUS OPTION...: what the program returns is what quire record returns
+play() {
+	part=$1
+	status=$2
+	shift 2
+	expect "$status" -- "$quire" record -q "$@" -o "$work/r" -- "$subject" "$part"
+	expect 0 -- "$quire" replay --json "$work/r"
+	tr -d ' \n' <"$work/out" >"$work/flat"
+	says "$part" '"touches_refused":0' '"signals_missed":0' '"results_different":0'
+	if grep -qE '"unexplained":-?[1-9]' "$work/flat"; then
+		echo "$part: something is left unexplained"; bad=1
+	fi
+}
+
+# exact PART STATUS OPTION...: as play; an exact source gives the same faults, on the
+# same pages
+exact() {
+	play "$@"
+	if grep -qF '"source":"tracepoint-exact"' "$work/flat"; then
+		says "$1" '"gaps":{"faults":{"explained":0,'
+		if grep -qF kernel-unplaced "$work/flat"; then
+			echo "$1: the kernel's faults are on unknown pages"; bad=1
+		fi
+	fi
+}
+
+for part in read-first reach beside seal barrier segment shm vfork; do
+	exact $part 0
+done
+# What came before a fork is looked at before the fork only if that is a stop.
+exact direct 0 -c ptrace
+play direct 0
+exact touch 7
+exact fork 3
+play kill 137
+play cut 0
+# By the source that is open to every ordinary user.
+play barrier 0 -s perf-user
+play fork 3 -s perf-user
+[ $bad = 0 ] && echo "recorded here: all as Linux said, or with a cause"
+exit $bad
