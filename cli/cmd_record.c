@@ -1,29 +1,37 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "trace/record.h"
 
 static const char help_text[] =
-	"quire record -o FILE [options] [--] CMD...\n\n"
+	"quire record -o FILE [options] [--] CMD...\n"
+	"quire record -o FILE [options] -p PID\n\n"
 	"Runs CMD and everything it starts, and writes to FILE what they did to their\n"
-	"memory.  Exits with CMD's own status.\n\n"
+	"memory.  Exits with CMD's own status.  With -p it attaches to a process that runs\n"
+	"already, until that ends or quire is told to stop (Ctrl-C, SIGTERM, SIGHUP): then\n"
+	"the process runs on, and FILE is complete.\n\n"
 	"  -o, --output FILE    the recording to write\n"
 	"  -s, --source SOURCE  where page touches come from, at best: tracepoint, perf,\n"
 	"                       perf-user or pagemap; default: the best that is permitted\n"
 	"  -c, --calls MEANS    how calls are seen, at best: tracepoint (the program runs on)\n"
 	"                       or ptrace (it is stopped); default: the best permitted\n"
 	"      --no-cgroup      no control group for CMD: for programs that leave theirs\n"
+	"  -p, --pid PID        record this process, its threads, and what they start\n"
 	"  -q, --quiet          no line about the recording at the end\n"
 	"  -h, --help           this text\n"
 	"  -V, --version        which quire this is\n\n"
 	"Examples:\n"
 	"  quire record -o ls.quire -- ls -l /\n"
 	"  quire record -q -o sort.quire -- sh -c 'ls /usr/bin | sort | tail -n 1'\n"
-	"  quire record -s pagemap -o true.quire true\n";
+	"  quire record -s pagemap -o true.quire true\n"
+	"  sleep 2 & quire record -o sleep.quire -p $!\n";
 
 /* Short words for --source; the recording says the long ones. */
 static const struct {
@@ -55,10 +63,29 @@ static int calls_option(const char *word, enum trace_calls *ret_calls)
 		command_usage_error("record", "'%s' is no way to see calls: tracepoint or ptrace", word);
 }
 
-/* What it costs that tracepoints are not permitted. */
-static void tell_cost(const struct record_options *options, const struct record_result *result)
+static int pid_option(const char *word, pid_t *ret_pid)
 {
-	if (options->best_calls != TRACE_CALLS_PTRACE && result->calls == TRACE_CALLS_PTRACE)
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(word, &end, 10);
+	if (end == word || *end || errno || value <= 0 || value > INT32_MAX)
+		return command_usage_error("record", "'%s' is no number of a process", word);
+	*ret_pid = (pid_t)value;
+	return 0;
+}
+
+/* What it costs that tracepoints are not permitted. */
+static void tell_cost(const struct record_options *options, bool attached,
+	const struct record_result *result)
+{
+	if (attached && result->calls == TRACE_CALLS_PTRACE)
+		fprintf(stderr, "quire record: calls by tracepoints %s: each system call stopped the program "
+				"twice, for some 100 microseconds\n",
+			options->best_calls == TRACE_CALLS_PTRACE ? "were not wanted" :
+			"are not permitted or not enough here");
+	else if (options->best_calls != TRACE_CALLS_PTRACE && result->calls == TRACE_CALLS_PTRACE)
 		fprintf(stderr, "quire record: tracepoints are not permitted or not enough here: each memory "
 				"call stopped the program, for some 100 microseconds\n");
 }
@@ -86,6 +113,7 @@ int cmd_record(int argc, char **argv)
 					       { "source", required_argument, NULL, 's' },
 					       { "calls", required_argument, NULL, 'c' },
 					       { "no-cgroup", no_argument, NULL, 'G' },
+					       { "pid", required_argument, NULL, 'p' },
 					       { "quiet", no_argument, NULL, 'q' },
 					       { "help", no_argument, NULL, 'h' },
 					       { "version", no_argument, NULL, 'V' },
@@ -94,9 +122,10 @@ int cmd_record(int argc, char **argv)
 	struct record_result result = { 0 };
 	struct trace_error error = { 0 };
 	bool quiet = false;
+	pid_t pid = 0;
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, "+:o:s:c:qhV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:o:s:c:p:qhV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'o':
 			options.output = optarg;
@@ -107,6 +136,10 @@ int cmd_record(int argc, char **argv)
 			break;
 		case 'c':
 			if (calls_option(optarg, &options.best_calls) != 0)
+				return EXIT_USAGE;
+			break;
+		case 'p':
+			if (pid_option(optarg, &pid) != 0)
 				return EXIT_USAGE;
 			break;
 		case 'G':
@@ -126,14 +159,17 @@ int cmd_record(int argc, char **argv)
 	}
 	if (!options.output)
 		return command_usage_error("record", "-o FILE is missing");
-	if (optind >= argc)
+	if (optind >= argc && !pid)
 		return command_usage_error("record", "a command to run is missing");
-	status = record_command(&options, argv + optind, &result, &error);
+	if (optind < argc && pid)
+		return command_usage_error("record", "either -p PID or a command, not both");
+	status = pid ? record_process(&options, pid, &result, &error) :
+		record_command(&options, argv + optind, &result, &error);
 	if (error.err) {
 		fprintf(stderr, "quire record: %s\n", error.message);
 	} else if (!quiet) {
 		tell(options.output, &result);
-		tell_cost(&options, &result);
+		tell_cost(&options, pid != 0, &result);
 	}
 	return status;
 }

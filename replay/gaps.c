@@ -39,7 +39,7 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 		       bool *ret_any)
 {
 	const struct space_account *account = &slot->account;
-	const char *other[12];
+	const char *other[13];
 	size_t nr = 0;
 	int err = 0;
 
@@ -58,6 +58,9 @@ static int name_causes(const struct replay *replay, const struct space_slot *slo
 	if (figure == REPLAY_TABLES && replay->header->calls == TRACE_CALLS_TRACEPOINT &&
 	    space->quire_says.peak_page_table_bytes > space->linux_said.peak_page_table_bytes)
 		other[nr++] = "a peak not seen";
+	/* Tables that are empty, mappings that look alike: how they came to be so. */
+	if (figure != REPLAY_FAULTS && slot->attached)
+		other[nr++] = "what was before the recording";
 	if (figure == REPLAY_TABLES && size <= account->nr_leaf_windows * QUIRE_PAGE_SIZE)
 		other[nr++] = "large folios of files";
 	if (figure == REPLAY_FAULTS && space->quire_says.faults < space->linux_said.faults &&

@@ -225,7 +225,7 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 		return err;
 	replay->processes[event->process] = (struct process_slot){
 		.mm = start->mm, .pid = start->pid, .shares_mm = start->shares_mm,
-		.lender = TRACE_NONE,
+		.lender = TRACE_NONE, .attached = start->how == TRACE_HOW_ATTACH,
 	};
 	if (start->shares_mm)
 		return 0;
@@ -240,6 +240,7 @@ int replay_start_process(struct replay *replay, const struct trace_event *event)
 		space->unknown = true;
 		return 0;
 	}
+	space->attached = parent->attached;
 	space->read_is_exec = parent->read_is_exec;
 	/* What was noted may lie in the memory that the child inherits. */
 	for (size_t i = 0; i < parent->account.nr_notes && !err; i++)
@@ -317,7 +318,7 @@ static void layout_of(const struct replay *replay, const struct trace_exec *exec
 }
 
 static int map_initial(struct replay *replay, struct space_slot *space,
-		       const struct trace_map *map)
+		       const struct trace_map *map, uint32_t more_flags)
 {
 	struct file_slot *file = map->file == TRACE_NONE ? NULL : replay_file_slot(replay, map->file);
 	struct quire_file *handle = NULL;
@@ -325,7 +326,8 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 			(map->flags & TRACE_MAP_WRITE ? QUIRE_PROT_WRITE : 0u) |
 			(map->flags & TRACE_MAP_EXEC ? QUIRE_PROT_EXEC : 0u);
 	uint32_t flags = QUIRE_MAP_FIXED |
-			 (map->flags & TRACE_MAP_SHARED ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE);
+			 (map->flags & TRACE_MAP_SHARED ? QUIRE_MAP_SHARED : QUIRE_MAP_PRIVATE) |
+			 more_flags;
 	uint32_t kernel_flags = 0;
 	int err;
 
@@ -352,12 +354,86 @@ static int map_initial(struct replay *replay, struct space_slot *space,
 				kernel_flags, NULL);
 }
 
+/* Would a mapping that is made beside the other become one with it? */
+static bool looks_alike(const struct trace_map *left, const struct trace_map *right)
+{
+	return left->end == right->start && left->flags == right->flags &&
+	       !(left->flags & TRACE_MAP_SHARED) && left->file == right->file &&
+	       left->name[0] != '[' && right->name[0] != '[' &&
+	       (left->file == TRACE_NONE ||
+		left->offset_bytes + (left->end - left->start) == right->offset_bytes);
+}
+
+/*
+ * Linux kept two mappings apart that look alike: what keeps them apart does not show in
+ * maps.  Mostly it is the account of memory that may be written: the loader protects what
+ * it has relocated, and malloc maps the heaps of threads without.  So one that cannot be
+ * written is made writable first; and of two that can, one is made without reserve.
+ */
+static int map_apart(struct replay *replay, struct space_slot *space,
+		     const struct trace_map *map, bool *reserved)
+{
+	struct trace_map open = *map;
+	int err;
+
+	if (map->flags & TRACE_MAP_WRITE) {
+		*reserved = !*reserved;
+		return map_initial(replay, space, map, *reserved ? 0 : QUIRE_MAP_NORESERVE);
+	}
+	open.flags |= TRACE_MAP_READ | TRACE_MAP_WRITE;
+	err = map_initial(replay, space, &open, 0);
+	if (err)
+		return err;
+	return quire_mprotect(space->mm, map->start, map->end - map->start,
+			      (map->flags & TRACE_MAP_READ ? QUIRE_PROT_READ : 0u) |
+			      (map->flags & TRACE_MAP_EXEC ? QUIRE_PROT_EXEC : 0u));
+}
+
+/*
+ * A program that runs already has moved its break: to the end of its heap.  What of
+ * the heap is mapped otherwise comes with the maps.
+ */
+static int move_break(struct space_slot *space, const struct trace_exec *exec)
+{
+	uint64_t end = 0, at, brk;
+	int err;
+
+	for (size_t i = 0; i < exec->maps.nr; i++)
+		if (strcmp(exec->maps.map[i].name, "[heap]") == 0)
+			end = exec->maps.map[i].end;
+	at = (exec->layout.start_brk + QUIRE_PAGE_SIZE - 1) & QUIRE_PAGE_MASK;
+	if (exec->layout.start_brk == 0 || end <= at)
+		return 0;
+	err = quire_brk(space->mm, end, &brk);
+	if (err || brk != end)
+		return err;
+	/* Holes in it have no maps. */
+	for (size_t i = 0; i < exec->maps.nr && !err; i++) {
+		const struct trace_map *map = &exec->maps.map[i];
+
+		if (map->end <= at || map->start >= end)
+			continue;
+		if (map->start > at)
+			err = quire_munmap(space->mm, at, map->start - at);
+		at = map->end;
+	}
+	return err;
+}
+
+/* Is it there since the break was moved? */
+static bool is_plain_heap(const struct trace_exec *exec, const struct trace_map *map)
+{
+	return strcmp(map->name, "[heap]") == 0 && exec->layout.start_brk != 0 &&
+	       map->start >= exec->layout.start_brk &&
+	       map->flags == (TRACE_MAP_READ | TRACE_MAP_WRITE);
+}
+
 int replay_exec(struct replay *replay, const struct trace_event *event)
 {
 	const struct trace_exec *exec = &event->exec;
 	const struct space_slot *old = replay_space_of(replay, event->process);
 	struct process_slot *process = &replay->processes[event->process];
-	bool was_unknown = old && old->unknown;
+	bool was_unknown = old && old->unknown, attached = process->attached, reserved = true;
 	/* Others live in the space that it leaves. */
 	bool leaves = old && old->mm;
 	struct quire_layout layout;
@@ -383,7 +459,7 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 		process->counted_faults = faults;
 		process->counted_major = exec->major_faults;
 	}
-	process->shares_mm = false;
+	process->shares_mm = process->attached = false;
 	replay->processes[event->process].mm = exec->mm;
 	layout_of(replay, exec, &layout);
 	err = quire_mm_create(replay->q, &layout, &space->mm);
@@ -392,10 +468,20 @@ int replay_exec(struct replay *replay, const struct trace_event *event)
 	apply_rights(space->mm, &exec->rights);
 	space->read_is_exec = exec->rights.flags & TRACE_RIGHT_READ_IS_EXEC;
 	space->unknown = !exec->maps_known;
+	space->attached = attached;
+	err = move_break(space, exec);
+	if (err == -ENOMEM)
+		return err;
 	for (size_t i = 0; i < exec->maps.nr; i++) {
 		const struct trace_map *map = &exec->maps.map[i];
 
-		err = map_initial(replay, space, map);
+		reserved |= i == 0 || !looks_alike(&exec->maps.map[i - 1], map);
+		if (is_plain_heap(exec, map))
+			err = 0;
+		else if (attached && i > 0 && looks_alike(&exec->maps.map[i - 1], map))
+			err = map_apart(replay, space, map, &reserved);
+		else
+			err = map_initial(replay, space, map, 0);
 		if (err == -ENOMEM)
 			return err;
 		if (err)
@@ -579,7 +665,7 @@ static int space_judge(struct replay *replay, const struct trace_event *event,
 	space->nr_major = end->said.major_faults - process->counted_major;
 	space->quire_says = figures_of_quire(stats, slot);
 	space->quire_says.faults += slot->account.nr_lent;
-	space->quire_says.faults -= slot->account.nr_beside;
+	space->quire_says.faults -= slot->account.nr_beside + slot->account.nr_there;
 	result->nr_beside += slot->account.nr_beside;
 	space->nr_idle = slot->account.nr_idle;
 	result->nr_idle += space->nr_idle;

@@ -40,6 +40,8 @@ struct space_account {
 	uint64_t nr_beside;         /* faults of the core that Linux did not need, or counted
 	                               elsewhere: pages of files that came beside a touch
 	                               there, pages that another process reached for */
+	uint64_t nr_there;          /* faults of the core for what was there when the
+	                               recorder came: Linux counted them before */
 	uint64_t nr_call_faults;    /* faults that the core took in calls: populate, mlock */
 	uint64_t nr_forgivable;     /* of those two, what Linux may not have needed: pages of
 	                               files or shared memory, where one fault may bring a
@@ -77,6 +79,7 @@ struct space_slot {
 	struct quire_mm *mm;  /* NULL: not there (unknown contents, or ended) */
 	bool read_is_exec;    /* READ_IMPLIES_EXEC */
 	bool unknown;         /* what is mapped was not recorded */
+	bool attached;        /* it, or whose copy it is, ran before it was recorded */
 	uint64_t start_us;
 	uint32_t process, pid;
 	char *name;
@@ -96,6 +99,7 @@ struct process_slot {
 	 * space: each of its touches takes one away again; from the lender too. */
 	bool counted_exec;
 	bool shares_mm;      /* it lives in its parent's space */
+	bool attached;       /* it ran already; until its first exec event */
 	uint32_t lender;     /* whose that was, once it has one of its own */
 };
 

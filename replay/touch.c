@@ -247,7 +247,12 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 
 static bool is_written(enum trace_came_how how)
 {
-	return how == TRACE_CAME_WRITE || how == TRACE_CAME_ALONE;
+	return how == TRACE_CAME_WRITE || how == TRACE_CAME_ALONE || how == TRACE_CAME_THERE_WRITE;
+}
+
+static bool was_there(enum trace_came_how how)
+{
+	return how == TRACE_CAME_THERE_READ || how == TRACE_CAME_THERE_WRITE;
 }
 
 /* Is what the core has there what was found? */
@@ -255,6 +260,9 @@ static bool is_there(const struct quire_page_info *info, enum trace_came_how how
 {
 	if (!info->present || (is_written(how) && info->zero_page))
 		return false;
+	/* The file's page may be there, beside another: it is made the process's own. */
+	if (how == TRACE_CAME_THERE_WRITE)
+		return info->anon;
 	/* It was shared since a fork, and has been copied for one of the two. */
 	return how != TRACE_CAME_ALONE || !info->anon || info->order > 0 || info->mapcount <= 1;
 }
@@ -294,8 +302,10 @@ static int bring(struct space_slot *space, struct space_slot *caller, uint64_t a
 		space->account.nr_forced += is_written(how);
 		return err;
 	}
-	/* Linux took no fault for what came beside one. */
-	if (how == TRACE_CAME_BESIDE)
+	/* Linux took no fault for what came beside one, or had taken it before. */
+	if (was_there(how))
+		space->account.nr_there += replay_faults_of(space) - before;
+	else if (how == TRACE_CAME_BESIDE)
 		space->account.nr_beside += replay_faults_of(space) - before;
 	else if (quire_page_info(space->mm, addr, &info) == 0)
 		count_came(space, caller, replay_faults_of(space) - before, info.anon && !copied);

@@ -54,8 +54,9 @@ struct call_rings;
 
 /* NULL: not permitted here. */
 struct call_rings *call_rings_create(const struct record_target *);
-/* As drain_enable. */
+/* As those of the drain. */
 void call_rings_enable(struct call_rings *);
+void call_rings_disable(struct call_rings *);
 /* Begins to empty the rings; both must live until destroy, or stop. */
 int call_rings_start(struct call_rings *, struct merge *, struct files *);
 void call_rings_stop(struct call_rings *);

@@ -348,6 +348,35 @@ static void handle_record(struct call_stream *s, struct call_record *record)
 	}
 }
 
+/* The tracer did not stop it before: touches of the thread wait from here on. */
+static struct item **add_exec(struct call_stream *s, struct item **link,
+	const struct call_record *record)
+{
+	bool failed = record->kind == RECORD_EXIT && (int64_t)record->arg[0] < 0;
+	struct item *item;
+
+	if (record->kind != RECORD_ENTER && !failed)
+		return link;
+	item = item_create(failed ? ITEM_EXEC_FAILED : ITEM_EXEC_ENTER);
+	if (!item) {
+		s->dropped++;
+		return link;
+	}
+	item->tid = record->tid;
+	item->time_ns = record->time_ns;
+	item->next = *link;
+	*link = item;
+	return &item->next;
+}
+
+static bool is_exec(const struct call_record *record)
+{
+	enum trace_call_nr call;
+
+	return (record->kind == RECORD_ENTER || record->kind == RECORD_EXIT) &&
+		calls_kind(record->nr, &call) == STOP_EXEC;
+}
+
 static struct call_records *earliest(struct call_stream *s)
 {
 	struct call_records *best = NULL;
@@ -444,6 +473,8 @@ uint64_t call_stream_run(struct call_stream *s, struct item **items, uint64_t un
 
 		if (*link && (*link)->time_ns < record_ns && (*link)->time_ns <= until)
 			link = handle_item(s, items, link);
+		else if (q && record_ns <= until && is_exec(&q->record[q->first]))
+			link = add_exec(s, link, &q->record[q->first++]);
 		else if (q && record_ns <= until)
 			handle_record(s, &q->record[q->first++]);
 		else

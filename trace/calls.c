@@ -101,7 +101,7 @@ static bool add_number(char *text, size_t size, size_t *at, uint32_t nr)
 	return *at < size;
 }
 
-bool calls_perf_filter(char *text, size_t size)
+bool calls_perf_filter(char *text, size_t size, bool execs)
 {
 	size_t at = 0;
 
@@ -114,7 +114,8 @@ bool calls_perf_filter(char *text, size_t size)
 			return false;
 	}
 	for (size_t i = 0; i < NR_BIRTHS; i++)
-		if (births[i].kind == STOP_CLONE && !add_number(text, size, &at, births[i].nr))
+		if ((births[i].kind == STOP_CLONE || (execs && births[i].kind == STOP_EXEC)) &&
+		    !add_number(text, size, &at, births[i].nr))
 			return false;
 	return true;
 }
@@ -134,6 +135,28 @@ static const struct {
 };
 
 #define NR_CONDITIONS (sizeof(conditions) / sizeof(conditions[0]))
+
+bool calls_native(uint32_t arch)
+{
+	return arch == NATIVE_ARCH;
+}
+
+bool calls_picked(uint64_t nr, const uint64_t arg[6])
+{
+	enum trace_call_nr call = TRACE_OTHER;
+	enum stop_kind kind = calls_kind(nr, &call);
+
+	for (size_t i = 0; i < NR_CONDITIONS; i++) {
+		uint64_t value = arg[conditions[i].argument];
+
+		if (nr == conditions[i].nr)
+			return conditions[i].nonzero ? value != 0 :
+				(uint32_t)value == conditions[i].values[0] ||
+				(uint32_t)value == conditions[i].values[1];
+	}
+	return kind == STOP_CALL ? stops_at_call(trace_call_info(call)->role, TRACE_CALLS_PTRACE) :
+		kind != STOP_NONE;
+}
 
 /* Where the low word (0) or the high word (1) of an argument is. */
 #define ARGUMENT_AT(n, word) \

@@ -615,8 +615,13 @@ static void codec_process_start(struct codec *c, const struct trace_state *s,
 
 static void codec_mm_end(struct codec *c, const struct trace_state *s, struct trace_mm_end *end)
 {
+	enum { BY_EXIT, BY_EXEC, BY_DETACHING, NR_BYS } by = end->detached ? BY_DETACHING :
+		end->by_exec ? BY_EXEC : BY_EXIT;
+
 	codec_below(c, &end->mm, s->nr_mms, "an address space that was not introduced");
-	codec_bool(c, &end->by_exec);
+	codec_enum(c, &by, NR_BYS, "an unknown end of an address space");
+	end->by_exec = by == BY_EXEC;
+	end->detached = by == BY_DETACHING;
 	codec_bool(c, &end->complete);
 	codec_said(c, &end->said);
 	codec_maps(c, s, &end->maps);

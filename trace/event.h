@@ -14,9 +14,10 @@
  *     by PROCESS_START, which also starts its first thread and, unless
  *     shares_mm is set, its address space; a file by FILE; a further address
  *     space by EXEC.
- *  3. An address space ends with MM_END (its last user called exec or exit),
- *     which carries the numbers Linux gave for it.  A process ends with
- *     PROCESS_EXIT, its last event.
+ *  3. An address space ends with MM_END (its last user called exec or exit, or
+ *     the recorder went), which carries the numbers Linux gave for it.  A process
+ *     ends with PROCESS_EXIT, its last event; one that lived on when the recorder
+ *     went has none.
  *  4. In a recording that was cut short (a recorder killed, a file truncated)
  *     any suffix may be missing; nothing else.
  *
@@ -145,6 +146,7 @@ enum trace_how {
 	TRACE_HOW_VFORK, /* the parent waits until this one execs or exits */
 	TRACE_HOW_CLONE,
 	TRACE_HOW_UNKNOWN, /* an import saw it only once it ran */
+	TRACE_HOW_ATTACH, /* it ran already when the recorder came */
 	TRACE_NR_HOWS
 };
 
@@ -199,6 +201,11 @@ struct trace_rights {
  * The process runs a new program in a new address space.  thread is the one
  * that lives on.  The pages that the kernel itself filled (arguments, the
  * tail of the data segment) follow as touches with TRACE_TOUCH_SETUP.
+ *
+ * Of a process that ran already (TRACE_HOW_ATTACH) the first EXEC tells what its
+ * address space is when the recorder comes: maps and rights of that moment, in
+ * which the heap has grown.  Its further threads and the pages that are there
+ * (TRACE_CAME_THERE_*) follow.
  */
 struct trace_exec {
 	uint32_t mm; /* new */
@@ -322,6 +329,7 @@ struct trace_said {
 struct trace_mm_end {
 	uint32_t mm;
 	bool by_exec;
+	bool detached; /* neither exec nor exit: the recorder went, the process lives on */
 	bool complete; /* false: killed too fast; said and maps are partial */
 	struct trace_said said;
 	struct trace_maps maps; /* as they were at the end */
@@ -370,6 +378,10 @@ enum trace_came_how {
 	 * its exec or fork, that fired no exception.  It follows what the look found. */
 	TRACE_CAME_FAULTS,
 	TRACE_CAME_FEWER, /* as FAULTS, but the exceptions are so many more than the faults */
+	/* Was there before the recorder came: as READ and WRITE, but no fault that the
+	 * recording counts. */
+	TRACE_CAME_THERE_READ,
+	TRACE_CAME_THERE_WRITE,
 	TRACE_NR_CAMES
 };
 

@@ -205,7 +205,7 @@ const char *trace_how_name(enum trace_how how)
 	static const char *const names[TRACE_NR_HOWS] = {
 		[TRACE_HOW_COMMAND] = "command", [TRACE_HOW_FORK] = "fork",
 		[TRACE_HOW_VFORK] = "vfork", [TRACE_HOW_CLONE] = "clone",
-		[TRACE_HOW_UNKNOWN] = "unknown",
+		[TRACE_HOW_UNKNOWN] = "unknown", [TRACE_HOW_ATTACH] = "attach",
 	};
 
 	return name_of(names, TRACE_NR_HOWS, how);
@@ -218,6 +218,7 @@ const char *trace_came_name(enum trace_came_how how)
 		[TRACE_CAME_BESIDE] = "beside", [TRACE_CAME_ALONE] = "alone",
 		[TRACE_CAME_FAULTS] = "faults",
 		[TRACE_CAME_FEWER] = "fewer",
+		[TRACE_CAME_THERE_READ] = "there-read", [TRACE_CAME_THERE_WRITE] = "there-write",
 	};
 
 	return name_of(names, TRACE_NR_CAMES, how);

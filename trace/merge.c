@@ -652,9 +652,12 @@ static bool how_came(const struct item *item, uint64_t seen, enum trace_came_how
 		*how = TRACE_CAME_BESIDE;
 		return item->beside;
 	}
-	*how = seen & SEEN_ZERO ? TRACE_CAME_READ :
-		seen & SEEN_EXCLUSIVE && seen & SEEN_ANON ? TRACE_CAME_ALONE : TRACE_CAME_WRITE;
-	return item->came;
+	if (item->there)
+		*how = seen & SEEN_ZERO ? TRACE_CAME_THERE_READ : TRACE_CAME_THERE_WRITE;
+	else
+		*how = seen & SEEN_ZERO ? TRACE_CAME_READ :
+			seen & SEEN_EXCLUSIVE && seen & SEEN_ANON ? TRACE_CAME_ALONE : TRACE_CAME_WRITE;
+	return item->came || item->there;
 }
 
 /* As runs of alike ones. */
@@ -697,6 +700,9 @@ static void handle_pages(struct merge *m, struct item *item)
 {
 	struct id_slot slot = { .process = item->event.process, .thread = item->event.thread };
 
+	/* Whoever infers knows that they are there. */
+	for (size_t i = 0; item->there && m->model && i < item->pages.nr; i++)
+		model_touch(m->model, item->mm, item->pages.page[i] & ~(uint64_t)511, 0);
 	if (item->came || item->beside) {
 		put_came(m, item);
 		return;

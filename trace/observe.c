@@ -87,6 +87,14 @@ static void observe_group(struct tracer *t, const struct tracee *tracee)
 			"are missing, and its calls if tracepoints see them (--no-cgroup helps)");
 }
 
+/* A peak that is older than the recording is none of it: then the most that was seen. */
+static void correct_peak_rss(struct space *space, struct trace_said *said)
+{
+	raise_to(&space->peak_rss_seen, said->rss_bytes);
+	if (space->peak_rss_before && said->peak_rss_bytes <= space->peak_rss_before)
+		said->peak_rss_bytes = space->peak_rss_seen;
+}
+
 void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
 {
 	struct space *space = tracee->proc->space;
@@ -109,6 +117,7 @@ void capture_take(struct tracer *t, struct tracee *tracee, struct capture *c)
 	raise_to(&space->peak_vmas, c->said.vmas);
 	c->said.peak_page_table_bytes = space->peak_page_table_bytes;
 	c->said.peak_vmas = space->peak_vmas;
+	correct_peak_rss(space, &c->said);
 	c->complete = c->said.rss_bytes != TRACE_UNKNOWN;
 }
 
@@ -378,6 +387,7 @@ void tell_mm_end(struct tracer *t, struct tracee *tracee, bool by_exec, struct c
 	item->event.mm_end = (struct trace_mm_end){
 		.mm = tracee->proc->space->index,
 		.by_exec = by_exec,
+		.detached = t->leaving,
 		.complete = c->complete,
 		.said = c->said,
 		.maps = { .nr = item->maps.nr, .map = item->maps.map },
@@ -478,7 +488,7 @@ static void keep_anonymous(struct seen_pages *pages)
 	pages->nr = nr;
 }
 
-void tell_exec(struct tracer *t, struct tracee *tracee)
+void tell_exec(struct tracer *t, struct tracee *tracee, bool attached)
 {
 	struct item *item = new_event(t, tracee, TRACE_EXEC);
 	struct trace_exec *exec;
@@ -492,7 +502,9 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	procfs_read_numbers(tracee->tid, &numbers);
 	if (procfs_read_maps(tracee->tid, &item->maps) == 0) {
 		files_of_maps(t->files, tracee->tid, &item->maps);
-		procfs_read_pages(tracee->tid, &item->maps, 0, UINT64_MAX, false, &item->pages);
+		if (!attached)
+			procfs_read_pages(tracee->tid, &item->maps, 0, UINT64_MAX, false,
+				&item->pages);
 		keep_anonymous(&item->pages);
 	}
 	item->text[0] = procfs_read_link(tracee->tid, "exe");
@@ -518,6 +530,37 @@ void tell_exec(struct tracer *t, struct tracee *tracee)
 	merge_push(t->merge, item);
 	if (foreign)
 		note(t, tracee, "a 32-bit program: its memory calls were not recorded");
+}
+
+void tell_there(struct tracer *t, struct tracee *tracee)
+{
+	struct item *item = item_create(ITEM_PAGES);
+	struct space *space = tracee->proc->space;
+	struct trace_said said = said_nothing();
+	struct maps_buffer maps;
+
+	if (!item) {
+		t->failed = true;
+		return;
+	}
+	if (procfs_read_maps(tracee->tid, &maps) == 0) {
+		files_of_maps(t->files, tracee->tid, &maps);
+		procfs_read_pages(tracee->tid, &maps, 0, UINT64_MAX, false, &item->pages);
+		raise_to(&space->peak_vmas, maps.nr);
+		maps_buffer_fini(&maps);
+	}
+	item->there = item->beside = true;
+	item->mm = space->index;
+	item->event.process = tracee->proc->index;
+	item->event.thread = tracee->thread;
+	merge_push(t->merge, item);
+	if (procfs_read_status(tracee->tid, &said) == 0) {
+		raise_to(&space->peak_page_table_bytes, said.page_table_bytes);
+		raise_to(&space->peak_rss_seen, said.rss_bytes);
+		raise_to(&space->peak_rss_before, said.peak_rss_bytes);
+	}
+	note(t, tracee, "the recorder came to a process that ran already: which of its pages others "
+			"shared, and what it had advised or locked, is not known");
 }
 
 void tell_exec_enter(struct tracer *t, struct tracee *tracee)

@@ -243,7 +243,14 @@ fail:
 
 void drain_enable(struct drain *d)
 {
-	ring_set_enable(&d->rings);
+	if (d)
+		ring_set_enable(&d->rings);
+}
+
+void drain_disable(struct drain *d)
+{
+	if (d)
+		ring_set_disable(&d->rings);
 }
 
 unsigned int drain_nr_queues(const struct drain *d)

@@ -80,7 +80,7 @@ static bool open_rings(struct call_rings *c, const struct record_target *target)
 	struct perf_event_attr attr = ring_attr();
 	char filter[FILTER_BYTES];
 
-	if (!find_tracepoints(c) || !calls_perf_filter(filter, sizeof(filter)))
+	if (!find_tracepoints(c) || !calls_perf_filter(filter, sizeof(filter), target->tid != NULL))
 		return false;
 	attr.type = PERF_TYPE_TRACEPOINT;
 	attr.sample_type |= PERF_SAMPLE_RAW;
@@ -312,6 +312,12 @@ int call_rings_start(struct call_rings *c, struct merge *merge, struct files *fi
 void call_rings_enable(struct call_rings *c)
 {
 	ring_set_enable(&c->rings);
+}
+
+void call_rings_disable(struct call_rings *c)
+{
+	if (c)
+		ring_set_disable(&c->rings);
 }
 
 void call_rings_stop(struct call_rings *c)

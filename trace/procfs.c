@@ -216,6 +216,30 @@ void procfs_read_rlimits(pid_t tid, struct trace_rights *out)
 	free(text);
 }
 
+long procfs_status_number(pid_t tid, const char *name, int field)
+{
+	char path[64], line[256];
+	size_t len = strlen(name);
+	FILE *file;
+	long value = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file)) {
+		char *at = line + len + 1;
+
+		if (strncmp(line, name, len) != 0 || line[len] != ':')
+			continue;
+		for (int i = 0; i <= field; i++)
+			value = strtol(at, &at, 10);
+		break;
+	}
+	fclose(file);
+	return value;
+}
+
 bool procfs_may_lock_any(pid_t tid)
 {
 	enum { CAP_IPC_LOCK_BIT = 14 };
@@ -236,6 +260,11 @@ uint32_t procfs_read_personality(pid_t tid)
 
 	free(text);
 	return personality;
+}
+
+bool procfs_has_no_thp(pid_t tid)
+{
+	return procfs_status_number(tid, "THP_enabled", 0) == 0;
 }
 
 /* A memfd that is sealed against writing is mapped as if it were not open for it. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,21 +44,19 @@ static char *join(char **argv)
 }
 
 static struct trace_writer *open_writer(const char *output, const struct record_result *result,
-	char **argv, struct trace_error *error)
+	const char *command, struct trace_error *error)
 {
 	struct trace_header header = {
 		.source = result->source, .calls = result->calls, .recorder = "quire record",
 	};
 	struct trace_writer *writer;
 	struct timespec now;
-	char *command = join(argv);
 
 	host_probe(&header.host);
 	clock_gettime(CLOCK_REALTIME, &now);
 	header.start_unix_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000;
 	header.command = command ? command : "";
 	writer = trace_writer_open(output, &header, error);
-	free(command);
 	return writer;
 }
 
@@ -142,6 +141,7 @@ static int exit_code(int wait_status)
 
 struct recording {
 	struct command command;
+	struct thread_list threads; /* instead: of a process that ran already */
 	struct trace_writer *writer;
 	struct drain *drain;
 	struct cgroup *cgroup; /* that the command is in; NULL: none of its own */
@@ -207,6 +207,7 @@ static void open_sources(struct recording *r, const struct record_options *optio
 {
 	struct record_target target = {
 		.pid = r->command.pid, .cgroup_fd = r->grouped ? cgroup_fd(r->cgroup) : -1,
+		.tid = r->threads.tid, .nr_tids = r->threads.nr,
 	};
 
 	result->source = options->best_source == TRACE_SOURCE_NONE ? TRACE_SOURCE_TRACEPOINT :
@@ -238,15 +239,12 @@ static void choose_sources(struct recording *r, const struct record_options *opt
 	}
 }
 
-/* Everything up to the moment at which the command may go. */
-static int prepare(struct recording *r, const struct record_options *options, char **argv,
-	struct record_result *result, struct trace_error *error)
+/* The file, and all parts of the recorder, once the sources are there. */
+static int prepare_parts(struct recording *r, const struct record_options *options,
+	char *command, struct record_result *result, struct trace_error *error)
 {
-	if (ptrace(PTRACE_SEIZE, r->command.pid, 0, (long)tracer_options) != 0)
-		return trace_fail(error, errno, 0, "cannot trace the command: %s",
-			strerror(errno));
-	choose_sources(r, options, result);
-	r->writer = open_writer(options->output, result, argv, error);
+	r->writer = open_writer(options->output, result, command, error);
+	free(command);
 	if (!r->writer)
 		return -error->err;
 	trace_writer_on_failure(r->writer, tell_failure, (void *)(uintptr_t)options);
@@ -257,15 +255,30 @@ static int prepare(struct recording *r, const struct record_options *options, ch
 		const struct tracer_sources sources = {
 			.drain = r->drain, .calls = r->calls,
 			.cgroup = r->grouped ? r->cgroup : NULL, .source = result->source,
+			.attached = r->threads.tid != NULL,
 		};
 
 		r->tracer = tracer_create(r->merge, r->files, &sources, options);
 	}
 	if (r->tracer && r->calls && start_calls(r) < 0)
 		return trace_fail(error, EAGAIN, 0, "no thread for the recorder");
-	if (!r->tracer || tracer_adopt(r->tracer, r->command.pid) < 0)
-		return trace_fail(error, ENOMEM, 0, "no memory for the recorder");
-	return 0;
+	return r->tracer ? 0 : trace_fail(error, ENOMEM, 0, "no memory for the recorder");
+}
+
+/* Everything up to the moment at which the command may go. */
+static int prepare(struct recording *r, const struct record_options *options, char **argv,
+	struct record_result *result, struct trace_error *error)
+{
+	int err;
+
+	if (ptrace(PTRACE_SEIZE, r->command.pid, 0, (long)tracer_options) != 0)
+		return trace_fail(error, errno, 0, "cannot trace the command: %s",
+			strerror(errno));
+	choose_sources(r, options, result);
+	err = prepare_parts(r, options, join(argv), result, error);
+	if (!err && tracer_adopt(r->tracer, r->command.pid) < 0)
+		err = trace_fail(error, ENOMEM, 0, "no memory for the recorder");
+	return err;
 }
 
 static void run(struct recording *r, struct record_result *result, struct trace_error *error)
@@ -319,14 +332,9 @@ static int finish_file(struct recording *r, bool ran, struct record_result *resu
 	return trace_writer_close(r->writer, error);
 }
 
-static int finish(struct recording *r, char **argv, struct record_result *result,
+static void finish_parts(struct recording *r, struct record_result *result,
 	struct trace_error *error)
 {
-	bool ran = r->command.go < 0;
-	int exec_errno;
-
-	give_up_command(&r->command);
-	exec_errno = end_command(&r->command);
 	if (r->calls)
 		call_rings_stop(r->calls);
 	if (r->merge)
@@ -336,6 +344,17 @@ static int finish(struct recording *r, char **argv, struct record_result *result
 	cgroup_destroy(r->cgroup);
 	tracer_destroy(r->tracer);
 	files_destroy(r->files);
+}
+
+static int finish(struct recording *r, char **argv, struct record_result *result,
+	struct trace_error *error)
+{
+	bool ran = r->command.go < 0;
+	int exec_errno;
+
+	give_up_command(&r->command);
+	exec_errno = end_command(&r->command);
+	finish_parts(r, result, error);
 	if (exec_errno && !error->err)
 		trace_fail(error, exec_errno, 0, "cannot run '%s': %s", argv[0],
 			strerror(exec_errno));
@@ -361,10 +380,70 @@ int record_command(const struct record_options *options, char **argv,
 	*result = (struct record_result){ 0 };
 	if (start_command(&r.command, argv, error) < 0)
 		return EXIT_RECORDER_FAILED;
-	signals_take(&saved);
+	signals_take(&saved, false);
 	if (prepare(&r, options, argv, result, error) == 0)
 		run(&r, result, error);
 	code = finish(&r, argv, result, error);
 	signals_give_back(&saved);
 	return code;
+}
+
+/* ---- a process that runs already ---- */
+
+/* An event for each thread, CPU and kind takes many descriptors. */
+static void allow_many_files(struct rlimit *ret_before)
+{
+	struct rlimit most;
+
+	getrlimit(RLIMIT_NOFILE, ret_before);
+	most = *ret_before;
+	most.rlim_cur = most.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &most);
+}
+
+/* Everything up to the moment at which the process goes on, and that. */
+static int attach(struct recording *r, const struct record_options *options, pid_t pid,
+	struct record_result *result, struct trace_error *error)
+{
+	int err = attach_stop(pid, &r->threads, error);
+
+	if (err)
+		return err;
+	open_sources(r, options, result);
+	err = prepare_parts(r, options, procfs_read_arguments(pid), result, error);
+	if (err)
+		return err;
+	drain_enable(r->drain);
+	if (r->calls)
+		call_rings_enable(r->calls);
+	err = tracer_attach(r->tracer, pid, &r->threads);
+	return err ? trace_fail(error, -err, 0, "no memory for the recorder") : 0;
+}
+
+int record_process(const struct record_options *options, pid_t pid,
+	struct record_result *result, struct trace_error *error)
+{
+	struct recording r = { .command = { .pid = -1, .go = -1, .failure = -1 } };
+	struct record_result ignored_result;
+	struct saved_signals saved;
+	struct rlimit files;
+	bool ran;
+
+	if (!result)
+		result = &ignored_result;
+	*result = (struct record_result){ 0 };
+	signals_take(&saved, true);
+	allow_many_files(&files);
+	ran = attach(&r, options, pid, result, error) == 0;
+	if (ran) {
+		tracer_run(r.tracer, &result->wait_status, error);
+		result->processes = tracer_nr_processes(r.tracer);
+	}
+	attach_undo(&r.threads);
+	finish_parts(&r, result, error);
+	if (r.writer && finish_file(&r, ran, result, error) < 0)
+		ran = false;
+	setrlimit(RLIMIT_NOFILE, &files);
+	signals_give_back(&saved);
+	return ran ? 0 : EXIT_RECORDER_FAILED;
 }

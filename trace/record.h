@@ -3,6 +3,8 @@
 #ifndef QUIRE_TRACE_RECORD_H
 #define QUIRE_TRACE_RECORD_H
 
+#include <sys/types.h>
+
 #include "error.h"
 #include "event.h"
 
@@ -41,6 +43,15 @@ struct record_result {
  * has run to its end all the same.  result may be NULL.
  */
 int record_command(const struct record_options *options, char **argv,
+	struct record_result *result, struct trace_error *error);
+
+/*
+ * Attaches to a running process, all its threads and what they start from then on,
+ * and records until it has ended or a signal (SIGINT, SIGQUIT, SIGTERM, SIGHUP) tells
+ * the caller to stop; then whoever lives runs on as if nothing had been.  The
+ * file is written in both cases.  Returns 0, or 125 where error says why.
+ */
+int record_process(const struct record_options *options, pid_t pid,
 	struct record_result *result, struct trace_error *error);
 
 /* Turns the log of strace -f into a recording without touches. */

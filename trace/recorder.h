@@ -69,6 +69,10 @@ void procfs_read_rlimits(pid_t tid, struct trace_rights *out);
 /* Has the thread CAP_IPC_LOCK?  Are its mappings placed upwards (personality)? */
 bool procfs_may_lock_any(pid_t tid);
 uint32_t procfs_read_personality(pid_t tid);
+/* Has prctl switched huge pages off for it? */
+bool procfs_has_no_thp(pid_t tid);
+/* A number of /proc/TID/status, after "NAME:", the field-th; or -1. */
+long procfs_status_number(pid_t tid, const char *name, int field);
 /* The access of an open descriptor: TRACE_MODE_*; 0: not known. */
 uint32_t procfs_read_mode(pid_t tid, int fd, bool may_be_sealed, uint64_t *ino);
 /* argv joined by spaces; malloced; NULL when out of memory. */
@@ -122,6 +126,7 @@ struct item {
 	/* PAGES: the kernel brought some without an exception; what files have there
 	 * is to be told. */
 	bool came, beside;
+	bool there; /* PAGES: were there before the recorder came */
 	bool counted; /* PAGES: unseen is known */
 	int64_t unseen; /* faults that Linux counted, less exceptions */
 	struct seen_pages pages; /* EXEC: filled by the kernel; PAGES */
@@ -167,6 +172,9 @@ uint64_t now_ns(void);
 struct record_target {
 	pid_t pid;
 	int cgroup_fd; /* of a group that it is alone in; or -1 */
+	/* Instead: threads that run already, and stand still now.  NULL: none. */
+	const pid_t *tid;
+	size_t nr_tids;
 };
 
 /*
@@ -174,8 +182,9 @@ struct record_target {
  * *source PAGEMAP, where none was.
  */
 struct drain *drain_create(const struct record_target *, enum trace_source *source);
-/* Before the command may go. */
+/* Before the command may go; and when a recorder that goes has stopped it. */
 void drain_enable(struct drain *);
+void drain_disable(struct drain *);
 /* Moves what has come in to the end of the caller's arrays, one per CPU. */
 struct sample_queue {
 	struct sample *sample;
@@ -201,16 +210,37 @@ struct tracer_sources {
 	struct call_rings *calls;
 	const struct cgroup *cgroup;
 	enum trace_source source;
+	bool attached; /* to what ran before: no filter picks calls */
 };
 struct tracer *tracer_create(struct merge *, struct files *, const struct tracer_sources *,
 	const struct record_options *);
 /* The command, stopped before its exec and already seized. */
 int tracer_adopt(struct tracer *, pid_t pid);
+/* The threads of a process that ran already: all stopped, and set going by this, which
+ * empties the list then. */
+struct thread_list;
+int tracer_attach(struct tracer *, pid_t pid, struct thread_list *);
 /* Runs until the last process has ended; gives the status of the command. */
 int tracer_run(struct tracer *, int *wait_status, struct trace_error *);
 uint32_t tracer_nr_processes(const struct tracer *);
 void tracer_destroy(struct tracer *);
 extern const int tracer_options; /* for PTRACE_SEIZE */
+
+/* ---- attach.c: a process that runs already ---- */
+
+struct thread_list {
+	pid_t *tid; /* the main thread, if it lives, is the first */
+	int *how; /* each stopped: as waitpid said; 0: it has not yet */
+	size_t nr, capacity;
+};
+
+/*
+ * Seizes and stops all threads of the process.  0, or why not: nothing is left
+ * stopped or traced then.
+ */
+int attach_stop(pid_t pid, struct thread_list *, struct trace_error *);
+/* Lets those go that attach_stop has stopped, and that no tracer has taken over. */
+void attach_undo(struct thread_list *);
 
 /* ---- signals.c: those sent to the recorder ---- */
 
@@ -220,7 +250,8 @@ struct saved_signals {
 	struct sigaction forwarded[SIGNALS_FORWARDED], ignored[SIGNALS_IGNORED], alarm;
 };
 
-void signals_take(struct saved_signals *);
+/* typed_too: also those of a terminal, which are not for the program then. */
+void signals_take(struct saved_signals *, bool typed_too);
 void signals_give_back(const struct saved_signals *);
 /* Threads made while they are blocked never get them: only the tracer does. */
 void signals_block(sigset_t *ret_before);
@@ -253,9 +284,14 @@ struct stopped_call {
 /* Installs the filter in the calling process; a negative errno on failure. */
 int calls_install_filter(enum trace_calls by);
 /* What the kernel is to tell of calls without stopping: a filter for the field
- * id of raw_syscalls.  False: it does not fit. */
-bool calls_perf_filter(char *text, size_t size);
+ * id of raw_syscalls.  execs: of execve too, because no filter stops there.  False: it
+ * does not fit. */
+bool calls_perf_filter(char *text, size_t size, bool execs);
+/* Whether a call that was not picked by the filter of calls.c would have been. */
+bool calls_picked(uint64_t nr, const uint64_t arg[6]);
 enum stop_kind calls_kind(uint64_t nr, enum trace_call_nr *call);
+/* Is the number that of an architecture (AUDIT_ARCH_*) whose calls these are? */
+bool calls_native(uint32_t arch);
 /* Decodes the system call at which tid stopped. */
 void calls_decode(pid_t tid, uint64_t nr, const uint64_t arg[6], struct stopped_call *out);
 /* The same from the arguments alone, without a look at any process. */

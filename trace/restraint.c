@@ -51,31 +51,6 @@ static void say(struct tracer *t, const struct tracee *tracee, const char *forma
 	merge_push(t->merge, item);
 }
 
-/* The value after "NAME:" of /proc/TID/status, the field-th number; or -1. */
-static long status_number(pid_t tid, const char *name, int field)
-{
-	char path[64], line[256];
-	size_t len = strlen(name);
-	FILE *file;
-	long value = -1;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	file = fopen(path, "re");
-	if (!file)
-		return -1;
-	while (fgets(line, sizeof(line), file)) {
-		char *at = line + len + 1;
-
-		if (strncmp(line, name, len) != 0 || line[len] != ':')
-			continue;
-		for (int i = 0; i <= field; i++)
-			value = strtol(at, &at, 10);
-		break;
-	}
-	fclose(file);
-	return value;
-}
-
 static const char *name_of(pid_t tid, char name[64])
 {
 	char path[64];
@@ -95,7 +70,7 @@ void restraint_of_ptrace(struct tracer *t, const struct tracee *tracee)
 	if (t->told_of_ptrace)
 		return;
 	if (request == PTRACE_ATTACH || request == PTRACE_SEIZE) {
-		if (status_number(whom, "TracerPid", 0) != getpid())
+		if (procfs_status_number(whom, "TracerPid", 0) != getpid())
 			return;
 	} else if (request != PTRACE_TRACEME) {
 		return;
@@ -116,10 +91,10 @@ static const char *withheld(pid_t tid)
 	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)tid);
 	if (stat(exe, &about) != 0 || statvfs(exe, &mount) != 0 || mount.f_flag & ST_NOSUID)
 		return NULL;
-	if (about.st_mode & S_ISUID && status_number(tid, "Uid", 1) != (long)about.st_uid)
+	if (about.st_mode & S_ISUID && procfs_status_number(tid, "Uid", 1) != (long)about.st_uid)
 		return "is set-user-ID, but keeps the user it was started by";
 	if ((about.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
-	    status_number(tid, "Gid", 1) != (long)about.st_gid)
+	    procfs_status_number(tid, "Gid", 1) != (long)about.st_gid)
 		return "is set-group-ID, but keeps the group it was started by";
 	if (getxattr(exe, "security.capability", NULL, 0) > 0 && geteuid() != 0)
 		return "has file capabilities, but is not given them";

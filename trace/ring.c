@@ -6,6 +6,10 @@
  * to have a ring, so there is one ring for each CPU, and the further events of that CPU write into
  * it.  The clock is CLOCK_MONOTONIC, as the tracer's, which is what lets all
  * streams be merged.
+ *
+ * Threads that ran before have each their own events on each CPU.  Any of them may
+ * end first, so the ring belongs to none: it is that of an event of ours which never
+ * counts anything.
  */
 #include "ring.h"
 #include "recorder.h"
@@ -96,6 +100,69 @@ static int ring_open_event(struct ring *r, size_t i, const struct record_target 
 	return 0;
 }
 
+/* An event of the recorder's own thread that never happens; for its ring. */
+static int ring_open_owner(struct ring *r, const struct ring_plan *plan)
+{
+	struct perf_event_attr attr = plan->attr[0];
+
+	attr.type = PERF_TYPE_SOFTWARE;
+	attr.config = PERF_COUNT_SW_DUMMY;
+	attr.exclude_kernel = 1;
+	attr.mmap = attr.mmap_data = attr.mmap2 = 0;
+	r->fd[0] = (int)syscall(SYS_perf_event_open, &attr, 0, (int)r->cpu, -1,
+		PERF_FLAG_FD_CLOEXEC);
+	return r->fd[0] < 0 ? -errno : 0;
+}
+
+static int keep_event(struct ring_events *e, int fd)
+{
+	if (e->nr == e->capacity) {
+		size_t capacity = e->capacity ? e->capacity * 2 : 64;
+		int *grown = realloc(e->fd, capacity * sizeof(*grown));
+
+		if (!grown) {
+			close(fd);
+			return -ENOMEM;
+		}
+		e->fd = grown;
+		e->capacity = capacity;
+	}
+	e->fd[e->nr++] = fd;
+	return 0;
+}
+
+static int open_event_of(struct ring_set *set, const struct ring *r, pid_t tid, size_t i,
+	const struct ring_plan *plan)
+{
+	struct perf_event_attr attr = plan->attr[i];
+	int err, fd;
+
+	attr.inherit = 1;
+	fd = (int)syscall(SYS_perf_event_open, &attr, tid, (int)r->cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = keep_event(&set->more, fd);
+	if (err)
+		return err;
+	if (plan->filter[i] && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, plan->filter[i]) != 0)
+		return -errno;
+	return ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, r->fd[0]) != 0 ? -errno : 0;
+}
+
+/* The ring of one CPU, filled by all threads of the target. */
+static int ring_open_threads(struct ring_set *set, struct ring *r,
+	const struct record_target *target, const struct ring_plan *plan, size_t most)
+{
+	int err = ring_open_owner(r, plan);
+
+	if (!err && !ring_map(r, most))
+		err = -errno;
+	for (size_t t = 0; t < target->nr_tids && !err; t++)
+		for (size_t i = 0; i < plan->nr_events && !err; i++)
+			err = open_event_of(set, r, target->tid[t], i, plan);
+	return err;
+}
+
 static int ring_open(struct ring *r, const struct record_target *target,
 	const struct ring_plan *plan, size_t most)
 {
@@ -110,6 +177,13 @@ static int ring_open(struct ring *r, const struct record_target *target,
 	return err;
 }
 
+static void close_more(struct ring_set *set)
+{
+	for (size_t i = 0; i < set->more.nr; i++)
+		close(set->more.fd[i]);
+	set->more.nr = 0;
+}
+
 int ring_set_open(struct ring_set *set, const struct record_target *target,
 	const struct ring_plan *plan)
 {
@@ -119,22 +193,38 @@ int ring_set_open(struct ring_set *set, const struct record_target *target,
 	while (most > RING_MIN_BYTES && most * set->nr > RINGS_MAX_BYTES)
 		most /= 2;
 	for (unsigned int i = 0; i < set->nr && !err; i++) {
-		err = ring_open(&set->ring[i], target, plan, most);
+		err = target->tid ? ring_open_threads(set, &set->ring[i], target, plan, most) :
+			ring_open(&set->ring[i], target, plan, most);
 		/* A CPU that is switched off has no events and needs none. */
 		if (err == -ENODEV)
 			err = 0;
 	}
 	for (unsigned int i = 0; i < set->nr && err; i++)
 		ring_close(&set->ring[i]);
+	if (err)
+		close_more(set);
 	return err;
 }
 
-void ring_set_enable(struct ring_set *set)
+/* The request to all events of the set. */
+static void ask_all(struct ring_set *set, unsigned long request)
 {
 	for (unsigned int i = 0; i < set->nr; i++)
 		for (size_t j = 0; j < RING_EVENTS; j++)
 			if (set->ring[i].fd[j] >= 0)
-				ioctl(set->ring[i].fd[j], PERF_EVENT_IOC_ENABLE, 0);
+				ioctl(set->ring[i].fd[j], request, 0);
+	for (size_t i = 0; i < set->more.nr; i++)
+		ioctl(set->more.fd[i], request, 0);
+}
+
+void ring_set_enable(struct ring_set *set)
+{
+	ask_all(set, PERF_EVENT_IOC_ENABLE);
+}
+
+void ring_set_disable(struct ring_set *set)
+{
+	ask_all(set, PERF_EVENT_IOC_DISABLE);
 }
 
 int ring_set_init(struct ring_set *set, ring_record_fn *record, void *context)
@@ -171,6 +261,8 @@ void ring_set_fini(struct ring_set *set)
 	ring_set_stop(set);
 	for (unsigned int i = 0; set->ring && i < set->nr; i++)
 		ring_close(&set->ring[i]);
+	close_more(set);
+	free(set->more.fd);
 	if (set->stop_fd >= 0)
 		close(set->stop_fd);
 	pthread_mutex_destroy(&set->lock);

@@ -27,12 +27,19 @@ struct ring {
 	uint64_t last_time_ns; /* of the record function's last sample */
 };
 
+/* Events beside those of rings: of threads that ran before. */
+struct ring_events {
+	int *fd;
+	size_t nr, capacity;
+};
+
 /* Called with the set's lock held, for each record in a ring's order. */
 typedef void ring_record_fn(void *context, struct ring *, const uint8_t *record);
 
 struct ring_set {
 	struct ring *ring;
 	unsigned int nr;
+	struct ring_events more;
 	int stop_fd;
 	int period_ms; /* look at least so often; -1: when the kernel says so */
 	pthread_t thread;
@@ -61,10 +68,12 @@ void ring_set_fini(struct ring_set *);
 /*
  * Opens the plan's events for the command, which has not exec'ed yet, and all it
  * will start; -errno: none is open.  They begin by themselves at its exec, or,
- * where a control group stands for it, with ring_set_enable.
+ * where a control group stands for it or the threads ran before, with
+ * ring_set_enable.
  */
 int ring_set_open(struct ring_set *, const struct record_target *, const struct ring_plan *);
 void ring_set_enable(struct ring_set *);
+void ring_set_disable(struct ring_set *);
 /* Starts the thread. */
 int ring_set_start(struct ring_set *, int period_ms);
 /* Ends it; the rings stay, and can still be drained. */

@@ -167,7 +167,7 @@ static void show_body(FILE *out, const struct trace_event *e)
 		break;
 	case TRACE_MM_END:
 		fprintf(out, "mm=%u by=%s%s maps=%zu", e->mm_end.mm,
-			e->mm_end.by_exec ? "exec" : "exit",
+			e->mm_end.by_exec ? "exec" : e->mm_end.detached ? "detaching" : "exit",
 			e->mm_end.complete ? "" : " incomplete", e->mm_end.maps.nr);
 		show_said(out, &e->mm_end.said);
 		break;

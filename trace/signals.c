@@ -5,7 +5,8 @@
  * SIGINT and SIGQUIT if somebody sent them to us.  Those of a terminal (the
  * kernel is their sender) go to every process in the foreground, the command
  * among them, and are not sent again.  Stops (SIGTSTP) are left alone: they
- * stop both, and SIGCONT continues both.
+ * stop both, and SIGCONT continues both.  A recorder that was attached to a program
+ * takes all of them for itself: it is told to go.
  *
  * A handler only counts; the tracer's loop does the rest, woken from waitpid by
  * the signal itself or, if that came just before waitpid began, by an alarm.
@@ -23,6 +24,7 @@ static const int forwarded[SIGNALS_FORWARDED] = { SIGTERM, SIGHUP, SIGINT, SIGQU
 static const int ignored[SIGNALS_IGNORED] = { SIGPIPE, SIGXFSZ };
 
 static volatile sig_atomic_t arrived[SIGNALS_FORWARDED];
+static volatile sig_atomic_t take_typed; /* what a terminal sends is ours as well */
 
 static bool any_arrived(void)
 {
@@ -36,7 +38,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
 	for (int i = 0; i < SIGNALS_FORWARDED; i++)
-		if (sig == forwarded[i] && info->si_code != SI_KERNEL)
+		if (sig == forwarded[i] && (take_typed || info->si_code != SI_KERNEL))
 			arrived[i] = 1;
 	if (any_arrived())
 		alarm(1);
@@ -50,11 +52,12 @@ static void take(int sig, const struct sigaction *action, struct sigaction *save
 		sigaction(sig, action, NULL);
 }
 
-void signals_take(struct saved_signals *saved)
+void signals_take(struct saved_signals *saved, bool typed_too)
 {
 	struct sigaction handle = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
+	take_typed = typed_too;
 	for (int i = 0; i < SIGNALS_FORWARDED; i++) {
 		arrived[i] = 0;
 		take(forwarded[i], &handle, &saved->forwarded[i]);

@@ -41,7 +41,7 @@ static struct tracee **chain_of(struct tracer *t, pid_t tid)
 	return &t->bucket[(unsigned int)tid % TRACEE_BUCKETS];
 }
 
-static struct tracee *find_tracee(struct tracer *t, pid_t tid)
+struct tracee *tracer_find(struct tracer *t, pid_t tid)
 {
 	struct tracee *at = *chain_of(t, tid);
 
@@ -69,7 +69,7 @@ static void unlink_tracee(struct tracer *t, struct tracee *tracee)
 	t->nr_tracees--;
 }
 
-static struct tracee *add_tracee(struct tracer *t, pid_t tid)
+struct tracee *tracer_add(struct tracer *t, pid_t tid)
 {
 	struct tracee *tracee = calloc(1, sizeof(*tracee));
 
@@ -82,7 +82,7 @@ static struct tracee *add_tracee(struct tracer *t, pid_t tid)
 	return tracee;
 }
 
-static struct space *add_space(struct tracer *t)
+struct space *tracer_add_space(struct tracer *t)
 {
 	struct space *space = calloc(1, sizeof(*space));
 
@@ -93,14 +93,21 @@ static struct space *add_space(struct tracer *t)
 	return space;
 }
 
-static void put_space(struct space *space)
+void tracer_put_space(struct space *space)
 {
 	if (--space->nr_users == 0)
 		free(space);
 }
 
+void tracer_forget(struct tracer *t, struct tracee *tracee)
+{
+	unlink_tracee(t, tracee);
+	capture_fini(&tracee->before_exec);
+	free(tracee);
+}
+
 /* Makes tracee the first thread of a process of its own. */
-static bool add_proc(struct tracer *t, struct tracee *tracee, struct space *space)
+bool tracer_add_proc(struct tracer *t, struct tracee *tracee, struct space *space)
 {
 	struct proc *proc = space ? calloc(1, sizeof(*proc)) : NULL;
 
@@ -120,10 +127,13 @@ static bool add_proc(struct tracer *t, struct tracee *tracee, struct space *spac
 
 /* ---- stops ---- */
 
-static void resume(struct tracee *tracee, int sig)
+void tracer_resume(const struct tracer *t, const struct tracee *tracee, int sig)
 {
+	/* Any other stop has swallowed the one that was asked for: again, before it goes. */
+	if (t->stopping)
+		ptrace(PTRACE_INTERRUPT, tracee->tid, 0, 0);
 	/* ESRCH: killed meanwhile; waitpid will tell. */
-	ptrace(tracee->in_call ? PTRACE_SYSCALL : PTRACE_CONT, tracee->tid, 0, (long)sig);
+	ptrace(tracee->in_call || t->every_call ? PTRACE_SYSCALL : PTRACE_CONT, tracee->tid, 0, (long)sig);
 }
 
 /* Lets the call at whose entry the tracee stands run. */
@@ -146,7 +156,7 @@ static void begin_call(struct tracer *t, struct tracee *tracee)
 		capture_take(t, tracee, &tracee->before_exec);
 		tell_exec_enter(t, tracee);
 	}
-	resume(tracee, 0);
+	tracer_resume(t, tracee, 0);
 }
 
 static void hold(struct tracee *tracee)
@@ -208,24 +218,39 @@ static bool seen_without(struct tracer *t, struct tracee *tracee)
 	return true;
 }
 
-static void on_entry(struct tracer *t, struct tracee *tracee)
+/* Is it a call to look at?  Where there is no filter, each comes here. */
+static bool read_entry(const struct tracee *tracee, uint64_t *nr, uint64_t arg[6])
 {
 	struct ptrace_syscall_info info;
-	uint64_t arg[6];
 
-	if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof(info), &info) < 0 ||
-	    info.op != PTRACE_SYSCALL_INFO_SECCOMP) {
-		resume(tracee, 0);
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof(info), &info) < 0)
+		return false;
+	if (info.op == PTRACE_SYSCALL_INFO_SECCOMP) {
+		*nr = info.seccomp.nr;
+		memcpy(arg, info.seccomp.args, 6 * sizeof(arg[0]));
+		return true;
+	}
+	if (info.op != PTRACE_SYSCALL_INFO_ENTRY || !calls_native(info.arch))
+		return false;
+	*nr = info.entry.nr;
+	memcpy(arg, info.entry.args, 6 * sizeof(arg[0]));
+	return calls_picked(*nr, arg);
+}
+
+static void on_entry(struct tracer *t, struct tracee *tracee)
+{
+	uint64_t nr, arg[6];
+
+	if (!read_entry(tracee, &nr, arg)) {
+		tracer_resume(t, tracee, 0);
 		return;
 	}
-	for (int i = 0; i < 6; i++)
-		arg[i] = info.seccomp.args[i];
-	calls_decode(tracee->tid, info.seccomp.nr, arg, &tracee->call);
+	calls_decode(tracee->tid, nr, arg, &tracee->call);
 	if (tracee->call.kind == STOP_PTRACE)
 		restraint_of_ptrace(t, tracee);
 	if (tracee->call.kind == STOP_NONE || tracee->call.kind == STOP_PTRACE ||
 	    (t->calls && seen_without(t, tracee)))
-		resume(tracee, 0);
+		tracer_resume(t, tracee, 0);
 	else if (tracee->proc->space->busy)
 		hold(tracee);
 	else
@@ -246,7 +271,7 @@ static void on_exit_of_call(struct tracer *t, struct tracee *tracee)
 	}
 	if (tracee->in_call)
 		end_call(t, tracee);
-	resume(tracee, 0);
+	tracer_resume(t, tracee, 0);
 }
 
 /* The flags with which tracee made child. */
@@ -297,7 +322,7 @@ static void introduce(struct tracer *t, struct tracee *tracee, struct tracee *ch
 		tell_thread_start(t, child, tracee->tid);
 		return;
 	}
-	if (!add_proc(t, child, start.shares_mm ? tracee->proc->space : add_space(t)))
+	if (!tracer_add_proc(t, child, start.shares_mm ? tracee->proc->space : tracer_add_space(t)))
 		return;
 	drain_forked(t->drain, tracee->proc->pid);
 	child->proc->rights = tracee->proc->rights;
@@ -317,16 +342,19 @@ static void on_clone(struct tracer *t, struct tracee *tracee, int event)
 	struct tracee *child;
 
 	ptrace(PTRACE_GETEVENTMSG, tracee->tid, 0, &tid);
-	child = find_tracee(t, (pid_t)tid);
+	child = tracer_find(t, (pid_t)tid);
 	if (!child)
-		child = add_tracee(t, (pid_t)tid);
+		child = tracer_add(t, (pid_t)tid);
 	if (child && child->state == TRACEE_NEW) {
 		introduce(t, tracee, child, event);
-		if (child->proc && child->stopped)
-			resume(child, 0);
+		if (child->proc && child->stopped && t->stopping)
+			child->at_rest = true;
+		else if (child->proc && child->stopped)
+			tracer_resume(t, child, 0);
 	}
 	end_call(t, tracee);
-	resume(tracee, 0);
+	tracee->in_vfork = event == PTRACE_EVENT_VFORK;
+	tracer_resume(t, tracee, 0);
 }
 
 /* The process's other threads are gone; the kernel did not show each go. */
@@ -361,13 +389,13 @@ static struct tracee *survivor_of_exec(struct tracer *t, pid_t tid)
 	struct tracee *survivor, *leader;
 
 	ptrace(PTRACE_GETEVENTMSG, tid, 0, &former);
-	survivor = find_tracee(t, (pid_t)former);
+	survivor = tracer_find(t, (pid_t)former);
 	if (!survivor || !survivor->proc)
 		return NULL;
 	forget_siblings(t, survivor);
 	unlink_tracee(t, survivor);
 	/* The main thread may have had its exit stop; its end is not shown. */
-	leader = find_tracee(t, tid);
+	leader = tracer_find(t, tid);
 	if (leader) {
 		unlink_tracee(t, leader);
 		free(leader);
@@ -392,16 +420,16 @@ static void on_exec(struct tracer *t, pid_t tid)
 		tell_mm_end(t, tracee, true, &before);
 	capture_fini(&before);
 	end_call(t, tracee);
-	space = add_space(t);
+	space = tracer_add_space(t);
 	if (!space)
 		return;
 	space->nr_users = 1;
 	space->mm_rights = inherited_rights(old->mm_rights);
 	tracee->proc->space = space;
-	put_space(old);
-	tell_exec(t, tracee);
+	tracer_put_space(old);
+	tell_exec(t, tracee, false);
 	restraint_of_exec(t, tracee);
-	resume(tracee, 0);
+	tracer_resume(t, tracee, 0);
 }
 
 /* exit_group kills the other threads, and the last of them may be gone before it is
@@ -435,7 +463,7 @@ static void finish(struct tracer *t, struct tracee *tracee, int status, bool can
 		c.complete || !proc->at_main_exit.complete ? &c : &proc->at_main_exit);
 	capture_fini(&c);
 	capture_fini(&proc->at_main_exit);
-	put_space(proc->space);
+	tracer_put_space(proc->space);
 	tracee->proc = NULL;
 	free(proc);
 }
@@ -447,21 +475,22 @@ static void on_exit_stop(struct tracer *t, struct tracee *tracee)
 	ptrace(PTRACE_GETEVENTMSG, tracee->tid, 0, &status);
 	if (tracee->state == TRACEE_LIVE)
 		finish(t, tracee, (int)status, true);
-	resume(tracee, 0);
+	tracer_resume(t, tracee, 0);
 }
 
 static void on_gone(struct tracer *t, struct tracee *tracee, int wait_status)
 {
-	if (tracee->tid == t->command)
+	if (tracee->tid == t->command) {
 		t->command_status = wait_status;
+		t->told_to_go = t->attached;
+	}
 	/* Killed so hard that it had no exit stop. */
 	if (tracee->state == TRACEE_LIVE)
 		finish(t, tracee, wait_status, false);
-	unlink_tracee(t, tracee);
-	free(tracee);
+	tracer_forget(t, tracee);
 }
 
-static bool is_stop_signal(int sig)
+bool is_stop_signal(int sig)
 {
 	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 }
@@ -489,24 +518,27 @@ static void on_signal(struct tracer *t, struct tracee *tracee, int event, int si
 {
 	if (event == 0 && (sig == SIGSEGV || sig == SIGBUS))
 		on_access_signal(t, tracee, sig);
-	if (event != PTRACE_EVENT_STOP)
-		resume(tracee, sig);
+	if (event == PTRACE_EVENT_STOP && t->stopping)
+		tracee->at_rest = true;
+	else if (event != PTRACE_EVENT_STOP)
+		tracer_resume(t, tracee, sig);
 	else if (is_stop_signal(sig))
 		ptrace(PTRACE_LISTEN, tracee->tid, 0, 0);
 	else
-		resume(tracee, 0);
+		tracer_resume(t, tracee, 0);
 }
 
 static void on_stop(struct tracer *t, struct tracee *tracee, int wait_status)
 {
 	int event = wait_status >> 16, sig = WSTOPSIG(wait_status);
 
+	tracee->in_vfork = false;
 	if (tracee->state == TRACEE_NEW) {
 		tracee->stopped = true;
 		return;
 	}
 	if (tracee->state == TRACEE_EXITING) {
-		resume(tracee, 0);
+		tracer_resume(t, tracee, 0);
 		return;
 	}
 	/* It was held at the entry of a call and something woke it. */
@@ -525,7 +557,9 @@ static void on_stop(struct tracer *t, struct tracee *tracee, int wait_status)
 		on_exit_stop(t, tracee);
 		break;
 	default:
-		if (!event && sig == (SIGTRAP | 0x80))
+		if (!event && sig == (SIGTRAP | 0x80) && t->every_call && !tracee->in_call)
+			on_entry(t, tracee);
+		else if (!event && sig == (SIGTRAP | 0x80))
 			on_exit_of_call(t, tracee);
 		else
 			on_signal(t, tracee, event, sig);
@@ -543,7 +577,7 @@ static void kill_all(struct tracer *t)
 /* The command gets it; when that has ended, all that are left of its tree. */
 static void forward(struct tracer *t, int sig)
 {
-	if (find_tracee(t, t->command)) {
+	if (tracer_find(t, t->command)) {
 		kill(t->command, sig);
 		return;
 	}
@@ -563,6 +597,10 @@ static void take_signals(struct tracer *t)
 	int sig;
 
 	while ((sig = signals_next()) != 0) {
+		if (t->attached) {
+			t->told_to_go = true;
+			continue;
+		}
 		bool end = sig == SIGTERM || sig == SIGHUP;
 		uint64_t now = now_ns();
 
@@ -587,6 +625,8 @@ struct tracer *tracer_create(struct merge *merge, struct files *files,
 		t->calls = sources->calls;
 		t->cgroup = sources->cgroup;
 		t->source = sources->source;
+		t->attached = sources->attached;
+		t->every_call = sources->attached && !sources->calls;
 		t->options = options;
 	}
 	return t;
@@ -597,9 +637,9 @@ int tracer_adopt(struct tracer *t, pid_t pid)
 	struct trace_process_start start = {
 		.how = TRACE_HOW_COMMAND, .parent = TRACE_NONE, .pid = (uint32_t)pid,
 	};
-	struct tracee *tracee = add_tracee(t, pid);
+	struct tracee *tracee = tracer_add(t, pid);
 
-	if (!tracee || !add_proc(t, tracee, add_space(t)))
+	if (!tracee || !tracer_add_proc(t, tracee, tracer_add_space(t)))
 		return -ENOMEM;
 	tracee->proc->space->ours = true;
 	tracee->proc->space->mm_rights = observe_own_mm_rights();
@@ -608,42 +648,58 @@ int tracer_adopt(struct tracer *t, pid_t pid)
 	return 0;
 }
 
+void tracer_handle(struct tracer *t, pid_t tid, int status)
+{
+	struct tracee *tracee;
+
+	if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_EXEC) {
+		on_exec(t, tid);
+		return;
+	}
+	tracee = tracer_find(t, tid);
+	if (!tracee && WIFSTOPPED(status)) {
+		tracee = tracer_add(t, tid);
+		/* Its parent died before it could introduce it. */
+		if (t->killed)
+			kill(tid, SIGKILL);
+	}
+	if (!tracee)
+		return;
+	if (WIFSTOPPED(status))
+		on_stop(t, tracee, status);
+	else
+		on_gone(t, tracee, status);
+}
+
+/* Nobody is killed who ran before. */
+static bool end_early(struct tracer *t)
+{
+	if (t->attached && (t->told_to_go || t->failed)) {
+		tracer_detach(t);
+		return true;
+	}
+	if ((t->kill || t->failed) && !t->attached && !t->killed) {
+		kill_all(t);
+		t->killed = true;
+	}
+	return false;
+}
+
 int tracer_run(struct tracer *t, int *wait_status, struct trace_error *error)
 {
-	bool killed = false;
-
 	while (t->nr_tracees) {
-		struct tracee *tracee;
 		int status;
 		pid_t tid;
 
 		take_signals(t);
-		if ((t->kill || t->failed) && !killed) {
-			kill_all(t);
-			killed = true;
-		}
+		if (end_early(t))
+			break;
 		tid = waitpid(-1, &status, __WALL);
 		if (tid < 0 && errno == EINTR)
 			continue;
 		if (tid < 0)
 			break;
-		if (WIFSTOPPED(status) && status >> 16 == PTRACE_EVENT_EXEC) {
-			on_exec(t, tid);
-			continue;
-		}
-		tracee = find_tracee(t, tid);
-		if (!tracee && WIFSTOPPED(status)) {
-			tracee = add_tracee(t, tid);
-			/* Its parent died before it could introduce it. */
-			if (killed)
-				kill(tid, SIGKILL);
-		}
-		if (!tracee)
-			continue;
-		if (WIFSTOPPED(status))
-			on_stop(t, tracee, status);
-		else
-			on_gone(t, tracee, status);
+		tracer_handle(t, tid, status);
 	}
 	*wait_status = t->command_status;
 	return t->failed ? trace_fail(error, ENOMEM, 0, "the recorder ran out of memory") : 0;

@@ -24,6 +24,10 @@ struct space {
 	struct tracee *busy;
 	struct tracee *held_first, *held_last;
 	uint64_t peak_page_table_bytes, peak_vmas;
+	/* Of one that the recorder was attached to: the peak that it had then (0: other
+	 * spaces), and the most that was seen since. */
+	uint64_t peak_rss_before, peak_rss_seen;
+	struct tracee *speaker; /* at the end of an attachment: whom it is read through */
 	bool maps_large_files; /* what it unmaps may have come beside touches */
 	struct file_pieces pieces;
 	uint32_t mm_rights; /* TRACE_RIGHT_* that prctl set and fork and exec keep */
@@ -57,6 +61,8 @@ struct tracee {
 	bool stopped; /* NEW: its first stop came before its introduction */
 	bool in_call; /* between the entry and the exit of a stopped call */
 	bool held; /* in its space's list */
+	bool in_vfork; /* it waits for its child, and cannot be stopped */
+	bool at_rest; /* stopped for the recorder to leave */
 	struct tracee *next_held;
 	struct proc *proc; /* NULL: NEW */
 	uint32_t thread;
@@ -82,9 +88,36 @@ struct tracer {
 	const struct record_options *options;
 	uint64_t told_to_end_ns; /* when a signal to end was passed on; 0: none was */
 	bool told_of_ptrace, told_of_exec; /* once is enough */
-	bool kill; /* the tree is to be killed */
+	bool kill, killed; /* the tree is to be killed, and was told so */
+	/* Attached: the program was there before and lives on when the recorder goes. */
+	bool attached;
+	bool every_call; /* no filter picks calls: each of them stops */
+	bool told_to_go; /* or the process that it was attached to has ended */
+	bool stopping; /* all are being stopped, to be let go */
+	bool leaving; /* all are stopped: what is told now is the last */
 	bool failed; /* out of memory: likewise */
 };
+
+/* ---- tracer.c, for attach.c ---- */
+
+struct tracee *tracer_find(struct tracer *, pid_t tid);
+/* The next three set failed when out of memory. */
+struct tracee *tracer_add(struct tracer *, pid_t tid);
+struct space *tracer_add_space(struct tracer *);
+/* Makes tracee the first thread of a process of its own. */
+bool tracer_add_proc(struct tracer *, struct tracee *, struct space *);
+/* Takes it off the list and frees it. */
+void tracer_forget(struct tracer *, struct tracee *);
+void tracer_put_space(struct space *);
+void tracer_resume(const struct tracer *, const struct tracee *, int sig);
+/* What waitpid said of a thread. */
+void tracer_handle(struct tracer *, pid_t tid, int wait_status);
+
+/* ---- attach.c ---- */
+
+/* Stops all, tells what there is to tell, and lets all go for good. */
+void tracer_detach(struct tracer *);
+bool is_stop_signal(int sig);
 
 /* ---- restraint.c: what a program cannot do while it is recorded ---- */
 
@@ -119,7 +152,10 @@ void tell_thread_exit(struct tracer *, struct tracee *);
 /* Ends the process's space too, if it was the last in it.  Takes over c. */
 void tell_process_exit(struct tracer *, struct tracee *, int status, struct capture *c);
 void tell_mm_end(struct tracer *, struct tracee *, bool by_exec, struct capture *c);
-void tell_exec(struct tracer *, struct tracee *);
+/* attached: not an exec, but what there is now. */
+void tell_exec(struct tracer *, struct tracee *, bool attached);
+/* Tells which pages are there, before the recorder sees any touch. */
+void tell_there(struct tracer *, struct tracee *);
 void tell_exec_enter(struct tracer *, struct tracee *);
 void tell_exec_failed(struct tracer *, struct tracee *);
 void tell_call(struct tracer *, struct tracee *, int64_t result);

@@ -97,6 +97,7 @@ static inline size_t sample_events(struct trace_event events[SAMPLE_MAX])
 	EVENT(TRACE_SIGNAL, 0, 0, 20, .signal = { 11, -6, 0x401008 });
 	EVENT(TRACE_LIMITS, 0, 0, 20, .limits = { { TRACE_UNKNOWN, 1, 2, 3, TRACE_RIGHT_KNOWN } });
 	EVENT(TRACE_CAME, 0, 0, 20, .came = { 0x7f0000000000, 300, TRACE_CAME_BESIDE });
+	EVENT(TRACE_CAME, 0, 0, 20, .came = { 0x7f0000200000, 1, TRACE_CAME_THERE_WRITE });
 	EVENT(TRACE_HOST, TRACE_NONE, TRACE_NONE, 21, .host = { "thp", "always" });
 	EVENT(TRACE_THREAD_START, 0, 1, 21, .thread_start = { 4712 });
 	EVENT(TRACE_PROCESS_START, 1, 2, 22, .process_start = { .how = TRACE_HOW_VFORK,
@@ -113,6 +114,10 @@ static inline size_t sample_events(struct trace_event events[SAMPLE_MAX])
 		.said = said, .maps = { 4, maps } });
 	EVENT(TRACE_PROCESS_EXIT, 2, 3, UINT64_MAX / 4, .process_exit = { .status = 0xff00,
 		.minor_faults = 3, .major_faults = 0 });
+	EVENT(TRACE_PROCESS_START, 3, 4, UINT64_MAX / 4, .process_start = {
+		.how = TRACE_HOW_ATTACH, .parent = TRACE_NONE, .mm = 3, .pid = 4715 });
+	EVENT(TRACE_MM_END, 3, 4, UINT64_MAX / 4, .mm_end = { .mm = 3, .detached = true,
+		.complete = true, .said = said, .maps = { 4, maps } });
 #undef CALL
 #undef CALL_ON
 #undef EVENT

@@ -312,6 +312,69 @@ static int play_patient(void)
 	return !nr_signals ? 9 : nr_signals == 1 ? 7 : 8;
 }
 
+static volatile int churning;
+
+/* Maps, cuts, moves and unmaps, and leaves nothing behind, until told. */
+static void *churn(void *argument)
+{
+	for (size_t nr = 4 + (size_t)(uintptr_t)argument; churning; nr = nr % 24 + 4) {
+		char *at = (char *)(uintptr_t)map_pages(nr), *to;
+
+		at[0] = at[3 * PAGE] = 1;
+		munmap(at, PAGE);
+		to = mremap(at + PAGE, (nr - 1) * PAGE, (nr + 6) * PAGE, MREMAP_MAYMOVE);
+		if (to == MAP_FAILED)
+			exit(9);
+		to[0] = 1;
+		mprotect(to, PAGE, PROT_READ);
+		munmap(to, (nr + 6) * PAGE);
+		usleep(500);
+	}
+	return NULL;
+}
+
+static void fork_and_touch(void)
+{
+	if (fork() == 0) {
+		volatile char *at = map_pages(FORK_TOUCHED);
+
+		for (size_t i = 0; i < FORK_TOUCHED; i++)
+			at[i * PAGE] = 1;
+		_exit(3);
+	}
+	wait(NULL);
+}
+
+/* Obeys letters from standard input, with threads at work; answers each. */
+static int play_obedient(void)
+{
+	volatile char *at = map_pages(TOUCHED);
+	pthread_t thread[3];
+	char order = 0;
+
+	alarm(60);
+	churning = 1;
+	for (uintptr_t i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, churn, (void *)i);
+	at[0] = 1;
+	do {
+		if (order == 't')
+			for (size_t i = 1; i < TOUCHED; i++)
+				at[i * PAGE] = 1;
+		else if (order == 'f')
+			fork_and_touch();
+		else if (order == 'v')
+			play_vfork();
+		order = order ? order : 'r';
+		if (write(1, &order, 1) != 1)
+			return 9;
+	} while (read(0, &order, 1) == 1 && order != 'q');
+	churning = 0;
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	return 4;
+}
+
 /* A file of so many pages, without a name. */
 static int make_file(size_t nr_pages, char name[], int flags)
 {
@@ -478,6 +541,7 @@ static const struct {
 	{ "direct", play_direct }, { "reach", play_reach }, { "beside", play_beside },
 	{ "seal", play_seal }, { "barrier", play_barrier }, { "cut", play_cut },
 	{ "segment", play_segment },
+	{ "obedient", play_obedient },
 };
 
 int main(int argc, char **argv)
