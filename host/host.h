@@ -95,6 +95,12 @@ struct host {
 void host_init(struct host *host);
 /* Asks the kernel.  Takes some tens of milliseconds; changes no setting. */
 void host_probe(struct host *host);
+/* Only what sysfs and procfs say: a millisecond.  What has to be tried is unknown. */
+void host_read_settings(struct host *host);
+/* A descriptor that is readable (inotify) when somebody may have written a setting; the
+ * caller reads what is there and closes it.  What the kernel changes by itself is not
+ * seen.  Or a negative errno. */
+int host_watch_settings(void);
 
 static inline bool host_knows(const struct host *host, enum host_trait trait)
 {

@@ -10,9 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -131,6 +133,26 @@ static void read_settings(struct host *host)
 		host->trait[HOST_memory_bytes] = (uint64_t)info.totalram * info.mem_unit;
 		host->trait[HOST_swap_bytes] = (uint64_t)info.totalswap * info.mem_unit;
 	}
+}
+
+int host_watch_settings(void)
+{
+	static const char *const folders[] = {
+		THP_FOLDER, THP_FOLDER "khugepaged", "/proc/sys/vm", "/proc/sys/kernel",
+	};
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	glob_t sizes;
+
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		inotify_add_watch(fd, folders[i], IN_MODIFY);
+	if (glob(THP_FOLDER "hugepages-*", 0, NULL, &sizes) == 0) {
+		for (size_t i = 0; i < sizes.gl_pathc; i++)
+			inotify_add_watch(fd, sizes.gl_pathv[i], IN_MODIFY);
+		globfree(&sizes);
+	}
+	return fd;
 }
 
 /* ---- what has to be tried ---------------------------------------------------------------- */
@@ -365,12 +387,17 @@ static void try_mremap_many(struct host *host)
 	munmap(from, 4 * page);
 }
 
-void host_probe(struct host *host)
+void host_read_settings(struct host *host)
 {
 	host_init(host);
 	host->trait[HOST_page_bytes] = (uint64_t)sysconf(_SC_PAGESIZE);
 	host->trait[HOST_cpus] = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
 	read_settings(host);
+}
+
+void host_probe(struct host *host)
+{
+	host_read_settings(host);
 	try_zero_page(host);
 	try_huge_zero_page(host);
 	try_fault_around(host);

@@ -201,11 +201,13 @@ void replay_signal(struct replay *replay, const struct trace_event *event)
 
 /* ---- touches ----------------------------------------------------------------------------- */
 
-/* A page that exec filled was counted before the program ran, and is its own. */
-static void count_setup(struct replay *replay, uint32_t index)
+/* A page that exec filled was counted before the program ran, and is its own.  With a
+ * large folio the fault of one brought others, there as here. */
+static void count_setup(struct replay *replay, struct space_slot *space, uint32_t index)
 {
 	struct process_slot *process = &replay->processes[index];
 
+	space->account.nr_setup++;
 	if (!process->counted_exec)
 		return;
 	process->counted_faults--;
@@ -218,26 +220,24 @@ int replay_touch(struct replay *replay, const struct trace_event *event)
 	struct space_slot *space = replay_space_of(replay, event->process);
 	const struct trace_touch *touch = &event->touch;
 	struct quire_fault fault = { .signal = QUIRE_NO_SIGNAL };
+	bool setup = touch->flags & TRACE_TOUCH_SETUP;
 	uint64_t before;
 	int err;
 
 	replay->result->nr_touches++;
 	if (!space || !space->mm)
 		return 0;
-	if (touch->flags & TRACE_TOUCH_SETUP) {
-		count_setup(replay, event->process);
-		space->account.nr_setup++;
-	} else {
-		space->account.nr_touches++;
-	}
+	space->account.nr_touches += !setup;
 	before = replay_faults_of(space);
 	err = quire_touch(space->mm, touch->addr, kind_of(touch->flags), &fault);
 	if (err == -ENOMEM)
 		return err;
+	before = replay_faults_of(space) - before;
+	if (setup && (err || before > 0))
+		count_setup(replay, space, event->process);
 	if (err)
 		return refused(replay, event, space, fault.signal);
-	before = replay_faults_of(space) - before;
-	space->account.nr_idle += before == 0;
+	space->account.nr_idle += before == 0 && !setup;
 	if (replay_reserve_thread(replay, event->thread))
 		return -ENOMEM;
 	replay->threads[event->thread].granted_addr = touch->addr;

@@ -149,6 +149,7 @@ struct recording {
 	struct call_rings *calls; /* NULL: the tracer sees them */
 	struct merge *merge;
 	struct files *files;
+	struct settings *settings;
 	struct tracer *tracer;
 	const struct record_options *options;
 };
@@ -177,13 +178,18 @@ static struct merge *start_merge(struct recording *r, enum trace_source source)
 	return merge;
 }
 
-static int start_calls(struct recording *r)
+/* The threads that feed the merge.  0 or a negative errno. */
+static int start_feeds(struct recording *r)
 {
 	sigset_t before;
-	int err;
+	int err = 0;
 
 	signals_block(&before);
-	err = call_rings_start(r->calls, r->merge, r->files);
+	r->settings = settings_watch(r->merge);
+	if (!r->settings)
+		err = -EAGAIN;
+	else if (r->calls)
+		err = call_rings_start(r->calls, r->merge, r->files);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return err;
 }
@@ -260,7 +266,7 @@ static int prepare_parts(struct recording *r, const struct record_options *optio
 
 		r->tracer = tracer_create(r->merge, r->files, &sources, options);
 	}
-	if (r->tracer && r->calls && start_calls(r) < 0)
+	if (r->tracer && start_feeds(r) < 0)
 		return trace_fail(error, EAGAIN, 0, "no thread for the recorder");
 	return r->tracer ? 0 : trace_fail(error, ENOMEM, 0, "no memory for the recorder");
 }
@@ -335,6 +341,7 @@ static int finish_file(struct recording *r, bool ran, struct record_result *resu
 static void finish_parts(struct recording *r, struct record_result *result,
 	struct trace_error *error)
 {
+	settings_end(r->settings);
 	if (r->calls)
 		call_rings_stop(r->calls);
 	if (r->merge)

@@ -299,6 +299,14 @@ void calls_decode_arguments(uint64_t nr, const uint64_t arg[6], struct stopped_c
 /* Reads len bytes of the tracee's memory. */
 bool calls_read_memory(pid_t tid, uint64_t addr, void *into, size_t len);
 
+/* ---- settings.c: what the host is set to meanwhile ---- */
+
+struct settings;
+
+/* NULL: no memory, or no thread.  The thread has the caller's signal mask. */
+struct settings *settings_watch(struct merge *);
+void settings_end(struct settings *);
+
 /* ---- files.c: which file is which ---- */
 
 struct files;

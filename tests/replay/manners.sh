@@ -101,8 +101,10 @@ unwritable() {
 }
 help_unwritable() { unwritable "$@" --help; unwritable "$@" --version; }
 each help_unwritable
-for arguments in --help --version decisions "show $good" "show -e -t -M $good" "replay $good" \
-	"replay --json $good" "compare --rows cow-reuse $good" "compare --json --rows cow-reuse $good" \
+# By a name that is one word, wherever this tree lies.
+cp "$good" kept.quire
+for arguments in --help --version decisions "show kept.quire" "show -e -t -M kept.quire" "replay kept.quire" \
+	"replay --json kept.quire" "compare --rows cow-reuse kept.quire" "compare --json --rows cow-reuse kept.quire" \
 	"bench fork --letter" "bench sharing --part room --rounds 1 --json" \
 	"bench ops --row fork-vma --rounds 1 --vmas 50"; do
 	# shellcheck disable=SC2086

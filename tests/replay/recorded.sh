@@ -56,5 +56,21 @@ play cut 0
 # By the source that is open to every ordinary user.
 play barrier 0 -s perf-user
 play fork 3 -s perf-user
+
+# Who gets folios of 64 KiB is changed, before and in the middle, where that is permitted:
+# what is recorded follows it, and it is put back.
+sizes=/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled
+if [ -w "$sizes" ]; then
+	was=$(sed 's/.*\[\(.*\)\].*/\1/' "$sizes")
+	put_back() { echo "$was" >"$sizes"; }
+	trap 'put_back; exit 1' HUP INT TERM
+	echo always >"$sizes"
+	exact touch 7
+	exact fork 3
+	expect 0 -- "$quire" record -q -o "$work/r" -- sh -c 'echo never >'"$sizes"'; sleep 0.1; echo always >'"$sizes"'; sleep 0.1'
+	put_back
+	trap - HUP INT TERM
+	expect 0 thp-order-4=never thp-order-4=always -- "$quire" show -e "$work/r"
+fi
 [ $bad = 0 ] && echo "recorded here: all as Linux said, or with a cause"
 exit $bad
