@@ -65,8 +65,12 @@ if [ -w "$sizes" ]; then
 	put_back() { echo "$was" >"$sizes"; }
 	trap 'put_back; exit 1' HUP INT TERM
 	echo always >"$sizes"
+	# What exec itself fills is large folios, too.
+	filler=$(printf %0100000d 0)
+	export filler
 	exact touch 7
 	exact fork 3
+	unset filler
 	expect 0 -- "$quire" record -q -o "$work/r" -- sh -c 'echo never >'"$sizes"'; sleep 0.1; echo always >'"$sizes"'; sleep 0.1'
 	put_back
 	trap - HUP INT TERM
