@@ -282,6 +282,7 @@ const char *replay_cause_words(const char *kind)
 		{ "exec", "by exec itself" },
 		{ "calls", "in calls (populate, mlock)" },
 		{ "kernel", "by the kernel, unasked" },
+		{ "kernel-unplaced", "by the kernel, unplaced" },
 		{ "signals", "ended in a signal" },
 		{ "kernel-refused", "refused to the kernel" },
 		{ "source", "not seen by the source" },
