@@ -96,13 +96,13 @@ static json_t *sample_json(const struct replay_sample *s)
 json_t *replay_json(const struct replay_result *r)
 {
 	json_t *out = json_pack(
-		"{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o}", "command",
+		"{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o}", "command",
 		r->command, "kernel", r->kernel, "source", r->source, "complete", r->complete,
 		"linux", figures_json(&r->linux_said), "quire", figures_json(&r->quire_says),
 		"events", number(r->nr_events), "calls", number(r->nr_calls), "touches",
 		number(r->nr_touches), "replay_seconds", (double)r->replay_ns / 1e9,
-		"peak_process_bytes", number(r->peak_process_bytes), "lost", number(r->nr_lost), "lost_calls", number(r->nr_lost_calls),
-		"duration_us", number(r->duration_us));
+		"peak_process_bytes", number(r->peak_process_bytes), "lost", number(r->nr_lost),
+		"lost_calls", number(r->nr_lost_calls), "duration_us", number(r->duration_us));
 	json_t *list;
 
 	if (!out)

@@ -21,7 +21,7 @@ cat >"$work/good.strace" <<'LOG'
 LOG
 
 expect 0 faults 'exact' -- "$quire" replay "$good"
-expect 0 '"linux"' '"quire"' '"faults"' '"cow_copies"' '"peak_rss_bytes"' '"peak_page_table_bytes"' '"vmas"' -- "$quire" replay --json "$good"
+expect 0 '"linux"' '"quire"' '"faults"' '"cow_copies"' '"peak_rss_bytes"' '"peak_page_table_bytes"' '"vmas"' '"lost_calls"' '"duration_us"' -- "$quire" replay --json "$good"
 expect 0 report -- "$quire" replay --report "$work/report.html" "$good"
 [ -s "$work/report.html" ] || { echo "no report written"; bad=1; }
 expect 1 'report.html' -- "$quire" replay --report "$work/none/report.html" "$good"
