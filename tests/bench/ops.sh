@@ -18,8 +18,17 @@ if "$quire" host | grep -q '^  zero-page  *no'; then
 else
 	echo "$rows" | grep -qx zero-write || { echo "no row zero-write"; bad=1; }
 fi
-for wanted in write-fault fork-vma large-fault large-split large-reuse large-drop-part; do
+for wanted in write-fault fork-vma; do
 	echo "$rows" | grep -qx "$wanted" || { echo "no row $wanted"; bad=1; }
+done
+# A host that gives nobody large folios has no such rows, and says so.
+for wanted in large-fault large-split large-reuse large-drop-part; do
+	if "$quire" host | grep -q '^  thp  *never'; then
+		echo "$rows" | grep -qx "$wanted" && { echo "$wanted without large folios"; bad=1; }
+		grep -q "^left out.* $wanted\b" "$work/table" || { echo "$wanted is not named"; bad=1; }
+	else
+		echo "$rows" | grep -qx "$wanted" || { echo "no row $wanted"; bad=1; }
+	fi
 done
 for row in $rows; do
 	# shellcheck disable=SC2086
