@@ -338,6 +338,27 @@ static void test_stopped_stays_stopped(void **state)
 	read_back();
 }
 
+/* ... and goes on when it is told to, with the recorder there. */
+static void test_stopped_goes_on(void **state)
+{
+	struct subject subject = start_subject();
+	pid_t recorder;
+	int status;
+
+	(void)state;
+	kill(subject.pid, SIGSTOP);
+	assert_int_equal(waitpid(subject.pid, &status, WUNTRACED), subject.pid);
+	recorder = attach(&subject);
+	assert_int_equal(write(subject.to, "t", 1), 1);
+	assert_int_equal(poll(&(struct pollfd){ .fd = subject.from, .events = POLLIN }, 1, 200), 0);
+	kill(subject.pid, SIGCONT);
+	assert_int_equal(poll(&(struct pollfd){ .fd = subject.from, .events = POLLIN }, 1, 5000), 1);
+	assert_int_equal(answer_of(&subject), 't');
+	detach(&subject, recorder, SIGTERM);
+	end_subject(&subject);
+	read_back();
+}
+
 /* A recorder that is killed takes nobody with it. */
 static void test_killed_recorder(void **state)
 {
@@ -433,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_until_its_end),
 		cmocka_unit_test(test_children),
 		cmocka_unit_test(test_stopped_stays_stopped),
+		cmocka_unit_test(test_stopped_goes_on),
 		cmocka_unit_test(test_killed_recorder),
 		cmocka_unit_test(test_refused),
 	};
